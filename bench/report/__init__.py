@@ -1,1 +1,93 @@
-"""report."""
+"""From records to a report: markdown, CSV, LaTeX, figures, JSON and one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.board import Board, load
+from bench.errors import BenchError
+
+FORMATS = ("md", "csv", "tex", "html", "figures", "json")
+"""What a report can be made of."""
+
+
+def build(results: Path, out: Path, *, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write a report. What it says is a function of the records alone.
+
+    Args:
+        results: folder of run records.
+        out: folder to write to; created where it is missing.
+        formats: which of `FORMATS`.
+
+    Returns:
+        The files written, in order.
+
+    Raises:
+        BenchError: an unknown format, no results folder, or an output path that is a file.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise BenchError(f"unknown report format {name!r}; choose among {', '.join(FORMATS)}")
+    if not results.is_dir():
+        raise BenchError(f"{results}: no such results folder; run something first")
+    if out.exists() and not out.is_dir():
+        raise BenchError(f"{out}: is a file; name a folder for the report")
+    board = load(results, history="figures" in formats)
+    out.mkdir(parents=True, exist_ok=True)
+    writers: dict[str, Callable[[Board, Path], list[Path]]] = {
+        "md": _markdown,
+        "csv": _csv,
+        "tex": _latex,
+        "json": _json,
+        "figures": _figures,
+        "html": _html,
+    }
+    written = [path for name in FORMATS if name in formats for path in writers[name](board, out)]
+    return sorted(written)
+
+
+def _text(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Bytes, not text mode: line ends must not depend on the system.
+    path.write_bytes(text.encode())
+    return path
+
+
+def _markdown(board: Board, out: Path) -> list[Path]:
+    from bench.report import markdown
+
+    return [_text(out / "index.md", markdown.render(board))]
+
+
+def _csv(board: Board, out: Path) -> list[Path]:
+    from bench.report import tables
+
+    folder = out / "tables"
+    written = [_text(folder / "runs.csv", tables.runs_csv(board))]
+    return written + [_text(folder / f"{g.slug}.csv", tables.group_csv(g)) for g in board.groups]
+
+
+def _latex(board: Board, out: Path) -> list[Path]:
+    from bench.report import tables
+
+    return [_text(out / "tables" / f"{g.slug}.tex", tables.latex(g)) for g in board.groups]
+
+
+def _json(board: Board, out: Path) -> list[Path]:
+    from bench.report import pareto
+
+    return [_text(out / "pareto.json", pareto.render(board))]
+
+
+def _figures(board: Board, out: Path) -> list[Path]:
+    # Imported here: matplotlib takes longer to import than all tables to write.
+    from bench.report import plots
+
+    folder = out / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    return plots.draw(board, folder)
+
+
+def _html(board: Board, out: Path) -> list[Path]:
+    return []
