@@ -1,1 +1,9 @@
-"""data."""
+"""Data sets: cards, files, splits. `load` is all that the rest of the program needs."""
+
+from bench.data.cards import Card, list_cards
+from bench.data.csr import CSR
+from bench.data.export import export_recbole
+from bench.data.interactions import Interactions
+from bench.data.loading import load
+
+__all__ = ["CSR", "Card", "Interactions", "export_recbole", "list_cards", "load"]

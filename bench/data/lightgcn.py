@@ -1,0 +1,99 @@
+"""Reading LightGCN's text format: a line for each user, `user item item ...`, ids from 0."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from bench.data.raw import LARGEST_ID, RawPart, integers, read_text, shown
+from bench.errors import DataError
+
+_REMEDY = (
+    "ids are whole numbers from 0; for other ids write a .inter or .csv file, which are renumbered"
+)
+_OTHER, _DIGIT, _SPACE, _NEWLINE = 0, 1, 2, 3
+_DIGITS = 10
+
+
+def read_lightgcn(path: Path) -> RawPart:
+    """Read one file of LightGCN's text format.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its pairs. Repaired and counted: empty lines, users with two lines, users without items.
+
+    Raises:
+        DataError: the file is missing, empty or not text, or an id is not a whole number from 0 to
+            2**31 - 2; with file, line and value.
+    """
+    data = read_text(path)
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    kinds = np.zeros(256, dtype=np.uint8)
+    kinds[48:58] = _DIGIT
+    kinds[[32, 9]] = _SPACE
+    kinds[10] = _NEWLINE
+    kind = kinds[buffer]
+    if not kind.all():
+        _complain(path, data)
+
+    digit = kind == _DIGIT
+    edges = np.flatnonzero(np.diff(digit, prepend=False, append=False))
+    starts, ends = edges[0::2], edges[1::2]
+    if int((ends - starts).max()) > _DIGITS:
+        _complain(path, data)
+    values = integers(buffer, starts, ends)
+    if int(values.max()) > LARGEST_ID:
+        _complain(path, data)
+
+    breaks = np.flatnonzero(kind == _NEWLINE)
+    line = np.searchsorted(breaks, starts)
+    first = np.ones(line.size, dtype=bool)
+    np.not_equal(line[1:], line[:-1], out=first[1:])
+    listed = values[first]
+    tokens = np.diff(np.flatnonzero(np.append(first, True)))
+    users = np.repeat(listed, tokens - 1)
+
+    lines = breaks.size + (not data.endswith(b"\n"))
+    repairs = Counter(
+        {
+            "empty lines skipped": int(lines - listed.size),
+            "users without items": int((tokens == 1).sum()),
+            "users on several lines merged": int(listed.size - np.unique(listed).size),
+        }
+    )
+    return RawPart(path, users, values[~first], listed, repairs)
+
+
+def _complain(path: Path, data: bytes) -> NoReturn:
+    """Find the first bad id of a file that the fast pass refused."""
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        for token in line.replace(b"\t", b" ").split(b" "):
+            if token.isdigit() and len(token) <= _DIGITS and int(token) <= LARGEST_ID:
+                continue
+            if not token:
+                continue
+            reason = "is not a whole number"
+            if token.isdigit():
+                reason = f"is larger than {LARGEST_ID:,}"
+            elif token[:1] == b"-" and token[1:].isdigit():
+                reason = "is negative"
+            raise DataError(f"{path}, line {number}: id {shown(token)} {reason}; {_REMEDY}")
+    raise DataError(f"{path}: not LightGCN text; {_REMEDY}")
+
+
+def line_with(path: Path, lowest: int, users: bool) -> tuple[int, int]:
+    """First line with a user id (or an item id) of at least `lowest`, and that id.
+
+    For messages only: it looks at each line. The file must have been read without an error.
+    """
+    for number, line in enumerate(read_text(path).split(b"\n"), start=1):
+        ids = [int(token) for token in line.split()]
+        for one in ids[:1] if users else ids[1:]:
+            if one >= lowest:
+                return number, one
+    raise ValueError(f"no id from {lowest} on in {path}")

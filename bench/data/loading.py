@@ -1,0 +1,123 @@
+"""Loading a data set by the name of its card or by the path of its files."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+
+from bench.data.assemble import assemble
+from bench.data.cache import cache_file, cache_root, read_cache, stamps, write_cache
+from bench.data.cards import Card, find_card, list_cards, read_card
+from bench.data.fetch import fetch, packaged_file
+from bench.data.interactions import Interactions
+from bench.data.sources import Source, from_file, from_folder
+from bench.errors import DataError
+
+_OWN_CARD = "dataset.toml"
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    refit: bool = False,
+) -> Interactions:
+    """Load a data set: find or fetch its files, check them, repair them, split them.
+
+    Args:
+        name_or_path: name of a card (`gowalla`), or a folder or file of the user's own.
+        data_dir: folder to look in before anything is fetched, `<data_dir>/<name>/train.txt` or
+            `<data_dir>/train.txt`; the environment variable BENCH_DATA if absent.
+        cache_dir: folder for fetched and parsed files; the environment variable BENCH_CACHE if
+            absent, else the platform's place for caches.
+        offline: never use the network.
+        refit: merge validation into training.
+
+    Returns:
+        The data set; the same, bit for bit, on every machine.
+
+    Raises:
+        DataError: nothing of that name, or files that cannot be fetched or used; one line with
+            file, line number, value and remedy.
+    """
+    root = cache_root(cache_dir)
+    card = find_card(name_or_path) if isinstance(name_or_path, str) else None
+    if card is None:
+        source, own = _own(Path(name_or_path))
+        data = _cached(source, own, root, local=True)
+    else:
+        data = _installed(card, root, _data_dir(data_dir), offline)
+    return data.refit() if refit else data
+
+
+def _cached(source: Source, card: Card, root: Path, local: bool) -> Interactions:
+    file = cache_file(root, source, card, local)
+    data = read_cache(file, source)
+    if data is None:
+        try:
+            taken = stamps(source)
+        except OSError as error:
+            path = error.filename or next(iter(source.parts.values()))
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+        data = assemble(source, card, local)
+        write_cache(file, data, taken)
+    return data
+
+
+def _own(path: Path) -> tuple[Source, Card]:
+    """Files and card of the user's own data."""
+    path = path.expanduser()
+    if path.is_dir():
+        source, folder, name = from_folder(path), path, path.resolve().name
+    elif path.is_file():
+        source, folder, name = from_file(path), path.parent, path.stem
+    else:
+        names = [card.name for card in list_cards()]
+        close = difflib.get_close_matches(path.name, names, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise DataError(
+            f"{path}: no such data set, file or folder; known data sets: {', '.join(names)}{meant}"
+        )
+    if (folder / _OWN_CARD).is_file():
+        return source, read_card(folder / _OWN_CARD)
+    return source, Card(name=re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "data")
+
+
+def _data_dir(given: Path | None) -> Path | None:
+    named = str(given) if given is not None else os.environ.get("BENCH_DATA", "")
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        option = "--data-dir" if given is not None else "BENCH_DATA"
+        raise DataError(f"{folder}: no such folder; correct {option}")
+    return folder
+
+
+def _installed(card: Card, root: Path, data_dir: Path | None, offline: bool) -> Interactions:
+    if data_dir is not None:
+        if (data_dir / card.name).is_dir():
+            source = from_folder(data_dir / card.name)
+            return _cached(source, card, root, local=False)
+        try:
+            # The folder itself may be the data set; its content says whether it is this one.
+            return _cached(from_folder(data_dir), card, root, local=False)
+        except DataError:
+            pass
+    if card.packaged is not None:
+        path = packaged_file(card.packaged)
+        if path is not None:
+            return _cached(from_file(path), card, root, local=False)
+    if not card.files:
+        looked = f" (looked in {data_dir})" if data_dir else ""
+        raise DataError(
+            f"{card.name}: this data set is not published for download{looked}; set BENCH_DATA or"
+            f" --data-dir to a folder that has {card.name}/train.txt and {card.name}/test.txt"
+        )
+    folder = root / "downloads" / card.name
+    fetch(card, folder, offline)
+    return _cached(from_folder(folder), card, root, local=False)
