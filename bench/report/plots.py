@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,22 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from bench.board import Board, Curve, Entry, Group
+from bench.board import Board, Curve, Entry, Group, Leaderboard
 from bench.quantities import quantity
+from bench.report.spread import spread
 from bench.report.style import HATCHES, KINDS, Style, styles
 from bench.report.tables import to_csv
 
 METRICS = ("ndcg@20", "recall@20")
+ENDINGS = ("png", "svg", "csv")
 _WIDTH = 7.2  # inches: the text width of a two-column paper
+_LEARNT = "ndcg@20"
 _KINDS = ("values", "indices", "mask", "codes")
 
 
@@ -33,13 +38,11 @@ class Chart:
     """A figure before it is written.
 
     Attributes:
-        name: file name without ending.
         figure: the drawing.
         head: columns of its data.
         rows: its data.
     """
 
-    name: str
     figure: Figure
     head: tuple[str, ...]
     rows: list[tuple[object, ...]]
@@ -58,24 +61,26 @@ def draw(board: Board, out: Path) -> list[Path]:
     looks = styles(
         (entry.row.method, entry.row.role) for group in board.groups for _, entry in group.rows()
     )
-    written: list[Path] = []
-    with _settings():
-        for group in board.groups:
-            for chart in charts(group, looks):
-                written += _write(chart, out)
-    return written
+    makers = [maker for group in board.groups for maker in _makers(group, looks)]
+
+    def make(index: int) -> None:
+        name, maker = makers[index]
+        with _settings():
+            _write(maker(), out / name)
+
+    spread(make, len(makers))
+    return [out / f"{name}.{ending}" for name, _ in makers for ending in ENDINGS]
 
 
-def charts(group: Group, looks: Mapping[str, Style]) -> Iterator[Chart]:
-    """Yield the figures of a group that have something to show."""
+def _makers(group: Group, looks: Mapping[str, Style]) -> Iterator[tuple[str, Callable[[], Chart]]]:
+    """Yield the name and the maker of each figure of a group that has something to show."""
     if group.curves:
-        yield _sizes(group, looks, "bytes")
-        yield _sizes(group, looks, "values")
+        for size in ("bytes", "values"):
+            yield f"{group.slug}-{size}", partial(_sizes, group, looks, size)
     if any(board.entries for board in group.boards):
-        yield _spend(group)
-    learning = _learning(group, looks)
-    if learning is not None:
-        yield learning
+        yield f"{group.slug}-spend", partial(_spend, group)
+    if any(_learned_boards(group)):
+        yield f"{group.slug}-learning", partial(_learning, group, looks)
 
 
 @contextmanager
@@ -98,20 +103,19 @@ def _settings() -> Iterator[None]:
         "svg.hashsalt": "bench",
         "svg.fonttype": "path",
         "figure.dpi": 100,
-        "savefig.dpi": 160,
+        "savefig.dpi": 150,
     }
     with mpl.rc_context(rc):
         yield
 
 
-def _write(chart: Chart, out: Path) -> list[Path]:
+def _write(chart: Chart, path: Path) -> None:
     FigureCanvasAgg(chart.figure)
-    paths = [out / f"{chart.name}.{ending}" for ending in ("png", "svg", "csv")]
+    png, svg, data = (path.with_name(f"{path.name}.{ending}") for ending in ENDINGS)
     # No program name and no date in the files: the same records give the same bytes.
-    chart.figure.savefig(paths[0], metadata={"Software": None})
-    chart.figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
-    paths[2].write_text(to_csv(chart.head, chart.rows), encoding="utf-8")
-    return paths
+    chart.figure.savefig(png, metadata={"Software": None}, pil_kwargs={"compress_level": 4})
+    chart.figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    data.write_bytes(to_csv(chart.head, chart.rows).encode())
 
 
 def _title(group: Group) -> str:
@@ -167,7 +171,7 @@ def _sizes(group: Group, looks: Mapping[str, Style], size: str) -> Chart:
     )
     _note(figure, group, height)
     head = ("kind", "method", "title", "budget", size, "metric", "mean", "low", "high", "seeds")
-    return Chart(f"{group.slug}-{size}", figure, head, rows)
+    return Chart(figure, head, rows)
 
 
 def _curve(
@@ -192,10 +196,12 @@ def _curve(
     control = curve.role == "control"
     axis.fill_between(x, low, high, color=style.colour, alpha=0.10, linewidth=0)
     axis.plot(x, y, color=style.colour, linestyle=style.line, linewidth=1.4, zorder=2 + control)
-    for at, value, whole in zip(x, y, complete, strict=True):
+    for whole in sorted(set(complete)):
+        chosen = [index for index, value in enumerate(complete) if value == whole]
         axis.plot(
-            [at],
-            [value],
+            [x[index] for index in chosen],
+            [y[index] for index in chosen],
+            linestyle="",
             marker=style.marker,
             color=style.colour,
             markersize=5,
@@ -332,21 +338,26 @@ def _spend(group: Group) -> Chart:
             part = np.array([spending(entry)[kind] for entry in board.entries], dtype=float)
             total = np.array([sum(spending(entry).values()) for entry in board.entries])
             share = 100 * part / np.maximum(total, 1)
-            axis.barh(
-                place,
-                share,
-                left=left,
-                height=0.72,
-                color=KINDS.get(kind, "#BBBBBB"),
-                hatch=HATCHES[kind],
-                edgecolor="white",
-                linewidth=0.5,
+            # One collection for all bars of a kind: single hatched bars take seconds to draw.
+            shown = part > 0
+            ends = np.stack([left, left + share], axis=1)[shown]
+            axis.add_collection(
+                PolyCollection(
+                    [
+                        _bar(low, high, at)
+                        for (low, high), at in zip(ends, place[shown], strict=True)
+                    ],
+                    facecolors=KINDS.get(kind, "#BBBBBB"),
+                    hatch=HATCHES[kind],
+                    edgecolors="white",
+                    linewidths=0.5,
+                )
             )
             left += share
             for entry, amount in zip(board.entries, part, strict=True):
                 rows.append((board.label, entry.row.method, entry.row.label, kind, int(amount)))
         axis.set_yticks(place, labels)
-        axis.invert_yaxis()
+        axis.set_ylim(len(labels) - 0.4, -0.6)
         axis.set_xlim(0, 100)
         axis.grid(axis="y", visible=False)
         axis.set_title(f"budget {board.label}", loc="left", fontsize=9, pad=3)
@@ -379,6 +390,10 @@ def _spend(group: Group) -> Chart:
     )
 
 
+def _bar(low: float, high: float, at: float) -> list[tuple[float, float]]:
+    return [(low, at - 0.36), (high, at - 0.36), (high, at + 0.36), (low, at + 0.36)]
+
+
 def _histories(entry: Entry, metric: str) -> list[list[tuple[int, str, float]]]:
     """Return, by seed, (epochs so far, phase, validation metric)."""
     found = []
@@ -393,15 +408,18 @@ def _histories(entry: Entry, metric: str) -> list[list[tuple[int, str, float]]]:
     return found
 
 
-def _learning(group: Group, looks: Mapping[str, Style]) -> Chart | None:
-    metric = "ndcg@20"
+def _learned_boards(group: Group) -> list[tuple[Leaderboard, list[Entry]]]:
+    """Return the boards with the entries whose history was kept."""
     boards = [
-        (board, [entry for entry in board.entries if _histories(entry, metric)])
+        (board, [entry for entry in board.entries if _histories(entry, _LEARNT)])
         for board in group.boards
     ]
-    boards = [(board, entries) for board, entries in boards if entries]
-    if not boards:
-        return None
+    return [(board, entries) for board, entries in boards if entries]
+
+
+def _learning(group: Group, looks: Mapping[str, Style]) -> Chart:
+    metric = _LEARNT
+    boards = _learned_boards(group)
     columns = min(2, len(boards))
     tall = -(-len(boards) // columns)
     methods = {entry.row.method: entry.row for _, entries in boards for entry in entries}
@@ -444,7 +462,7 @@ def _learning(group: Group, looks: Mapping[str, Style]) -> Chart | None:
     )  # fmt: skip
     _note(figure, group, height)
     head = ("budget", "method", "title", "phase", "epoch", metric, "seeds")
-    return Chart(f"{group.slug}-learning", figure, head, rows)
+    return Chart(figure, head, rows)
 
 
 def _learned(

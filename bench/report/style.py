@@ -47,8 +47,8 @@ def styles(methods: Iterable[tuple[str, str]]) -> Mapping[str, Style]:
     """
     found: dict[str, Style] = {}
     controls = others = 0
-    # Ablations last, so that the methods they take apart have the colours that differ most.
-    for name, role in sorted(set(methods), key=lambda m: (m[1] == "ablation", m)):
+    # Methods first: they get the colours that differ most.
+    for name, role in sorted(set(methods), key=lambda m: (m[1] != "method", m)):
         if role == "control":
             colour = CONTROL_COLOURS[controls % len(CONTROL_COLOURS)]
             marker = MARKERS[(-1 - controls) % len(MARKERS)]
