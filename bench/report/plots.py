@@ -385,9 +385,7 @@ def _spend(group: Group) -> Chart:
         bbox_to_anchor=(0.5, (0.24 if group.note else 0.04) / height),
     )  # fmt: skip
     _note(figure, group, height)
-    return Chart(
-        f"{group.slug}-spend", figure, ("budget", "method", "title", "kind", "bytes"), rows
-    )
+    return Chart(figure, ("budget", "method", "title", "kind", "bytes"), rows)
 
 
 def _bar(low: float, high: float, at: float) -> list[tuple[float, float]]:
