@@ -7,12 +7,11 @@ from typing import Any
 
 from bench.records import Record, canonical_json, digest
 
-OWNED_TRAINING = ("lr", "l2", "search_epochs")
+OWNED_TRAINING = ("lr", "l2")
 """Training settings that a method may own.
 
-Learning rate and decay are tuned per method with an equal number of trials, and only methods that
-search have search epochs. Everything else (objective, optimiser, batch, epochs, patience,
-initial scale, refit) is shared by a board.
+Learning rate and decay are tuned per method with an equal number of trials. Everything else
+(objective, optimiser, batch, epochs, patience, initial scale, refit) is shared by a board.
 """
 
 

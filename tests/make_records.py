@@ -110,7 +110,6 @@ def make(
     knob = METHODS.get(method, Knob("Popularity", "reference", 0.0))
     full_values = (toy.users + toy.items) * 64
     cap = None if fraction is None else int(full_values * 4 * fraction)
-    search = knob.search
     spec = {
         "schema": 1,
         "protocol": 1,
@@ -130,7 +129,7 @@ def make(
             "l2": 1e-4,
             "batch": 1024,
             "epochs": 30,
-            "search_epochs": search,
+            "search_epochs": 10,
             "patience": 5,
             "eval_every": 1,
             "init_std": 0.1,

@@ -1,0 +1,70 @@
+"""What all figures share: settings, titles, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from bench.board import Group
+
+WIDTH = 7.2  # inches: the text width of a two-column paper
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure before it is written.
+
+    Attributes:
+        figure: the drawing.
+        head: columns of its data.
+        rows: its data.
+    """
+
+    figure: Figure
+    head: tuple[str, ...]
+    rows: list[tuple[object, ...]]
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Draw with the settings of all figures, whatever the user's own are."""
+    rc: Any = {  # matplotlib's stubs list every key as a literal
+        **sns.axes_style("whitegrid"),
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so the same everywhere
+        "font.size": 8.5,
+        "axes.labelsize": 9,
+        "axes.titlesize": 9.5,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8,
+        "grid.linewidth": 0.5,
+        "grid.color": "#DDDDDD",
+        "axes.edgecolor": "#444444",
+        "axes.linewidth": 0.8,
+        "xtick.bottom": True,
+        "svg.hashsalt": "bench",
+        "svg.fonttype": "path",
+        "figure.dpi": 100,
+        "savefig.dpi": 150,
+    }
+    with mpl.rc_context(rc):
+        yield
+
+
+def heading(group: Group) -> str:
+    """Return the first part of a figure's title."""
+    return f"{group.dataset} ({group.split}), {group.backbone}"
+
+
+def footnote(figure: Figure, group: Group, height: float) -> None:
+    """Write the note of the data set at the foot of a figure that is `height` inches high."""
+    if group.note:
+        note = group.note if len(group.note) <= 130 else group.note[:127] + "…"
+        figure.text(0.01, 0.06 / height, note, fontsize=8, style="italic", color="#333333")
