@@ -38,8 +38,6 @@ def assemble(source: Source, card: Card, local: bool) -> Interactions:
         repairs.update({f"{name}: {what}": times for what, times in part.repairs.items()})
         found[name], duplicates = CSR.from_pairs(part.users, part.items, users)
         repairs[f"{name}: duplicate pairs dropped"] = duplicates
-        if not found[name].nnz:
-            raise DataError(f"{part.path}: no interactions in it; fetch or export it again")
     _verify(source, card, found, users, items)
 
     train, valid, test, rule = _split(source, card, found, repairs)

@@ -187,7 +187,8 @@ def read_card(path: Path) -> Card:
 
 def list_cards() -> list[Card]:
     """All installed cards, by name."""
-    return [read_card(path) for path in sorted(resources.folder("cards").glob("*.toml"))]
+    paths = resources.folder("cards").glob("*.toml")
+    return [read_card(path) for path in sorted(paths, key=lambda path: path.stem)]
 
 
 def find_card(name: str) -> Card | None:

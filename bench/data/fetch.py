@@ -24,13 +24,14 @@ def packaged_file(packaged: PackagedFile) -> Path | None:
     return None
 
 
-def fetch(card: Card, folder: Path, offline: bool) -> None:
+def fetch(card: Card, folder: Path, offline: bool, refused: str = "") -> None:
     """Make sure that `folder` holds the files of a card, intact.
 
     Args:
         card: says what to fetch.
         folder: where the files belong; made if need be.
         offline: refuse to use the network.
+        refused: why files that were found elsewhere cannot be used; for the message.
 
     Raises:
         DataError: a file is missing and cannot be fetched; says where to get it and where to put
@@ -41,7 +42,7 @@ def fetch(card: Card, folder: Path, offline: bool) -> None:
         if target.is_file() and _intact(target, file):
             continue
         if offline:
-            raise _by_hand(card, file, folder, "working offline")
+            raise _by_hand(card, file, folder, ["working offline", refused])
         failures = []
         for url in file.urls:
             try:
@@ -51,7 +52,7 @@ def fetch(card: Card, folder: Path, offline: bool) -> None:
                 # Errors of the network libraries are OSErrors; only their first line is of use.
                 failures.append(str(error).split("\n")[0][:200] or type(error).__name__)
         else:
-            raise _by_hand(card, file, folder, "; ".join(failures))
+            raise _by_hand(card, file, folder, [*failures, refused])
 
 
 def download(url: str, target: Path) -> None:
@@ -62,7 +63,7 @@ def download(url: str, target: Path) -> None:
     """
     import pooch  # its import takes longer than reading a cached data set
 
-    pooch.HTTPDownloader(timeout=_TIMEOUT_S)(url, str(target), None)
+    pooch.HTTPDownloader(chunk_size=2**16, timeout=_TIMEOUT_S)(url, str(target), None)
 
 
 def _fetch_one(url: str, file: RemoteFile, target: Path) -> None:
@@ -93,12 +94,16 @@ def _intact(path: Path, file: RemoteFile) -> bool:
     """Whether a file is the one on the card; without a blob id, its pairs are checked later."""
     if file.git_blob is None:
         return True
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
     header = b"blob %d\0" % len(content)
     return hashlib.sha1(header + content, usedforsecurity=False).hexdigest() == file.git_blob
 
 
-def _by_hand(card: Card, file: RemoteFile, folder: Path, reason: str) -> DataError:
+def _by_hand(card: Card, file: RemoteFile, folder: Path, reasons: list[str]) -> DataError:
+    reason = "; ".join(filter(None, reasons))
     what = f"{file.member} from {file.urls[0]}" if file.member else file.urls[0]
     return DataError(
         f"{card.name}: {file.name} is not here ({reason}); fetch {what} and save it as"

@@ -28,8 +28,8 @@ def read_lightgcn(path: Path) -> RawPart:
         Its pairs. Repaired and counted: empty lines, users with two lines, users without items.
 
     Raises:
-        DataError: the file is missing, empty or not text, or an id is not a whole number from 0 to
-            2**31 - 2; with file, line and value.
+        DataError: the file is missing, not text or without an interaction, or an id is not a whole
+            number from 0 to 2**31 - 2; with file, line and value.
     """
     data = read_text(path)
     buffer = np.frombuffer(data, dtype=np.uint8)
@@ -55,6 +55,8 @@ def read_lightgcn(path: Path) -> RawPart:
     first = np.ones(line.size, dtype=bool)
     np.not_equal(line[1:], line[:-1], out=first[1:])
     listed = values[first]
+    if listed.size == values.size:
+        raise DataError(f"{path}: no interactions, only users; fetch or export it again")
     tokens = np.diff(np.flatnonzero(np.append(first, True)))
     users = np.repeat(listed, tokens - 1)
 
@@ -79,7 +81,8 @@ def _complain(path: Path, data: bytes) -> NoReturn:
                 continue
             reason = "is not a whole number"
             if token.isdigit():
-                reason = f"is larger than {LARGEST_ID:,}"
+                long = len(token.lstrip(b"0")) > _DIGITS or int(token) > LARGEST_ID
+                reason = f"is larger than {LARGEST_ID:,}" if long else "has too many zeros before"
             elif token[:1] == b"-" and token[1:].isdigit():
                 reason = "is negative"
             raise DataError(f"{path}, line {number}: id {shown(token)} {reason}; {_REMEDY}")

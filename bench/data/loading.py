@@ -45,12 +45,16 @@ def load(
             file, line number, value and remedy.
     """
     root = cache_root(cache_dir)
-    card = find_card(name_or_path) if isinstance(name_or_path, str) else None
-    if card is None:
-        source, own = _own(Path(name_or_path))
-        data = _cached(source, own, root, local=True)
-    else:
-        data = _installed(card, root, _data_dir(data_dir), offline)
+    try:
+        card = find_card(name_or_path) if isinstance(name_or_path, str) else None
+        if card is None:
+            source, own = _own(Path(name_or_path))
+            data = _cached(source, own, root, local=True)
+        else:
+            data = _installed(card, root, _data_dir(data_dir), offline)
+    except OSError as error:
+        where = error.filename or name_or_path
+        raise DataError(f"{where}: cannot be read ({error.strerror or error}); check it") from None
     return data.refit() if refit else data
 
 
@@ -58,11 +62,7 @@ def _cached(source: Source, card: Card, root: Path, local: bool) -> Interactions
     file = cache_file(root, source, card, local)
     data = read_cache(file, source)
     if data is None:
-        try:
-            taken = stamps(source)
-        except OSError as error:
-            path = error.filename or next(iter(source.parts.values()))
-            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+        taken = stamps(source)
         data = assemble(source, card, local)
         write_cache(file, data, taken)
     return data
@@ -70,7 +70,6 @@ def _cached(source: Source, card: Card, root: Path, local: bool) -> Interactions
 
 def _own(path: Path) -> tuple[Source, Card]:
     """Files and card of the user's own data."""
-    path = path.expanduser()
     if path.is_dir():
         source, folder, name = from_folder(path), path, path.resolve().name
     elif path.is_file():
@@ -99,25 +98,27 @@ def _data_dir(given: Path | None) -> Path | None:
 
 
 def _installed(card: Card, root: Path, data_dir: Path | None, offline: bool) -> Interactions:
+    refused = ""
     if data_dir is not None:
         if (data_dir / card.name).is_dir():
-            source = from_folder(data_dir / card.name)
-            return _cached(source, card, root, local=False)
+            return _cached(from_folder(data_dir / card.name), card, root, local=False)
         try:
             # The folder itself may be the data set; its content says whether it is this one.
             return _cached(from_folder(data_dir), card, root, local=False)
-        except DataError:
-            pass
+        except DataError as error:
+            if data_dir.resolve().name == card.name:
+                raise
+            refused = str(error)
     if card.packaged is not None:
         path = packaged_file(card.packaged)
         if path is not None:
             return _cached(from_file(path), card, root, local=False)
     if not card.files:
-        looked = f" (looked in {data_dir})" if data_dir else ""
+        why = f" ({refused})" if refused else ""
         raise DataError(
-            f"{card.name}: this data set is not published for download{looked}; set BENCH_DATA or"
-            f" --data-dir to a folder that has {card.name}/train.txt and {card.name}/test.txt"
+            f"{card.name}: not published for download{why}; set BENCH_DATA or --data-dir to a"
+            f" folder that has {card.name}/train.txt and {card.name}/test.txt"
         )
     folder = root / "downloads" / card.name
-    fetch(card, folder, offline)
+    fetch(card, folder, offline, refused)
     return _cached(from_folder(folder), card, root, local=False)

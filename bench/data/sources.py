@@ -93,4 +93,8 @@ def _parts(folder: Path, files: list[Path], suffix: str) -> dict[str, Path]:
             f"{folder}: {found['train'].name} is here, but no test{suffix}; fetch it too, or give"
             f" the file as {folder / ('all' + suffix)} to have a test part drawn from it"
         )
-    return found if "train" in found else {}
+    if "test" in found and "train" not in found:
+        raise DataError(
+            f"{folder}: {found['test'].name} is here, but no train{suffix}; fetch it too"
+        )
+    return {part: found[part] for part in _PARTS if part in found} if "train" in found else {}
