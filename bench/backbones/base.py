@@ -1,0 +1,48 @@
+"""The interface of a backbone."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from bench.data import Interactions
+
+
+class Backbone(nn.Module):
+    """Turns rows of embeddings into scores.
+
+    Class attributes:
+        name, title: on the command line and on a board.
+        whole: it needs the rows of all N ids in every step (graph propagation).
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    whole: ClassVar[bool] = False
+
+    class Config(BaseModel):
+        """Own knobs; unknown keys are errors."""
+
+        model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, data: Interactions, dim: int, config: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.users, self.items, self.dim, self.config = data.users, data.items, dim, config
+
+    def reset(self, generator: torch.Generator) -> None:
+        """(Re)initialises the backbone's own parameters; most have none."""
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """What is scored, from rows [n, dim] (all N in order of ids if `whole`) -> [n, width]."""
+        return rows
+
+    def pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores of aligned vectors: [..., width] and [..., width] (broadcast) -> [...]."""
+        return (users * items).sum(-1)
+
+    def matrix(self, users: Tensor, items: Tensor, out: Tensor | None = None) -> Tensor:
+        """Scores of all pairs: [b, width] and [n, width] -> [b, n], into `out` if given."""
+        return torch.mm(users, items.T, out=out)

@@ -1,0 +1,138 @@
+"""Learned pruning, common to PEP and CERP: search with soft thresholds, cut, retrain.
+
+Search: entries are v -> sign(v) relu(|v| - sigmoid(s)) with a learned s for each entry. The loss
+hardly moves s (its gradient carries sigmoid'(s), 3e-7 at s = -15); what does is Adam's coupled
+weight decay, which after Adam's normalisation is a step of one learning rate towards 0, whatever
+the decay. The papers' starts (-15 to -150) and rates (1e-3) are thus a countdown of 10^4 to 10^5
+steps; a shorter run would prune nothing. Here the start and the rate are derived from the steps
+that the run has, so that thresholds pass the scale of the weights in the course of the search.
+
+Cut: the search ends once it keeps no more than the budget holds; exactly so many entries are kept,
+those of the largest margin |v| - sigmoid(s), ties by index.
+
+Retrain: from the initial values, under the mask, without thresholds (as a lottery ticket).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.method import Method, Phase, Progress, Rows, Table
+from bench.size import Arrays
+from bench.sparse import pack_sparse, sparse_arrays, unpack_sparse
+
+DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
+_CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed
+
+
+def _logit(share: float) -> float:
+    return float(torch.logit(torch.tensor(share, dtype=torch.float64)))
+
+
+class Pruned(Method):
+    """Base of methods whose table(s) are searched by soft thresholds and then cut.
+
+    A subclass gives the shape of the stacked table, the number of entries kept (`plan`), and
+    composes rows from `entries`.
+    """
+
+    phases = (Phase("search", until_budget=True), Phase("retrain"))
+
+    class Config(Method.Config):
+        """Knobs of the search.
+
+        `kept`: entries kept; `first`, `last`: thresholds at the start and at the end of the search,
+        as multiples of the magnitude that the budget would cut at in the initial table.
+        """
+
+        kept: int = 0
+        first: float = 0.01
+        last: float = 8.0
+
+    @classmethod
+    def shape(cls, table: Table, config: Any) -> tuple[int, int]:
+        """Rows and columns of the table that is pruned."""
+        raise NotImplementedError
+
+    @classmethod
+    def arrays(cls, table: Table, config: Any) -> Arrays:
+        rows, columns = cls.shape(table, config)
+        free = table.budget is not None and table.budget.accounting == "values"
+        return sparse_arrays("stored", rows, columns, config.kept, free)
+
+    def build(self) -> None:
+        rows, columns = self.shape(self.table, self.config)
+        self.stored = Rows(rows, columns)
+        self.thresholds = nn.Parameter(torch.full((rows, columns), -15.0))
+        self.register_buffer("mask", torch.ones(rows, columns, dtype=torch.bool))
+        self.searching = False
+        self.rate = 0.0
+
+    def start(self, generator: torch.Generator) -> None:
+        """Initialises the stored table."""
+        raise NotImplementedError
+
+    def reset(self, generator: torch.Generator) -> None:
+        self.start(generator)  # the mask stays: it is what the retraining starts under
+
+    def begin(self, phase: Phase, progress: Progress, lr: float) -> None:
+        self.searching = phase.until_budget
+        with torch.no_grad():
+            if not self.searching:
+                self.stored.weight.mul_(self.mask)
+                return
+            self.mask.fill_(True)
+            size = self.stored.weight.abs().flatten()
+            cut = float(size.kthvalue(max(1, size.numel() - self.config.kept)).values)
+            first = _logit(min(self.config.first * cut, _CEILING))
+            last = _logit(min(self.config.last * cut, _CEILING))
+            self.thresholds.fill_(first)
+            self.rate = (last - first) / max(1, progress.steps)
+
+    def groups(self, lr: float) -> Iterable[dict[str, Any]]:
+        yield {"params": [self.stored.weight], "lr": lr}
+        if self.searching:
+            yield {"params": [self.thresholds], "lr": self.rate, "weight_decay": DECAY}
+
+    def entries(self, index: Tensor) -> Tensor:
+        """Rows of the pruned table: int64 [*] -> float32 [*, columns]."""
+        rows = self.stored(index)
+        if self.searching:
+            cut = functional.embedding(index, self.thresholds).sigmoid()
+            return rows.sign() * functional.relu(rows.abs() - cut)
+        return rows * functional.embedding(index, self.mask.to(rows.dtype))
+
+    @torch.no_grad()
+    def _margins(self) -> Tensor:
+        return self.stored.weight.abs() - self.thresholds.sigmoid()
+
+    def live(self) -> int:
+        return int((self._margins() > 0).sum())
+
+    def target(self) -> int:
+        return self.config.kept
+
+    @torch.no_grad()
+    def finish(self, phase: Phase) -> None:
+        if not phase.until_budget:
+            return
+        order = torch.sort(self._margins().flatten(), descending=True, stable=True).indices
+        self.mask.fill_(False).view(-1)[order[: self.config.kept]] = True
+
+    def pack(self) -> dict[str, Tensor]:
+        free = self.table.budget is not None and self.table.budget.accounting == "values"
+        return pack_sparse("stored", self.stored.weight.detach(), self.mask, free)
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Method:
+        method = cls(table, config)
+        weight, mask = unpack_sparse(packed, "stored", *cls.shape(table, config))
+        with torch.no_grad():
+            method.stored.weight.copy_(weight)
+            method.mask.copy_(mask)
+        return method.to(weight.device).requires_grad_(False)

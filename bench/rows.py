@@ -1,0 +1,43 @@
+"""A table of rows that can be looked up, and updated at the cost of the rows looked up."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Reader(Protocol):
+    """What an optimiser puts into a table while it trains it."""
+
+    def read(self, index: Tensor) -> Tensor:
+        """Rows at `index`, as differentiable inputs of the loss."""
+
+
+class Rows(nn.Module):
+    """Embedding table float32 [rows, dim].
+
+    Like `torch.nn.Embedding`. The difference is in training: an optimiser that knows how to
+    postpone the updates of rows that a batch does not touch reads the table through `reader`.
+    """
+
+    def __init__(self, rows: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, dim))
+        self.reader: Reader | None = None
+
+    def normal(self, std: float, generator: torch.Generator) -> None:
+        """Fills the table from N(0, std^2).
+
+        Drawn on the CPU, so that every device starts from the same weights.
+        """
+        with torch.no_grad():
+            self.weight.copy_(torch.randn(self.weight.shape, generator=generator).mul_(std))
+
+    def forward(self, index: Tensor) -> Tensor:
+        """Rows at `index`: int64 [*] -> float32 [*, dim]."""
+        if self.reader is not None and torch.is_grad_enabled():
+            return self.reader.read(index)
+        return functional.embedding(index, self.weight)

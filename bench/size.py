@@ -1,0 +1,117 @@
+"""What a packed state costs: values, and bytes of the file that holds it.
+
+The stored file is in safetensors format: an 8-byte length, a JSON header that names every array,
+the arrays. Its size follows from names, dtypes and shapes alone, so a method can be sized before
+anything is built, to the byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil, prod
+
+import torch
+from torch import Tensor
+
+from bench.budget import Budget
+from bench.errors import Infeasible
+
+# dtype -> safetensors' name, bytes an element. A packed state may hold these and no others. They
+# stand in the order in which safetensors lays arrays out: the digits of the offsets count.
+_DTYPES: dict[torch.dtype, tuple[str, int]] = {
+    torch.int64: ("I64", 8),
+    torch.float32: ("F32", 4),
+    torch.int32: ("I32", 4),
+    torch.float16: ("F16", 2),
+    torch.int16: ("I16", 2),
+    torch.int8: ("I8", 1),
+    torch.uint8: ("U8", 1),
+}
+Array = tuple[torch.dtype, tuple[int, ...]]
+Arrays = Mapping[str, Array]
+
+
+def f32(*shape: int) -> Array:
+    """A float32 array of that shape, for `arrays`."""
+    return torch.float32, shape
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of a packed state.
+
+    Attributes:
+        values: numbers that carry what was learned (float arrays; the papers' parameter count).
+        bytes: bytes of the stored file, container included.
+    """
+
+    values: int
+    bytes: int
+
+    def within(self, budget: Budget) -> bool:
+        """Whether the budget's cap holds."""
+        return self.of(budget) <= budget.cap
+
+    def of(self, budget: Budget) -> int:
+        """The quantity that the budget binds."""
+        return self.bytes if budget.accounting == "bytes" else self.values
+
+
+def describe(packed: Mapping[str, Tensor]) -> dict[str, Array]:
+    """Dtypes and shapes of a packed state.
+
+    Raises:
+        TypeError: an array is of a type that artefacts may not hold.
+    """
+    for name, tensor in packed.items():
+        if tensor.dtype not in _DTYPES:
+            allowed = ", ".join(str(d).removeprefix("torch.") for d in _DTYPES)
+            raise TypeError(f"packed array {name!r} is {tensor.dtype}; use one of {allowed}")
+    return {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in packed.items()}
+
+
+def size_of(arrays: Arrays) -> Size:
+    """Size of a packed state with these arrays, to the byte of the stored file."""
+    values = payload = 0
+    header = {}
+    order = list(_DTYPES)
+    for name, (dtype, shape) in sorted(arrays.items(), key=lambda a: (order.index(a[1][0]), a[0])):
+        code, width = _DTYPES[dtype]
+        end = payload + prod(shape) * width
+        header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [payload, end]}
+        payload = end
+        if dtype.is_floating_point:
+            values += prod(shape)
+    text = len(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode())
+    return Size(values, 8 + ceil(text / 8) * 8 + payload)
+
+
+def largest(
+    arrays: Callable[[int], Arrays], budget: Budget, low: int = 1, high: int = 2**40
+) -> int:
+    """The largest size knob in `low..high` whose packed state fits the budget.
+
+    Args:
+        arrays: the packed arrays for a value of the knob; its size must not fall as it grows.
+        budget: the cap.
+        low: the least useful value.
+        high: the most useful value (a larger table than one row an id is a waste).
+
+    Raises:
+        Infeasible: not even `low` fits.
+    """
+    if not size_of(arrays(low)).within(budget):
+        raise Infeasible(size_of(arrays(low)).of(budget), budget.accounting)
+    # Doubling first: the arithmetic on a knob of 2**40 would be as exact, but `arrays` may build
+    # lists as long as the knob.
+    step = 1
+    while low + step <= high and size_of(arrays(low + step)).within(budget):
+        low += step
+        step *= 2
+    while step:
+        if low + step <= high and size_of(arrays(low + step)).within(budget):
+            low += step
+        step //= 2
+    return low

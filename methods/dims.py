@@ -1,0 +1,36 @@
+"""Fewer dimensions: the control at the same bytes that a compression method has to beat."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.method import Method, Rows, Table
+
+
+class Dims(Method):
+    """A full table with as many columns as the budget holds; the rest of a row is zero."""
+
+    name = "dims"
+    title = "Fewer dimensions"
+    role = "control"
+
+    class Config(Method.Config):
+        """`width`: columns stored."""
+
+        width: int = 0
+
+    @classmethod
+    def plan(cls, table: Table, config: Config) -> Config:
+        return cls.solve("width", table, config, low=1, high=table.dim)
+
+    def build(self) -> None:
+        self.stored = Rows(self.table.ids, self.config.width)
+
+    def reset(self, generator: torch.Generator) -> None:
+        self.stored.normal(self.table.std, generator)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        # Zeros leave dot products and cosines as they are in the narrow space.
+        return functional.pad(self.stored(ids), (0, self.table.dim - self.config.width))

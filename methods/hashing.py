@@ -1,0 +1,50 @@
+"""The hashing trick: ids share rows by a universal hash."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.method import Method, Rows, Table
+
+PRIME = 2**31 - 1  # Carter & Wegman's ((a i + c) mod p) mod M is universal for ids below p
+
+
+class Hashing(Method):
+    """e_i = sum over k of T[h_k(i)].
+
+    One hash is feature hashing (Weinberger et al., ICML 2009). Several independent ones into the
+    same table, summed, are Bloom embeddings (Serra & Karatzoglou, RecSys 2017): fewer pairs of ids
+    share everything.
+    """
+
+    name = "hashing"
+    title = "Hashing"
+    paper = "Weinberger et al., ICML 2009"
+
+    class Config(Method.Config):
+        """`hashes`: lookups an id; `rows`: rows of the table."""
+
+        hashes: int = 1
+        rows: int = 0
+
+    @classmethod
+    def plan(cls, table: Table, config: Config) -> Config:
+        return cls.solve("rows", table, config, low=1, high=table.ids)
+
+    def build(self) -> None:
+        self.stored = Rows(self.config.rows, self.table.dim)
+        self.register_buffer("hash", torch.zeros(self.config.hashes, 2, dtype=torch.int32))
+
+    def reset(self, generator: torch.Generator) -> None:
+        self.hash.copy_(torch.randint(1, PRIME, self.hash.shape, generator=generator))
+        # A sum of k independent rows has k times the variance of one.
+        self.stored.normal(self.table.std / self.config.hashes**0.5, generator)
+
+    def slots(self, ids: Tensor) -> Tensor:
+        """Rows of the table that make up each id: int64 [*] -> int64 [*, hashes]."""
+        factor, shift = self.hash.long().unbind(1)
+        return (ids.unsqueeze(-1) * factor + shift) % PRIME % self.config.rows
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.stored(self.slots(ids)).sum(-2)

@@ -1,0 +1,38 @@
+"""PEP: learnable embedding sizes through learned pruning thresholds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.method import Table
+from bench.pruning import Pruned
+from bench.sparse import most_kept
+
+
+class PEP(Pruned):
+    """e_i = sign(v_i) relu(|v_i| - sigmoid(s_i)) while searching, v_i under the mask afterwards.
+
+    Thresholds are per entry, as in the reference training scripts. The reference code stops and
+    selects on test data; here a search ends at the budget and retraining at the validation score.
+    """
+
+    name = "pep"
+    title = "PEP"
+    paper = "Liu et al., ICLR 2021"
+
+    @classmethod
+    def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:
+        return table.ids, table.dim
+
+    @classmethod
+    def plan(cls, table: Table, config: Pruned.Config) -> Pruned.Config:
+        return config.but(
+            kept=config.kept or most_kept("stored", *cls.shape(table, config), table.cap)
+        )
+
+    def start(self, generator: torch.Generator) -> None:
+        self.stored.normal(self.table.std, generator)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.entries(ids)
