@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from data_helpers import TEST, TRAIN, alone_fixture, pairs, write  # noqa: F401
+from data_helpers import TEST, TRAIN, alone_fixture, cards_fixture, pairs, write  # noqa: F401
 
 from bench.data import cache as cache_module
 from bench.data import load, loading
@@ -78,6 +78,28 @@ def test_a_change_within_a_tick_of_the_clock_is_noticed(tmp_path, builds):
     write(folder, test_txt=TEST.replace("4 5", "5 4").replace("1 0", "1 3"))
     os.utime(folder / "test.txt", ns=(state.st_atime_ns, state.st_mtime_ns))
     assert load(folder).fingerprints["test"] != first.fingerprints["test"]
+
+
+def test_another_size_is_noticed_whatever_the_time(own, builds):
+    load(own)
+    write(own, test_txt=TEST + "0 5\n")
+    os.utime(own / "test.txt", (1e9, 1e9))
+    load(own)
+    assert len(builds) == 2
+
+
+def test_another_version_of_the_program_builds_anew(own, builds, monkeypatch):
+    load(own)
+    monkeypatch.setattr(cache_module, "_VERSION", cache_module._VERSION + 1)
+    load(own)
+    assert len(builds) == 2
+
+
+def test_ones_own_copy_of_a_card_is_not_the_installed_data_set(cards, own):
+    write(own, dataset_toml='name = "toy"\n')
+    write(cards, toy_toml='name = "toy"\n')
+    assert load(own).split.startswith("toy-v10-s0-")
+    assert load("toy", data_dir=own).split == "toy-v10-s0"
 
 
 def test_another_split_is_another_entry(tmp_path, own, builds):

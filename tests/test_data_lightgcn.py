@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -113,8 +114,13 @@ def test_users_that_start_at_one_are_refused(tmp_path):
 
 def test_huge_ids_need_no_memory(tmp_path):
     write(tmp_path, train_txt="0 0 1 2147483646\n", test_txt="0 2\n")
-    with pytest.raises(DataError, match="item id 2147483646 is there, but item id 3 is nowhere"):
-        load(tmp_path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="item id 2147483646 is there, but item id 3 is now"):
+            load(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_gap_closed_by_another_part_is_none(tmp_path):

@@ -114,9 +114,14 @@ def test_a_given_validation_part_is_used(tmp_path):
 
 
 def test_validation_of_users_without_training_items_is_dropped(tmp_path):
-    write(tmp_path, train_txt="0 0 1\n", test_txt="0 2\n1 0\n", valid_txt="0 3\n1 1 2\n")
+    write(
+        tmp_path,
+        train_txt="0 0 1\n2 1\n",
+        test_txt="0 2\n1 0\n",
+        valid_txt="0 3\n1 1 2\n2 2\n",
+    )
     data = load(tmp_path)
-    assert pairs(data.valid) == [(0, 3)]
+    assert pairs(data.valid) == [(0, 3), (2, 2)]
     assert data.repairs["valid: pairs of users without training items dropped"] == 2
     assert data.repairs["test: pairs of users without training items dropped"] == 1
 
@@ -134,6 +139,14 @@ def test_one_file_gets_a_test_and_a_validation_part(tmp_path, suffix):
     assert set(data.valid.degrees().tolist()) == {1, 2}
     together = [pair for part in PARTS for pair in pairs(getattr(data, part))]
     assert sorted(together) == [(u, i) for u in range(30) for i in range(20)]
+
+
+def test_only_a_given_test_part_can_be_later_than_training(tmp_path):
+    folder = big(tmp_path)[0]
+    write(folder, dataset_toml='name = "x"\ntemporal = true\n')
+    assert load(folder).temporal is True
+    (folder / "train.txt").rename(folder / "all.txt")
+    assert load(folder / "all.txt").temporal is False
 
 
 def test_recbole_parts_and_parts_of_other_kinds(tmp_path):
@@ -296,8 +309,9 @@ def test_files_that_are_not_those_of_the_card_are_refused(cards, tmp_path, key):
 def test_a_folder_of_that_name_is_meant_even_if_it_is_wrong(cards, tmp_path):
     folder, train, test = big(tmp_path / "toy")
     toy_card(cards, train, test, users=41)
-    with pytest.raises(DataError, match="40 users, but the card toy has 41"):
+    with pytest.raises(DataError, match="40 users, but the card toy has 41") as caught:
         load("toy", data_dir=folder)
+    assert "not published" not in str(caught.value)
     with pytest.raises(DataError, match=r"not published for download \(.*40 users"):
         load("toy", data_dir=folder.rename(tmp_path / "other"))
 

@@ -55,23 +55,29 @@ def test_reads_back_what_was_written(tmp_path, rows, kind):
         assert read(path, min_rating=3)[0] == wanted
 
 
-@given(ROWS, st.booleans())
+@given(ROWS, st.booleans(), st.booleans())
 @SHARED_FOLDER
-def test_the_fast_and_the_careful_reader_agree(tmp_path, rows, quoted):
+def test_the_fast_and_the_careful_reader_agree(tmp_path, rows, quoted, spaced):
     plain, padded = tmp_path / "plain.csv", tmp_path / "padded.csv"
     plain.write_text("user,item,rating\n" + "".join(f"{u},{i},{r}\n" for u, i, r in rows), "utf-8")
-    quote = '"' if quoted else " "
-    lines = "".join(f"{quote}{u}{quote},{i},{r}\n\n" for u, i, r in rows)
+    quote, end = '"' if quoted else " ", "\n\n" if spaced else "\n"
+    lines = "".join(f"{quote}{u}{quote},{i},{r}{end}" for u, i, r in rows)
     padded.write_text(f"user, item ,rating\n{lines}", "utf-8")
     fast, slow = read(plain, min_rating=1), read(padded, min_rating=1)
     assert fast[:3] == slow[:3]
-    assert slow[3].repairs["empty lines skipped"] == len(rows)
+    assert slow[3].repairs["empty lines skipped"] == spaced * len(rows)
 
 
 def test_regular_files_take_the_fast_way(tmp_path, monkeypatch):
     path = write(tmp_path, x_csv="user,item,rating\na,7,4\nb,8,5\n") / "x.csv"
     monkeypatch.setattr(tables_module, "_slow", None)
     assert read(path, min_rating=5)[:3] == ([(0, 0)], 1, 1)
+
+
+@pytest.mark.parametrize("rows", ['"10","x, y"\n"9","x"\n', '"10",x y\n9,"x"\n', " 10,y\n9 , x\n"])
+def test_quotes_and_spaces_are_not_part_of_an_id(tmp_path, rows):
+    path = write(tmp_path, x_csv="user,item\n" + rows) / "x.csv"
+    assert read(path)[:3] == ([(1, 1), (0, 0)], 2, 2)
 
 
 BYTES = st.one_of(
