@@ -90,4 +90,6 @@ def _figures(board: Board, out: Path) -> list[Path]:
 
 
 def _html(board: Board, out: Path) -> list[Path]:
-    return []
+    from bench.report import page
+
+    return [_text(out / "index.html", page.render(board))]

@@ -8,22 +8,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.board import Entry, Group
+from bench.board import Group
 from bench.report.canvas import WIDTH, Chart, footnote, heading
+from bench.report.spending import ARRAY_KINDS, spending
 from bench.report.style import HATCHES, KINDS
-
-_KINDS = ("values", "indices", "mask", "codes")
-
-
-def spending(entry: Entry) -> dict[str, int]:
-    """Return the bytes of a row's artefact by kind, the container's header as "header"."""
-    size = entry.row.first.size
-    assert size is not None  # a row has good runs only
-    found = dict.fromkeys((*_KINDS, "header"), 0)
-    for array in size.arrays.values():
-        found[array.kind] += array.bytes
-    found["header"] = size.bytes - sum(found.values())
-    return found
 
 
 def spend(group: Group) -> Chart:
@@ -43,7 +31,7 @@ def spend(group: Group) -> Chart:
         labels = [entry.row.label for entry in board.entries]
         place = np.arange(len(labels))
         left = np.zeros(len(labels))
-        for kind in (*_KINDS, "header"):
+        for kind in (*ARRAY_KINDS, "header"):
             part = np.array([spending(entry)[kind] for entry in board.entries], dtype=float)
             total = np.array([sum(spending(entry).values()) for entry in board.entries])
             share = 100 * part / np.maximum(total, 1)
@@ -74,7 +62,7 @@ def spend(group: Group) -> Chart:
             axis.set_xticklabels([])
         sns.despine(ax=axis, left=True)
     axes[-1].set_xlabel("Share of the stored bytes (%)")
-    used = [kind for kind in (*_KINDS, "header") if any(line[2][kind] for line in lines)]
+    used = [kind for kind in (*ARRAY_KINDS, "header") if any(line[2][kind] for line in lines)]
     handles = [
         Patch(
             facecolor=KINDS.get(kind, "#BBBBBB"), hatch=HATCHES[kind], edgecolor="white", label=kind

@@ -15,6 +15,26 @@ PALETTE = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5), (3, 1))
 CONTROL_COLOURS = ("#000000", "#6B6B6B")
+DARK = {
+    "#0072B2": "#4FA8E0", "#D55E00": "#F0803C", "#009E73": "#2CC79A", "#CC79A7": "#E59CC4",
+    "#E69F00": "#F2B632", "#56B4E9": "#8FD0F5", "#882255": "#D6619B", "#332288": "#9D90F5",
+    "#999933": "#C9C95A", "#000000": "#F2F2F2", "#6B6B6B": "#B0B0B0",
+}  # fmt: skip
+"""The same colours on a dark page, light enough to be told from it."""
+
+SYMBOLS = dict(
+    zip(
+        MARKERS,
+        (
+            "circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x",
+            "triangle-left", "triangle-right", "pentagon", "hexagon", "star", "diamond-tall",
+            "octagon",
+        ),
+        strict=True,
+    )
+)  # fmt: skip
+"""Matplotlib's markers by the names that plotly has for them."""
+
 KINDS = {"values": "#0072B2", "indices": "#E69F00", "mask": "#009E73", "codes": "#CC79A7"}
 HATCHES = {"values": "", "indices": "////", "mask": "....", "codes": "xxxx", "header": ""}
 
