@@ -67,7 +67,9 @@ class Evaluator:
     ) -> None:
         users = np.flatnonzero(np.diff(part.indptr) > 0)
         if limit and limit < len(users):
-            users = np.sort(np.random.Generator(np.random.PCG64(_ORDER_SEED)).permutation(users)[:limit])
+            users = np.sort(
+                np.random.Generator(np.random.PCG64(_ORDER_SEED)).permutation(users)[:limit]
+            )
         self.users = users
         self.items = items
         self.device = torch.device(device)

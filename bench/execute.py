@@ -126,7 +126,10 @@ def execute(
 
 
 def blank(
-    run: Run, data: Interactions, methods: dict[str, type[Method]], infeasible: Infeasible | None = None
+    run: Run,
+    data: Interactions,
+    methods: dict[str, type[Method]],
+    infeasible: Infeasible | None = None,
 ) -> dict[str, Any]:
     """A record with what is known before the run; complete for an infeasible one."""
     spec = run.spec
@@ -235,13 +238,14 @@ def _learned(
         "backbone_values": sum(p.numel() for p in backbone.parameters()),
         "full_values": table.ids * table.dim,
         "full_bytes": table.ids * table.dim * 4,
-        "arrays": {
-            name: _array(name, tensor) for name, tensor in sorted(packed.items())
-        },
+        "arrays": {name: _array(name, tensor) for name, tensor in sorted(packed.items())},
     }
     fields = {
         "size": sizes,
-        "metrics": {"valid": valid.metrics if valid else None, "test": test.metrics | _coverage(test, data)},
+        "metrics": {
+            "valid": valid.metrics if valid else None,
+            "test": test.metrics | _coverage(test, data),
+        },
         "phases": phases,
         "history": history,
         "timings": {"train_s": trained, "evaluate_s": evaluated},
@@ -260,9 +264,7 @@ def _measured(
     return test, ranked(Evaluator(data.valid, [data.train], data.items, device))
 
 
-def _popularity(
-    run: Run, data: Interactions
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _popularity(run: Run, data: Interactions) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Ranks items by training interactions: what is reached without any embedding."""
     began = time.perf_counter()
     counts = torch.from_numpy(data.item_counts()).float()
@@ -409,5 +411,3 @@ def _peak() -> int:
     except OSError:
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-

@@ -95,9 +95,7 @@ class Fit:
         self._saved = time.monotonic()
         self.sampler = Sampler(data, training.objective, training.batch, self.device)
         self._validate = (
-            Evaluator(
-                data.valid, [data.train], data.items, self.device, limit=training.valid_users
-            )
+            Evaluator(data.valid, [data.train], data.items, self.device, limit=training.valid_users)
             if epochs is None
             else None
         )
@@ -150,7 +148,9 @@ class Fit:
         seen = 0
         for batch in self.sampler.epoch(seed_of(self.seed, phase.name, state.epoch)):
             done = state.epoch * steps + seen
-            total += self._step(batch, Progress(done, epochs * steps, state.epoch, epochs), optimizer)
+            total += self._step(
+                batch, Progress(done, epochs * steps, state.epoch, epochs), optimizer
+            )
             seen += 1
             if phase.until_budget and seen % check == 0:
                 optimizer.flush()
@@ -238,9 +238,7 @@ class Fit:
                 "stopped": state.stopped,
             }
         )
-        self.state = State(
-            phase=state.phase + 1, phases=state.phases, history=state.history
-        )
+        self.state = State(phase=state.phase + 1, phases=state.phases, history=state.history)
 
     def _weights(self) -> dict[str, Tensor]:
         return {f"method.{k}": v for k, v in self.method.state_dict().items()} | {

@@ -1,0 +1,418 @@
+"""The command line. Thin: it reads options, calls the library and prints."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Compact embeddings for recommenders, compared under identical, measured memory budgets.",
+    epilog="Start with: bench leaderboard --dry-run",
+)
+out, err = Console(), Console(stderr=True)
+
+# typer reads annotations at run time, where Python 3.10 needs Optional.
+Suite_ = Annotated[Optional[str], typer.Option("--suite", help="Suite name or TOML file.")]
+Dataset = Annotated[
+    Optional[str],
+    typer.Option("--dataset", "-d", help="Card name, or a file or folder of your own."),
+]
+DataDir = Annotated[
+    Optional[Path],
+    typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder to look in before downloading."),
+]
+Results = Annotated[Path, typer.Option("--results", help="Folder of run records.")]
+Reports = Annotated[Path, typer.Option("--reports", help="Folder of the report.")]
+Settings = Annotated[
+    Optional[list[str]],
+    typer.Option("--set", help="KEY=VALUE: training.lr=0.01, cerp.gamma=0, mf.similarity=dot."),
+]
+Plugins = Annotated[
+    Optional[list[Path]], typer.Option("--plugin", help="File with a method of your own.")
+]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, ...")]
+Refit = Annotated[
+    bool, typer.Option("--refit", help="Train again on train + validation before testing.")
+]
+Accounting = Annotated[
+    Optional[str], typer.Option("--accounting", help="What budgets bind: bytes or values.")
+]
+_RESULTS, _REPORTS = Path("results/local"), Path("reports/local")
+
+
+@app.command(
+    epilog="Examples:  bench leaderboard   |   bench leaderboard -d gowalla --budget 10% --seeds 1"
+    "   |   bench leaderboard -d ./my-data --method cerp --method dims --dry-run"
+)
+def leaderboard(
+    suite: Suite_ = None,
+    dataset: Dataset = None,
+    budget: Annotated[
+        Optional[list[str]], typer.Option("--budget", "-b", help="5%, 128k (values) or 256KB.")
+    ] = None,
+    method: Annotated[
+        Optional[list[str]], typer.Option("--method", "-m", help="Only these methods.")
+    ] = None,
+    backbone: Annotated[
+        Optional[list[str]], typer.Option("--backbone", help="Only these backbones.")
+    ] = None,
+    seeds: Annotated[Optional[int], typer.Option(help="How many seeds, from 0.", min=1)] = None,
+    accounting: Accounting = None,
+    refit: Refit = False,
+    settings: Settings = None,
+    plugin: Plugins = None,
+    data_dir: DataDir = None,
+    results: Results = _RESULTS,
+    reports: Reports = _REPORTS,
+    workers: Annotated[
+        Optional[int], typer.Option(help="Runs at a time; all cores if not given.", min=1)
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
+    device: Device = "cpu",
+    time_limit: Annotated[
+        Optional[float], typer.Option(help="Seconds a run may take; longer ones fail.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Run failed runs again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, train nothing.")
+    ] = False,
+) -> None:
+    """Train every method under every budget, and render the board. Does only what is missing."""
+    from bench import leaderboard as board
+    from bench import show
+    from bench.pool import Job
+    from bench.store import Store
+
+    chosen = _suite(suite, dataset, settings, refit, accounting)
+    changes: dict[str, Any] = {}
+    if budget:
+        changes["budgets"] = tuple(budget)
+    if method:
+        changes["methods"] = tuple(method)
+    if backbone:
+        changes["backbones"] = tuple(backbone)
+    if seeds:
+        changes["seeds"] = seeds
+    chosen = chosen.model_copy(update=changes)
+    data, methods, planned = _plan(
+        chosen, suite, dataset, settings, refit, accounting, plugin, data_dir
+    )
+    store = Store(results)
+    done = board.finished(planned, store, retry_failed)
+    out.print(_about(data))
+    out.print(show.plan_table(planned, done))
+    if dry_run:
+        return
+    many = workers or board.default_workers(device)
+    job = Job(
+        dataset=_source(chosen, dataset),
+        data_dir=str(data_dir) if data_dir else None,
+        results=str(results),
+        plugins=tuple(str(path) for path in plugin or ()),
+        device=device,
+        threads=threads,
+        parallel=many > 1,
+    )
+    names = {
+        one.run.spec.id: show.run_name(one.run.spec.canonical(), one.run.label) for one in planned
+    }
+    todo = sum(one.run.spec.id not in done and not one.infeasible for one in planned)
+    try:
+        with show.Live(out, todo, names) as live:
+            board.carry_out(planned, done, data, methods, store, job, many, live, time_limit)
+    except KeyboardInterrupt:
+        err.print("Interrupted. What was finished is kept; the same command continues.")
+        raise typer.Exit(130) from None
+    _report(results, reports, data.split)
+    counts = board.tally(planned, store)
+    for record in counts.failed:
+        name = show.run_name(record["spec"], (record["budget"] or {}).get("label"))
+        err.print(f"failed: {name}: {record['error']['type']}: {record['error']['message']}")
+    if counts.failed:
+        err.print("Their tracebacks are in their records; --retry-failed runs them again.")
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example:  bench run -d gowalla -m cerp -b 128k --seed 2020")
+def run(
+    method: Annotated[str, typer.Option("--method", "-m", help="Which method.")],
+    suite: Suite_ = None,
+    dataset: Dataset = None,
+    budget: Annotated[
+        Optional[str], typer.Option("--budget", "-b", help="5%, 128k (values) or 256KB.")
+    ] = None,
+    backbone: Annotated[Optional[str], typer.Option(help="Which backbone.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
+    accounting: Accounting = None,
+    refit: Refit = False,
+    settings: Settings = None,
+    plugin: Plugins = None,
+    data_dir: DataDir = None,
+    results: Results = _RESULTS,
+    threads: Annotated[int, typer.Option(help="Threads of torch.", min=1)] = 1,
+    device: Device = "cpu",
+    again: Annotated[bool, typer.Option("--again", help="Run even if there is a record.")] = False,
+) -> None:
+    """Train one method under one budget, in this process, and print its record's headline."""
+    import json
+
+    import torch
+
+    from bench import show
+    from bench.execute import execute
+    from bench.leaderboard import finished, record_path
+    from bench.store import Store
+
+    chosen = _suite(suite, dataset, settings, refit, accounting)
+    changes: dict[str, Any] = {"methods": (method,), "seeds": seed + 1}
+    if budget:
+        changes["budgets"] = (budget,)
+    if backbone:
+        changes["backbones"] = (backbone,)
+    chosen = chosen.model_copy(update=changes)
+    data, methods, planned = _plan(
+        chosen, suite, dataset, settings, refit, accounting, plugin, data_dir
+    )
+    wanted = [
+        one
+        for one in planned
+        if one.run.spec.method.name == method
+        and (one.run.spec.seed == seed or one.run.spec.training is None)
+    ]
+    if len(wanted) > 1:
+        raise BenchError(
+            f"that is {len(wanted)} runs; name one --budget and one --backbone, or use leaderboard"
+        )
+    one = wanted[0]
+    store = Store(results)
+    out.print(_about(data))
+    out.print(json.dumps(one.run.spec.canonical(), sort_keys=True), highlight=False, soft_wrap=True)
+    if one.infeasible:
+        raise BenchError(f"{method} under {one.run.label}: infeasible: {one.infeasible}")
+    if again or one.run.spec.id not in finished(wanted, store, retry_failed=True):
+        torch.set_num_threads(threads)
+        names = {one.run.spec.id: show.run_name(one.run.spec.canonical(), one.run.label)}
+        identity = {"id": one.run.spec.id, "worker": 0}
+        try:
+            with show.Live(out, 1, names) as live:
+                live("start", dict(identity))
+                record = execute(
+                    one.run,
+                    data,
+                    methods,
+                    store,
+                    device,
+                    report=lambda e: live("epoch", e | identity),
+                )
+                live("done", {"record": record, **identity})
+        except KeyboardInterrupt:
+            err.print("Interrupted; the same command continues.")
+            raise typer.Exit(130) from None
+        if record["status"] != "ok":
+            err.print(record["error"]["traceback"], highlight=False)
+            raise typer.Exit(1)
+    out.print(str(record_path(store, one.run)), highlight=False)
+
+
+@app.command(epilog="Example:  bench report --results results --reports reports")
+def report(results: Results = _RESULTS, reports: Reports = _REPORTS) -> None:
+    """Render the board from the records, without running anything."""
+    _report(results, reports)
+
+
+@app.command(epilog="Example:  bench status --results results/local")
+def status(results: Results = _RESULTS) -> None:
+    """Say what a results folder holds, and what is wrong with it."""
+    from collections import Counter
+
+    from bench.records import scan
+
+    if not results.is_dir():
+        raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")
+    found = scan(results)
+    counts = Counter((r.spec.dataset.split, r.spec.backbone.name, r.status) for r in found.records)
+    for (split, backbone, state), count in sorted(counts.items()):
+        out.print(f"{split}  {backbone}  {state}: {count}", highlight=False)
+    for bad in found.rejected:
+        err.print(f"left out: {bad.path}: {bad.reason}", highlight=False)
+    unfinished = sorted((results / ".work").glob("*.safetensors"))
+    if unfinished:
+        out.print(f"unfinished runs with a checkpoint: {len(unfinished)}")
+
+
+@app.command("list", epilog="Example:  bench list methods")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, datasets, suites or backbones")] = "methods",
+    plugin: Plugins = None,
+) -> None:
+    """List what there is."""
+    if what == "methods":
+        from bench.registry import find_methods
+
+        for name, kind in find_methods(plugin or ()).items():
+            out.print(f"{name:12} {kind.role:9} {kind.title}  {kind.paper}", highlight=False)
+            for key, knob in kind.Config.model_fields.items():
+                out.print(f"    {name}.{key} = {knob.default!r}", highlight=False, style="dim")
+    elif what == "datasets":
+        from bench.data import list_cards
+
+        for card in list_cards():
+            out.print(
+                f"{card.name:16} {card.title}  {card.note}".rstrip(),
+                highlight=False,
+                soft_wrap=True,
+            )
+    elif what == "suites":
+        from bench.suite import list_suites
+
+        for name, found in list_suites().items():
+            out.print(f"{name:12} {found.title}", highlight=False)
+    elif what == "backbones":
+        from bench.backbones.registry import find_backbones
+
+        for name, backbone in find_backbones().items():
+            out.print(f"{name:12} {backbone.title}", highlight=False)
+    else:
+        raise BenchError(
+            f"{what!r} cannot be listed; choose methods, datasets, suites or backbones"
+        )
+
+
+@app.command(epilog="Examples:  bench check cerp   |   bench check ./my_method.py")
+def check(
+    method: Annotated[str, typer.Argument(help="Name of a method, or a file that defines some.")],
+) -> None:
+    """Run the conformance checks that every method has to pass."""
+    from bench.check import check_method
+    from bench.registry import find_methods, get_method
+
+    if method.endswith(".py"):
+        known = find_methods()
+        kinds = [k for n, k in find_methods([Path(method)]).items() if known.get(n) is not k]
+    else:
+        kinds = [get_method(method)]
+    failed = 0
+    for kind in kinds:
+        for item in check_method(kind):
+            failed += not item.passed
+            mark = "[green]pass[/]" if item.passed else "[red]FAIL[/]"
+            out.print(
+                f"{mark}  {kind.name}: {item.name}" + ("" if item.passed else f": {item.detail}")
+            )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example:  bench new pophash   (writes pophash.py)")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the method.")],
+    folder: Annotated[Path, typer.Option(help="Where to put the file.")] = Path("."),
+) -> None:
+    """Start a method of your own from the template."""
+    from bench.template import new_method
+
+    path = new_method(name, folder)
+    out.print(f"{path}\nTry it: bench check {path}\nRun it: bench leaderboard --plugin {path}")
+
+
+def _suite(
+    suite: str | None,
+    dataset: str | None,
+    settings: list[str] | None,
+    refit: bool,
+    accounting: str | None,
+) -> Any:  # noqa: ANN401
+    """The suite that was asked for: by name, else that of the data set, else the default."""
+    from bench.suite import find_suite, list_suites, override
+
+    if suite is None:
+        suite = "ml-100k" if dataset is None else dataset if dataset in list_suites() else "default"
+    changes = list(settings or [])
+    if refit:
+        changes.append("training.refit=true")
+    if accounting:
+        changes.append(f"accounting={accounting}")
+    return override(find_suite(suite), changes)
+
+
+def _source(chosen: Any, dataset: str | None) -> str:  # noqa: ANN401
+    source = dataset or chosen.dataset
+    if source is None:
+        raise BenchError("this suite names no data set; give one with --dataset")
+    return str(source)
+
+
+def _plan(
+    chosen: Any,  # noqa: ANN401
+    suite: str | None,
+    dataset: str | None,
+    settings: list[str] | None,
+    refit: bool,
+    accounting: str | None,
+    plugin: list[Path] | None,
+    data_dir: Path | None,
+) -> tuple[Any, Any, Any]:
+    """Loads the data and the methods, and plans; also composes the command that repeats a run."""
+    from bench.data import load
+    from bench.registry import find_methods
+    from bench.suite import plan
+
+    data = load(_source(chosen, dataset), data_dir=data_dir)
+    methods = find_methods(plugin or ())
+    command = ["bench", "run"]
+    command += ["--suite", suite] if suite else []
+    command += ["--dataset", _source(chosen, dataset)]
+    command += [part for setting in settings or () for part in ("--set", setting)]
+    command += ["--refit"] if refit else []
+    command += ["--accounting", accounting] if accounting else []
+    command += [part for path in plugin or () for part in ("--plugin", str(path))]
+    return data, methods, plan(chosen, data, methods, shlex.join(command))
+
+
+def _about(data: Any) -> str:  # noqa: ANN401
+    note = f"  ({data.note})" if data.note else ""
+    repairs = "".join(f"; {count:,} {what}" for what, count in data.repairs.items())
+    return (
+        f"{data.title}{note}: {data.users:,} users, {data.items:,} items, {data.train.nnz:,} train,"
+        f" {data.valid.nnz:,} valid, {data.test.nnz:,} test; split {data.split}{repairs}"
+    )
+
+
+def _report(results: Path, reports: Path, split: str | None = None) -> None:
+    from bench import report as reporting
+
+    written = reporting.build(results, reports)
+    _summary(results, split)
+    pages = [path for path in written if path.name in ("index.md", "index.html")]
+    out.print(f"{len(written)} files: " + ", ".join(map(str, pages)), highlight=False)
+
+
+def _summary(results: Path, split: str | None) -> None:
+    """The leaderboards as one table on the terminal."""
+    from bench.board import load
+    from bench.show import summary
+
+    for group in load(results).groups:
+        if split is None or group.split == split:
+            out.print(summary(group))
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line on standard error and exit status 2."""
+    try:
+        app()
+    except BenchError as error:
+        err.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)

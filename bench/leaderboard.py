@@ -1,0 +1,96 @@
+"""A board from a suite: plan, run what is missing, report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.data import Interactions
+from bench.execute import Run, blank
+from bench.method import Method
+from bench.pool import Job, Listener, run_all
+from bench.store import Store
+from bench.suite import Planned
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of a plan's runs, by status, and the records that are not ok."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+
+def finished(planned: Sequence[Planned], store: Store, retry_failed: bool = False) -> set[str]:
+    """Ids of the runs that have a record already."""
+    ids = set()
+    for one in planned:
+        spec = one.run.spec
+        record = store.read(spec.canonical(), spec.id)
+        if record and (
+            record["status"] in ("ok", "infeasible")
+            or (record["status"] == "failed" and not retry_failed)
+        ):
+            ids.add(spec.id)
+    return ids
+
+
+def carry_out(
+    planned: Sequence[Planned],
+    done: set[str],
+    data: Interactions,
+    methods: dict[str, type[Method]],
+    store: Store,
+    job: Job,
+    workers: int,
+    listener: Listener,
+    time_limit: float | None = None,
+) -> None:
+    """Runs what is missing. Infeasible sizes become records at once."""
+    todo: list[Run] = []
+    for one in planned:
+        if one.run.spec.id in done:
+            continue
+        if one.infeasible:
+            store.write(blank(one.run, data, methods, one.infeasible))
+            continue
+        todo.append(one.run)
+
+    def fail(run: Run, kind: str, message: str) -> dict[str, Any]:
+        record = blank(run, data, methods)
+        record["status"] = "failed"
+        record["error"] = {"type": kind, "message": message, "traceback": ""}
+        store.write(record)
+        store.discard_work(run.spec.id)
+        return record
+
+    if todo:
+        run_all(todo, job, min(workers, len(todo)), listener, time_limit, fail)
+
+
+def tally(planned: Sequence[Planned], store: Store) -> Tally:
+    """Counts the runs of a plan by status; `missing` has no record."""
+    result = Tally()
+    for one in planned:
+        spec = one.run.spec
+        record = store.read(spec.canonical(), spec.id)
+        status = record["status"] if record else "missing"
+        result.counts[status] = result.counts.get(status, 0) + 1
+        if record and status == "failed":
+            result.failed.append(record)
+    return result
+
+
+def default_workers(device: str) -> int:
+    """One a core on a CPU, one on an accelerator."""
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def record_path(store: Store, run: Run) -> Path:
+    """Where the record of a run lies."""
+    return store.path(run.spec.canonical(), run.spec.id)

@@ -1,0 +1,271 @@
+"""Suites: named grids of runs, as TOML, and what they come to on a data set."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench import budget as budgets
+from bench import resources
+from bench.backbones.registry import get_backbone
+from bench.data import Interactions
+from bench.errors import Infeasible, SpecError
+from bench.execute import POPULARITY, Run
+from bench.method import Method, Table
+from bench.size import size_of
+from bench.spec import BackbonePart, BudgetPart, DatasetPart, MethodPart, RunSpec, Training
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Suite(BaseModel):
+    """A grid: methods x budgets x seeds x backbones on one data set, one set of settings.
+
+    Attributes:
+        title: shown in listings.
+        dataset: card name; the command line may name another.
+        backbones: by name.
+        methods: by name; empty for all but ablations. Popularity always runs.
+        budgets: amounts, see `bench.budget`.
+        accounting: what the budgets bind.
+        dim: columns of the full table.
+        seeds: how many, from 0.
+        training: settings of the loop.
+        backbone, method: configurations by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = ""
+    dataset: str | None = None
+    backbones: tuple[str, ...] = ("mf",)
+    methods: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ("5%", "10%", "20%")
+    accounting: Literal["bytes", "values"] = "bytes"
+    dim: int = Field(64, ge=1)
+    seeds: int = Field(3, ge=1)
+    training: Training = Training()
+    backbone: dict[str, dict[str, Any]] = {}
+    method: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run of a plan, with its packed size if it is known beforehand, or why it cannot be."""
+
+    run: Run
+    values: int | None = None
+    bytes: int | None = None
+    infeasible: Infeasible | None = None
+
+
+def list_suites() -> dict[str, Suite]:
+    """The suites that come with the program."""
+    return {
+        path.stem: read_suite(path) for path in sorted(resources.folder("suites").glob("*.toml"))
+    }
+
+
+def find_suite(name: str) -> Suite:
+    """A suite by name or file.
+
+    Raises:
+        SpecError: there is none, or its file says something that a suite does not have.
+    """
+    path = resources.folder("suites") / f"{name}.toml"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        known = ", ".join(list_suites())
+        raise SpecError(f"there is no suite {name!r}; there are {known}, or name a TOML file")
+    return read_suite(path)
+
+
+def read_suite(path: Path) -> Suite:
+    """Reads a suite file.
+
+    Raises:
+        SpecError: naming the file, the key and the remedy.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{path}: cannot be read as TOML: {error}") from error
+    return validated(content, str(path))
+
+
+def validated(content: Mapping[str, Any], source: str) -> Suite:
+    """A suite from plain data.
+
+    Raises:
+        SpecError: naming the source and the key.
+    """
+    try:
+        return Suite.model_validate(content)
+    except ValidationError as error:
+        raise SpecError(_first(error, source)) from error
+
+
+def override(suite: Suite, settings: Iterable[str]) -> Suite:
+    """Applies `key=value` settings: `training.lr=0.01`, `cerp.gamma=0`, `mf.similarity=dot`.
+
+    The first part of a key is `training`, a field of the suite, a backbone or a method; values
+    are TOML, or text as it stands.
+
+    Raises:
+        SpecError: a setting without `=`, or with a key or value that nothing takes.
+    """
+    content = suite.model_dump()
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise SpecError(f"--set {setting}: write KEY=VALUE, such as training.lr=0.001")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        path = key.strip().split(".")
+        if path[0] not in Suite.model_fields:
+            kind = "backbone" if _is_backbone(path[0]) else "method"
+            path = [kind, *path]
+        place = content
+        for part in path[:-1]:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise SpecError(f"--set {setting}: {part} is a value, not a table")
+        if path == ["training", "objective", "name"]:
+            place.clear()  # another objective has other knobs
+        place[path[-1]] = value
+    return validated(content, "--set")
+
+
+def _is_backbone(name: str) -> bool:
+    try:
+        get_backbone(name)
+    except SpecError:
+        return False
+    return True
+
+
+def plan(
+    suite: Suite, data: Interactions, methods: Mapping[str, type[Method]], command: str
+) -> list[Planned]:
+    """All runs of a suite on a data set, size knobs solved; seeds innermost.
+
+    Args:
+        suite: the grid.
+        data: the split.
+        methods: all known methods.
+        command: what the user types for one of these runs, less method, budget and seed.
+
+    Raises:
+        SpecError: an unknown method or backbone, a bad configuration or budget.
+    """
+    wanted = suite.methods or tuple(m for m, kind in methods.items() if kind.role != "ablation")
+    for name in (*wanted, *suite.method):
+        if name not in methods and name != POPULARITY:
+            raise SpecError(f"there is no method {name!r}; there are {', '.join(methods)}")
+    planned = [_popularity(suite, data, command)]
+    for backbone in suite.backbones:
+        for name in wanted:
+            if name == POPULARITY:
+                continue
+            kind = methods[name]
+            for label in suite.budgets if kind.budgeted else (None,):
+                for seed in range(suite.seeds):
+                    planned.append(_one(suite, data, kind, backbone, label, seed, command))
+    return planned
+
+
+def _dataset(data: Interactions) -> DatasetPart:
+    return DatasetPart(name=data.name, split=data.split, fingerprint=data.fingerprint)
+
+
+def _popularity(suite: Suite, data: Interactions, command: str) -> Planned:
+    spec = RunSpec(
+        dataset=_dataset(data),
+        backbone=BackbonePart(name="none", config={}),
+        dim=suite.dim,
+        method=MethodPart(name=POPULARITY, revision=1, config={}),
+        budget=None,
+        training=None,
+        seed=0,
+    )
+    return Planned(Run(spec, None, None, f"{command} --method {POPULARITY}"))
+
+
+def _one(
+    suite: Suite,
+    data: Interactions,
+    kind: type[Method],
+    backbone: str,
+    label: str | None,
+    seed: int,
+    command: str,
+) -> Planned:
+    ids = data.users + data.items
+    cap = budgets.parse_budget(label, ids, suite.dim, suite.accounting) if label else None
+    table = Table(
+        data.users,
+        data.items,
+        suite.dim,
+        cap,
+        seed,
+        suite.training.init_std,
+        torch.from_numpy(data.counts()),
+    )
+    settings = suite.method.get(kind.name, {})
+    try:
+        config = kind.Config.model_validate(settings)
+        scored = get_backbone(backbone).Config.model_validate(suite.backbone.get(backbone, {}))
+    except ValidationError as error:
+        raise SpecError(_first(error, f"{kind.name} under {backbone}")) from error
+    infeasible = None
+    try:
+        config = kind.plan(table, config)
+    except Infeasible as error:
+        infeasible = error
+    spec = RunSpec(
+        dataset=_dataset(data),
+        backbone=BackbonePart(name=backbone, config=scored.model_dump(mode="json")),
+        dim=suite.dim,
+        method=MethodPart(
+            name=kind.name, revision=kind.revision, config=config.model_dump(mode="json")
+        ),
+        budget=BudgetPart(cap=cap.cap, accounting=cap.accounting) if cap else None,
+        training=suite.training,
+        seed=seed,
+    )
+    own = f" --backbone {backbone} --method {kind.name} --seed {seed}"
+    run = Run(
+        spec,
+        label.replace(" ", "") if label else None,
+        budgets.fraction(cap, ids, suite.dim) if cap else None,
+        command + own + (f" --budget {label}" if label else ""),
+    )
+    if infeasible:
+        return Planned(run, infeasible=infeasible)
+    size = size_of(kind.arrays(table, config))
+    return Planned(run, size.values, size.bytes)
+
+
+def _first(error: ValidationError, source: str) -> str:
+    """The first complaint of pydantic as one line."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    given = "" if first["type"] in ("extra_forbidden", "missing") else f" (got {first['input']!r})"
+    reason = (
+        "is not a known key; see `bench list`"
+        if first["type"] == "extra_forbidden"
+        else first["msg"]
+    )
+    return f"{source}: {key}: {reason}{given}"
