@@ -7,7 +7,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from bench.method import Progress, Table
+from bench.method import Infeasible, Progress, Table
 from bench.pruning import Pruned
 from bench.sparse import most_kept
 
@@ -58,7 +58,10 @@ class CERP(Pruned):
 
         def fits(buckets: int) -> bool:
             rows, columns = cls.shape(table, config.but(buckets=buckets))
-            return kept(buckets) >= (1 - config.sparsity) * rows * columns
+            try:
+                return kept(buckets) >= (1 - config.sparsity) * rows * columns
+            except Infeasible:  # the positions alone are too large; fewer buckets may do
+                return False
 
         buckets = config.buckets
         if not buckets:
