@@ -32,6 +32,11 @@ class Backbone(nn.Module):
         super().__init__()
         self.users, self.items, self.dim, self.config = data.users, data.items, dim, config
 
+    @property
+    def dot(self) -> bool:
+        """Whether the score is the dot product of what `embed` returns."""
+        return type(self).pairs is Backbone.pairs and type(self).matrix is Backbone.matrix
+
     def reset(self, generator: torch.Generator) -> None:
         """(Re)initialises the backbone's own parameters; most have none."""
 
