@@ -6,15 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench import stats
 from bench.peruser import PerUser
 from bench.quantities import HEADLINE
-from bench.standings import Entry, Leaderboard, Row
+from bench.standings import Entry, Leaderboard, Row, Samples
 
 
-def resample(rows: Sequence[Row], users: Mapping[str, PerUser]) -> dict[str, NDArray[np.float64]]:
+def resample(rows: Sequence[Row], users: Mapping[str, PerUser]) -> Samples:
     """Return resampled means of the headline, by row key, where all runs have per-user metrics.
 
     Only rows over the same users can be paired; the commonest set of users is taken.
@@ -25,22 +24,24 @@ def resample(rows: Sequence[Row], users: Mapping[str, PerUser]) -> dict[str, NDA
         if len(sets) == 1 and "" not in sets:
             paired[sets.pop()].append(row)
     if not paired:
-        return {}
-    chosen = paired[max(paired, key=lambda name: (len(paired[name]), name))]
+        return Samples("", {})
+    commonest = max(paired, key=lambda name: (len(paired[name]), name))
+    chosen = paired[commonest]
     scores = [np.stack([users[r.id].ndcg for r in row.records], axis=1) for row in chosen]
-    return {
+    means = {
         row.key: stats.resample_seeds(
-            array.mean(axis=0, dtype=np.float64), seed=int(row.key, 16), users=means
+            array.mean(axis=0, dtype=np.float64), seed=int(row.key, 16), users=resampled
         )
-        for row, array, means in zip(chosen, scores, stats.bootstrap_means(scores), strict=True)
+        for row, array, resampled in zip(chosen, scores, stats.bootstrap_means(scores), strict=True)
     }
+    return Samples(commonest, means)
 
 
 def placed(
     ranked: Sequence[Row],
     control: Row | None,
     references: Sequence[Row],
-    samples: Mapping[str, NDArray[np.float64]],
+    samples: Samples,
 ) -> tuple[Entry, ...]:
     """Return ranked rows, best first, with their comparisons and marks.
 
@@ -48,7 +49,7 @@ def placed(
         ranked: the rows, best first.
         control: the control of the same size that all are compared with, one of the rows.
         references: the rankings without embeddings.
-        samples: resampled means by row key, where there are any.
+        samples: resampled means of the rows.
     """
     if not ranked:
         return ()
@@ -75,9 +76,7 @@ def placed(
     )
 
 
-def _unbeaten(
-    ranked: Sequence[Row], samples: Mapping[str, NDArray[np.float64]]
-) -> dict[str, tuple[str, ...]]:
+def _unbeaten(ranked: Sequence[Row], samples: Samples) -> dict[str, tuple[str, ...]]:
     """Return, by row key, the controls that a method does not beat.
 
     Without per-user metrics the means decide; that is said where the marks are explained.
@@ -95,28 +94,37 @@ def _unbeaten(
     return found
 
 
-def _comparisons(
-    rows: Sequence[Row], other: Row, samples: Mapping[str, NDArray[np.float64]]
-) -> dict[str, stats.Comparison]:
+def _comparisons(rows: Sequence[Row], other: Row, samples: Samples) -> dict[str, stats.Comparison]:
     """Return the Holm-corrected comparisons of rows with one of them, by row key."""
-    if other.key not in samples:
-        return {}
-    raw = {}
-    for row in rows:
-        if row is other or row.key not in samples:
+    rivals = [row for row in rows if row is not other]
+    found = compare_rows([(row, samples, other, samples) for row in rivals])
+    return {row.key: one for row, one in zip(rivals, found, strict=True) if one is not None}
+
+
+def compare_rows(
+    pairs: Sequence[tuple[Row, Samples, Row, Samples]],
+) -> list[stats.Comparison | None]:
+    """Return comparisons of the first row of each pair with the second, Holm-corrected together.
+
+    None where per-user metrics are missing, or are of different users.
+    """
+    raw: list[tuple[float, float, float, float] | None] = []
+    for row, samples, other, others in pairs:
+        mine, theirs = samples.means.get(row.key), others.means.get(other.key)
+        if mine is None or theirs is None or samples.users != others.users:
+            raw.append(None)
             continue
         difference = (row.mean(HEADLINE) or 0.0) - (other.mean(HEADLINE) or 0.0)
-        interval = stats.compare(samples[row.key], samples[other.key], difference)
-        raw[row.key] = (difference, *interval)
-    corrected = stats.holm([entry[3] for entry in raw.values()])
-    return {
-        key: stats.Comparison(*entry, p)
-        for (key, entry), p in zip(raw.items(), corrected, strict=True)
-    }
+        raw.append((difference, *stats.compare(mine, theirs, difference)))
+    corrected = iter(stats.holm([one[3] for one in raw if one is not None]))
+    return [None if one is None else stats.Comparison(*one, next(corrected)) for one in raw]
 
 
 def ranking(boards: Sequence[Leaderboard]) -> stats.Ranking | None:
-    """Return average ranks over the budgets, of the methods that stand on all of them."""
+    """Return average ranks over the budgets, of the methods that stand on all of them.
+
+    None for one budget, which the leaderboard itself ranks, and for fewer than two methods.
+    """
     tables: list[dict[str, float]] = []
     for board in boards:
         scores: dict[str, tuple[float, float]] = {}
@@ -126,7 +134,7 @@ def ranking(boards: Sequence[Leaderboard]) -> stats.Ranking | None:
             scores[title] = max(offer, scores.get(title, offer))
         if scores:
             tables.append({title: score for title, (_, score) in scores.items()})
-    if not tables:
+    if len(tables) < 2:
         return None
     names = sorted(set.intersection(*(set(table) for table in tables)))
     if len(names) < 2:

@@ -9,9 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench import stats
 from bench.contest import placed, ranking, resample
 from bench.errors import BenchError
@@ -20,7 +17,7 @@ from bench.passport import agrees, differences, passport, passport_hash
 from bench.peruser import PerUser
 from bench.quantities import HEADLINE, QUANTITIES
 from bench.records import Record
-from bench.standings import Entry, Gap, Group, Leaderboard, Row
+from bench.standings import Entry, Gap, Group, Leaderboard, Row, Samples
 
 NO_BACKBONE = "none"
 """The backbone of references, such as popularity; they stand on every board of their data."""
@@ -76,6 +73,7 @@ def gather(
         )
     )
     lifted = {row.key for row in (*((ceiling,) if ceiling else ()), *references)}
+    samples = resample(rows, users)
     wanted = _wanted_seeds(results / split / "board.json")
     boards = _boards(
         [row for row in rows if row.key not in lifted],
@@ -83,7 +81,7 @@ def gather(
         card,
         wanted,
         references,
-        users,
+        samples,
     )
     return Group(
         dataset=first.spec.dataset.name,
@@ -97,6 +95,7 @@ def gather(
         references=references,
         boards=boards,
         ranking=ranking(boards),
+        samples=samples,
         data=first,
     )
 
@@ -167,7 +166,7 @@ def _boards(
     card: Mapping[str, Any],
     wanted: int | None,
     references: Sequence[Row],
-    users: Mapping[str, PerUser],
+    samples: Samples,
 ) -> tuple[Leaderboard, ...]:
     by_budget: dict[_Key, list[Row]] = defaultdict(list)
     gaps: dict[_Key, list[Record]] = defaultdict(list)
@@ -180,7 +179,6 @@ def _boards(
         if record.budget:
             labels[_budget_of(record)].add(record.budget.label)
     keys = sorted(set(by_budget) | set(gaps))
-    samples = resample([row for key in keys for row in by_budget[key]], users)
     return tuple(
         _leaderboard(
             key,
@@ -205,7 +203,7 @@ def _leaderboard(
     card: Mapping[str, Any],
     wanted: int | None,
     references: Sequence[Row],
-    samples: Mapping[str, NDArray[np.float64]],
+    samples: Samples,
 ) -> Leaderboard:
     rows = _labelled(rows)
     same = [row for row in rows if agrees(row.passport, card)]

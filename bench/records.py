@@ -25,6 +25,9 @@ Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(ge=0.0)]
 
+LOCAL = "local"
+"""The folder inside a results folder that is a results folder of its own."""
+
 _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
     "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
@@ -237,7 +240,8 @@ def scan(results: Path, *, history: bool = False) -> Scan:
     """Read every record below a results folder.
 
     Files are taken at any depth, so that a misplaced record is named rather than overlooked.
-    Folders whose name starts with a dot, and `board.json` files, are left alone.
+    Folders whose name starts with a dot, `board.json` files, and the folder `local` are left
+    alone; the last is a results folder of its own, where runs go that are not to be published.
 
     Args:
         results: the folder; one that does not exist is empty.
@@ -260,6 +264,8 @@ def scan(results: Path, *, history: bool = False) -> Scan:
 def _files(results: Path) -> Iterator[Path]:
     for folder, below, names in os.walk(results):
         below[:] = sorted(name for name in below if not name.startswith("."))
+        if LOCAL in below and Path(folder) == results:
+            below.remove(LOCAL)
         for name in sorted(names):
             if name.endswith(".json") and not name.startswith(".") and name != "board.json":
                 yield Path(folder) / name

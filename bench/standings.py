@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench import stats
 from bench.quantities import HEADLINE
 from bench.records import Record
@@ -91,6 +94,19 @@ class Entry:
     below_reference: bool = False
     reason: str = ""
     incomplete: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Resampled means of the headline, to tell differences from noise.
+
+    Attributes:
+        users: hash of the users resampled; samples of other users cannot be paired.
+        means: float64 [resamples] by row key; a row without per-user metrics has none.
+    """
+
+    users: str
+    means: Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -180,6 +196,7 @@ class Group:
         references: rankings without embeddings, such as popularity.
         boards: by accounting and cap, smallest first.
         ranking: average rank over the budgets; None where fewer than two methods stand on all.
+        samples: resampled means of its rows, to compare rows of several groups.
     """
 
     dataset: str
@@ -193,6 +210,7 @@ class Group:
     references: tuple[Row, ...]
     boards: tuple[Leaderboard, ...]
     ranking: stats.Ranking | None
+    samples: Samples = field(repr=False, compare=False)
     data: Record = field(repr=False)
 
     @property

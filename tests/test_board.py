@@ -299,18 +299,22 @@ def test_pareto_front(many: Path) -> None:
         assert len({row.first.budget and row.first.budget.label for row in front}) == len(front)
 
 
+@pytest.fixture(scope="module")
+def whole(many: Path) -> Group:
+    return next(g for g in load(many).groups if g.dataset == "toy")
+
+
 def _numbers(group: Group) -> dict[tuple[str, str], Any]:
     return {key: dict(entry.row.numbers) for key, entry in entries(group).items()}
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_a_missing_seed_never_changes_another_row(
-    many: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    many: Path, whole: Group, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    whole = next(g for g in load(many).groups if g.dataset == "toy")
     victims = [e.row.records[1].path for e in entries(whole).values() if len(e.row.records) == 3]
     gone = data.draw(st.sampled_from(sorted(victims)))
     folder = tmp_path_factory.mktemp("copy") / "results"
@@ -337,7 +341,7 @@ def test_a_missing_seed_never_changes_another_row(
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(order=st.randoms(use_true_random=False))
 def test_the_order_of_records_changes_nothing(many: Path, order: Any) -> None:

@@ -97,10 +97,11 @@ def test_a_misplaced_record_is_named(tmp_path: Path) -> None:
 
 
 def test_work_and_hidden_folders_are_left_alone(tmp_path: Path) -> None:
-    for folder in (".work", "ml-100k-v10-s0/.cache"):
+    for folder in (".work", "ml-100k-v10-s0/.cache", "local/ml-100k-v10-s0/mf/cerp"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "x.json").write_text("{")
     assert scan(tmp_path) == scan(tmp_path / "missing")
+    assert len(scan(tmp_path / "local").rejected) == 1
 
 
 def test_values_accounting_binds_the_values(tmp_path: Path) -> None:

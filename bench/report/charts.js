@@ -94,7 +94,9 @@ const drawCurves = (data, state, open) => {
   const css = getComputedStyle(document.documentElement);
   const ink = css.getPropertyValue("--ink").trim(), soft = css.getPropertyValue("--soft").trim();
   const xs = traces.flatMap((trace) => trace.x);
-  const low = Math.min(...xs) / 1.15, high = Math.max(...xs) * 1.15;
+  // One budget only: methods fill it to within a few per cent, which is no range to draw.
+  const stretch = Math.max(1.15, Math.sqrt(4 / (Math.max(...xs) / Math.min(...xs))));
+  const low = Math.min(...xs) / stretch, high = Math.max(...xs) * stretch;
   const lines = [[group.ceiling, "longdash"], ...group.references.map((index) => [index, "dot"])];
   for (const [index, dash] of lines) {
     const row = index === null ? null : data.rows[index];

@@ -201,11 +201,9 @@ def _ranking(group: Group) -> Iterable[str]:
 def ranking_text(group: Group) -> str:
     """Return the sentence that says which average ranks differ by more than chance."""
     ranking = group.ranking
-    if ranking is None:
+    if ranking is None or ranking.p is None or ranking.critical is None:
         return ""
     what = f"Methods that stand on all {ranking.boards} budgets, by NDCG@20."
-    if ranking.p is None or ranking.critical is None:
-        return "Methods that stand on the only budget; one budget gives no test."
     verdict = "differ" if ranking.p < 0.05 else "do not differ significantly"
     return (
         f"{what} Friedman p = {ranking.p:.3f}: the ranks {verdict}. Two methods differ (Nemenyi, "

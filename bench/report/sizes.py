@@ -17,6 +17,7 @@ from bench.quantities import quantity
 from bench.report.canvas import WIDTH, Chart, footnote, heading
 from bench.report.style import Style
 
+_LEAST_RANGE = 4.0
 METRICS = ("ndcg@20", "recall@20")
 
 
@@ -43,7 +44,7 @@ def sizes(group: Group, looks: Mapping[str, Style], size: str) -> Chart:
     handles = _legend(group, curves, looks)
     bottom = (0.19 * legend_rows + 0.52 + (0.2 if group.note else 0)) / height
     figure.subplots_adjust(
-        left=0.085, right=0.985, top=1 - 0.32 / height, bottom=bottom, wspace=0.27
+        left=0.095, right=0.985, top=1 - 0.32 / height, bottom=bottom, wspace=0.29
     )
     figure.suptitle(
         f"{heading(group)}: accuracy versus stored {size}",
@@ -190,6 +191,10 @@ def _short(value: float) -> str:
 def _log_ticks(axis: Axes) -> None:
     """Label 1, 2 and 5 of each decade: a range of less than a decade would have no label."""
     low, high = axis.get_xlim()
+    # One budget only: methods fill it to within a few per cent, which is no range to draw.
+    stretch = max(1.0, (_LEAST_RANGE / (high / low)) ** 0.5)
+    low, high = low / stretch, high * stretch
+    axis.set_xlim(low, high)
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     wide = high / low > 300
     steps = (1,) if wide else (1, 2, 5)

@@ -74,8 +74,8 @@ def versus(comparison: Comparison | None, *, known: bool) -> str:
     if comparison is None:
         return "n/a" if known else ""
     p = comparison.corrected
-    text = f"{p:.3f}" if p >= 0.001 else "<0.001"
-    return f"{comparison.difference:+.4f} (p {text if text[0] == '<' else '= ' + text})"
+    text = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    return f"{comparison.difference:+.4f} ({text})"
 
 
 def _mean(key: str) -> Column:
