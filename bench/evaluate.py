@@ -162,18 +162,21 @@ def top_columns(scores: Tensor, count: int) -> Tensor:
         columns = torch.div(at, count + 1, rounding_mode="floor") * groups + chosen.gather(
             1, at % (count + 1)
         )
-    if values.shape[1] > count:
-        # An equal score just outside: which of the tied columns come first has to be looked up.
-        tied = torch.nonzero(values[:, count - 1] == values[:, count]).squeeze(1)
-        values, columns = values[:, :count], columns[:, :count]
-        if len(tied):
-            columns[tied] = _first_among_equals(scores[tied], values[tied, -1:], count)
-            values[tied] = scores[tied].gather(1, columns[tied])
-    same = torch.nonzero((values[:, 1:] == values[:, :-1]).any(1)).squeeze(1)
-    if len(same):
-        ordered, by_column = columns[same].sort(1)
-        by_value = values[same].gather(1, by_column).argsort(dim=1, descending=True, stable=True)
-        columns[same] = ordered.gather(1, by_value)
+    outside = (
+        values[:, count] if values.shape[1] > count else torch.full_like(values[:, 0], -torch.inf)
+    )
+    values, columns = values[:, :count], columns[:, :count]
+    # An equal score just outside: which of the tied columns come first has to be looked up.
+    tied = values[:, -1] == outside
+    unordered = tied | (values[:, 1:] == values[:, :-1]).any(1)
+    if bool(tied.any()):
+        columns[tied] = _first_among_equals(scores[tied], values[tied, -1:], count)
+        values[tied] = scores[tied].gather(1, columns[tied])
+    if bool(unordered.any()):
+        ordered, by_column = columns[unordered].sort(1)
+        by_value = values[unordered].gather(1, by_column)
+        by_value = by_value.argsort(dim=1, descending=True, stable=True)
+        columns[unordered] = ordered.gather(1, by_value)
     return columns
 
 
