@@ -1,0 +1,33 @@
+"""What the tests of the engine share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench.check import tiny_data
+from bench.store import Store
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Tiny tensors: more threads only wait for each other, and sums keep their order."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return tiny_data()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+@pytest.fixture
+def double():
+    """float64 wherever a test or the engine asks for no type."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
