@@ -56,6 +56,8 @@ def differences(card: Mapping[str, Any], with_: Mapping[str, Any]) -> list[str]:
         if key not in card and _left_out(key, partial):
             continue
         mine, theirs = card.get(key), with_.get(key)
+        if mine is theirs or (type(mine) is type(theirs) and mine == theirs):
+            continue  # the usual case, and a hundred times faster than comparing JSON
         if canonical_json(mine) != canonical_json(theirs):
             found.append(f"{key}: {_short(mine)} instead of {_short(theirs)}")
     return found

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from bench.board import Entry, Group, Leaderboard
 from bench.quantities import quantity
-from bench.report.canvas import WIDTH, Chart, footnote, heading
+from bench.report.canvas import WIDTH, Chart, footnote, heading, place_labels
 from bench.report.style import Style
 
 _LEARNT = "ndcg@20"
@@ -75,8 +75,9 @@ def learning(group: Group, looks: Mapping[str, Style]) -> Chart:
                           label="search ends"))  # fmt: skip
     bottom = (0.19 * legend_rows + 0.52 + (0.2 if group.note else 0)) / height
     figure.subplots_adjust(
-        left=0.085, right=0.985, top=1 - 0.55 / height, bottom=bottom, wspace=0.08, hspace=0.32
+        left=0.095, right=0.985, top=1 - 0.55 / height, bottom=bottom, wspace=0.08, hspace=0.32
     )
+    place_labels(axes)
     figure.suptitle(
         f"{heading(group)}: learning curves, mean over seeds", fontsize=10, y=1 - 0.06 / height,
         va="top",

@@ -59,6 +59,6 @@ def _write(chart: Chart, path: Path) -> None:
     FigureCanvasAgg(chart.figure)
     png, svg, data = (path.with_name(f"{path.name}.{ending}") for ending in ENDINGS)
     # No program name and no date in the files: the same records give the same bytes.
-    chart.figure.savefig(png, metadata={"Software": None}, pil_kwargs={"compress_level": 4})
+    chart.figure.savefig(png, metadata={"Software": None}, pil_kwargs={"compress_level": 2})
     chart.figure.savefig(svg, metadata={"Date": None, "Creator": None})
     data.write_bytes(to_csv(chart.head, chart.rows).encode())

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from bench.board import Curve, Group
 from bench.quantities import quantity
-from bench.report.canvas import WIDTH, Chart, footnote, heading
+from bench.report.canvas import WIDTH, Chart, footnote, heading, place_labels
 from bench.report.style import Style
 
 _LEAST_RANGE = 4.0
@@ -46,6 +46,7 @@ def sizes(group: Group, looks: Mapping[str, Style], size: str) -> Chart:
     figure.subplots_adjust(
         left=0.095, right=0.985, top=1 - 0.32 / height, bottom=bottom, wspace=0.29
     )
+    place_labels(axes)
     figure.suptitle(
         f"{heading(group)}: accuracy versus stored {size}",
         fontsize=10,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.board import Group
-from bench.report.canvas import WIDTH, Chart, footnote, heading
+from bench.report.canvas import WIDTH, Chart, footnote, heading, place_labels
 from bench.report.spending import ARRAY_KINDS, spending
 from bench.report.style import HATCHES, KINDS
 
@@ -74,6 +74,7 @@ def spend(group: Group) -> Chart:
         left=0.22, right=0.97, top=1 - 0.52 / height, bottom=below / height,
         hspace=0.3 * len(boards) / max(0.17 * count, 0.1) + 0.05,
     )  # fmt: skip
+    place_labels(axes)
     figure.suptitle(
         f"{heading(group)}: what the bytes are spent on", fontsize=10, y=1 - 0.06 / height, va="top"
     )

@@ -12,7 +12,7 @@ PALETTE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
     "#882255", "#332288", "#999933",
 )  # fmt: skip
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "8", "*", "d")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "8", "*", "h", "d")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5), (3, 1))
 CONTROL_COLOURS = ("#000000", "#6B6B6B")
 DARK = {
@@ -27,7 +27,7 @@ SYMBOLS = dict(
         MARKERS,
         (
             "circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x",
-            "triangle-left", "triangle-right", "pentagon", "hexagon", "octagon", "star",
+            "triangle-left", "triangle-right", "pentagon", "octagon", "star", "hexagon",
             "diamond-tall",
         ),
         strict=True,
