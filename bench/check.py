@@ -663,12 +663,14 @@ def _kind(value: object) -> str:
 def _loss(subject: _Subject) -> str:
     if not subject.kind.phases:
         return "it learns nothing"
-    last = subject.kind.phases[-1].name
-    losses = [entry["loss"] for entry in subject.trained.history if entry["phase"] == last]
+    phases = subject.kind.phases
+    start = max(number for number, phase in enumerate(phases) if phase.rewind or not number)
+    names = [phase.name for phase in phases[start:]]  # since the weights were last set back
+    losses = [entry["loss"] for entry in subject.trained.history if entry["phase"] in names]
     _require(
         losses[-1] < 0.9 * losses[0],
-        f"the loss goes from {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} epochs of phase"
-        f" {last} on data that any table can learn; look at groups, begin and forward",
+        f"the loss goes from {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} epochs of"
+        f" {', '.join(names)} on data that any table can learn; look at groups, begin and forward",
     )
     return f"loss {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} epochs"
 
