@@ -92,6 +92,7 @@ class Fit:
         self.device = next(iter(method.state_dict().values())).device
         self._everyone = torch.arange(data.users + data.items, device=self.device)
         self._best: dict[str, Tensor] = {}
+        self._moments: dict[str, Tensor] = {}  # of the phase before, for one that goes on with them
         self._saved = time.monotonic()
         self.sampler = Sampler(data, training.objective, training.batch, self.device)
         self._validate = (
@@ -117,6 +118,7 @@ class Fit:
                 self._epoch(phase, optimizer)
                 self._save(optimizer)
             optimizer.close()
+            self._moments = optimizer.state()
             self._leave(phase)
         return self.state
 
@@ -131,12 +133,13 @@ class Fit:
         groups = list(self.method.groups(self.training.lr))
         groups.append({"params": list(self.backbone.parameters()), "lr": self.training.lr})
         optimizer = Adam(groups, self.method.tables())
-        if not phase.fresh_optimizer and self.state.phase:
-            optimizer.load(self._optimizer_state)
+        if not phase.fresh_optimizer and self._moments:
+            optimizer.load(self._moments)
         return optimizer
 
     def _epochs(self, phase: Phase) -> int:
-        if self.fixed is not None:
+        # A search goes at the pace that its cap sets and ends by budget, in a refit as before it.
+        if self.fixed is not None and not phase.until_budget:
             return self.fixed[phase.name]
         return self.training.search_epochs if phase.until_budget else self.training.epochs
 
