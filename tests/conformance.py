@@ -509,5 +509,3 @@ def broken() -> list[type[Any]]:
         for thing in globals().values()
         if isinstance(thing, type) and issubclass(thing, Method) and getattr(thing, "fails", "")
     ]
-
-

@@ -1,0 +1,72 @@
+"""The budget language."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.budget import Budget, fraction, parse_budget
+from bench.errors import SpecError
+
+IDS, DIM = 70_839, 64  # Gowalla
+
+
+@pytest.mark.parametrize(
+    ("text", "cap"),
+    [
+        ("5%", 906_739),  # 226,684.8 values; x 4, rounded down
+        ("100%", IDS * DIM * 4),
+        ("0.5%", 90_673),
+        ("128k", 512_000),
+        ("128K", 512_000),
+        ("1.5M", 6_000_000),
+        ("128000", 512_000),
+        ("256KB", 256_000),
+        ("256KiB", 262_144),
+        ("1MB", 1_000_000),
+        ("1MiB", 1_048_576),
+        ("1GB", 10**9),
+        ("1000B", 1000),
+        (" 10 % ", 1_813_478),
+    ],
+)
+def test_amounts_in_bytes(text, cap):
+    assert parse_budget(text, IDS, DIM) == Budget(cap, "bytes")
+
+
+@pytest.mark.parametrize(
+    ("text", "cap"),
+    [("5%", 226_684), ("128k", 128_000), ("256KB", 64_000), ("7B", 1), ("100%", IDS * DIM)],
+)
+def test_amounts_in_values(text, cap):
+    assert parse_budget(text, IDS, DIM, "values") == Budget(cap, "values")
+
+
+@pytest.mark.parametrize("text", ["", "five", "5%%", "-5%", "5 percent", "1e3", "12Ki", "%", "5BB"])
+def test_what_is_no_amount_is_refused_with_its_text(text):
+    with pytest.raises(SpecError, match="budget") as caught:
+        parse_budget(text, IDS, DIM)
+    assert repr(text) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["0%", "0", "0B", "0.0k"])
+def test_nothing_is_no_budget(text):
+    with pytest.raises(SpecError, match="less than one"):
+        parse_budget(text, IDS, DIM)
+
+
+def test_less_than_a_value_is_no_budget_of_values():
+    assert parse_budget("3B", IDS, DIM).cap == 3
+    with pytest.raises(SpecError, match="less than one value;"):
+        parse_budget("3B", IDS, DIM, "values")
+
+
+def test_decimal_shares_are_exact():
+    # 0.1 % of 1000 x 10 is 10 values; floats would give 9.999...
+    assert parse_budget("0.1%", 1000, 10, "values").cap == 10
+    assert parse_budget("0.7%", 1000, 10, "values").cap == 70
+
+
+@pytest.mark.parametrize("accounting", ["bytes", "values"])
+def test_fraction_is_the_share_asked_for(accounting):
+    assert fraction(parse_budget("20%", 1000, 10, accounting), 1000, 10) == 0.2
