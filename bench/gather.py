@@ -87,7 +87,7 @@ def gather(
         dataset=first.spec.dataset.name,
         split=split,
         backbone=own[0].spec.backbone.name,
-        note=next((r.data.note for r in records if r.data.note), ""),
+        note=" ".join(next((r.data.note for r in records if r.data.note), "").split()),
         temporal=first.data.temporal,
         passport=MappingProxyType(card),
         passport_hash=passport_hash(card),

@@ -23,6 +23,8 @@ SCHEMA = 1
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+# Names go into headings, table cells and file names: one line, no control characters.
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
 Seconds = Annotated[float, Field(ge=0.0)]
 
 LOCAL = "local"
@@ -45,22 +47,22 @@ class _Part(BaseModel):
 class DatasetSpec(_Part):
     """Which data, exactly."""
 
-    name: str
-    split: str
+    name: Name
+    split: Name
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class BackboneSpec(_Part):
     """What turns embeddings into scores."""
 
-    name: str
+    name: Name
     config: dict[str, Any]
 
 
 class MethodSpec(_Part):
     """The method with its resolved configuration."""
 
-    name: str
+    name: Name
     revision: int
     config: dict[str, Any]
 
@@ -89,8 +91,8 @@ class Spec(_Part):
 class Method(_Part):
     """How a method is named and which part it plays on a board."""
 
-    name: str
-    title: str
+    name: Name
+    title: Name
     paper: str | None = None
     role: Literal["ceiling", "control", "method", "reference", "ablation"]
 
@@ -98,7 +100,7 @@ class Method(_Part):
 class Budget(BudgetSpec):
     """The budget as it was asked for."""
 
-    label: str
+    label: Name
     fraction: float | None = None
 
 

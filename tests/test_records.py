@@ -69,6 +69,8 @@ def test_canonical_json_is_the_contract() -> None:
         (lambda r: r["size"]["arrays"]["table"].update(dtype="F7"), "unknown dtype 'F7'"),
         (lambda r: r["budget"].update(cap=10**9), "not the budget of its spec"),
         (lambda r: r["method"].update(name="pep"), "its spec says 'cerp'"),
+        (lambda r: r["method"].update(title="a\nb"), "method.title"),
+        (lambda r: r["method"].update(title=""), "method.title"),
         (lambda r: r.update(schema=2), "schema is 2"),
         (lambda r: r.update(status="great"), "status"),
         (lambda r: r.pop("data"), "data: Field required"),
