@@ -31,8 +31,7 @@ class BPR(_Objective):
 
     def loss(self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """Mean loss; users and positives [B, width], negatives [B, k, width]."""
-        above = backbone.pairs(users, positives).unsqueeze(1)
-        below = backbone.pairs(users.unsqueeze(1), negatives)
+        above, below = backbone.contrast(users, positives, negatives)
         return functional.softplus(below - above).mean()
 
 

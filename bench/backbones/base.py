@@ -48,6 +48,19 @@ class Backbone(nn.Module):
         """Scores of aligned vectors: [..., width] and [..., width] (broadcast) -> [...]."""
         return (users * items).sum(-1)
 
+    def contrast(
+        self, users: Tensor, positives: Tensor, negatives: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Score positives [B, 1] and their own negatives [B, k].
+
+        Args:
+            users: [B, width].
+            positives: [B, width].
+            negatives: [B, k, width].
+        """
+        above = self.pairs(users, positives).unsqueeze(1)
+        return above, self.pairs(users.unsqueeze(1), negatives)
+
     def matrix(self, users: Tensor, items: Tensor, out: Tensor | None = None) -> Tensor:
         """Scores of all pairs: [b, width] and [n, width] -> [b, n], into `out` if given."""
         return torch.mm(users, items.T, out=out)

@@ -1,0 +1,49 @@
+"""LightGCN: embeddings averaged over the neighbourhoods of the training graph."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from bench.backbones.base import Backbone
+from bench.backbones.propagation import mean_of_layers, normalised_graph, sparse_matrix
+from bench.data import Interactions
+
+
+class LightGCN(Backbone):
+    """He et al. (SIGIR 2020): mean of the layers 0 to L of E^(l+1) = A E^l, then a dot product.
+
+    A has the training interactions only, without self-loops, and no parameter: what is trained
+    and stored is the embedding alone. Whoever deploys it stores the propagated rows, or the graph.
+    """
+
+    name = "lightgcn"
+    title = "LightGCN"
+    whole = True
+
+    class Config(Backbone.Config):
+        """`layers`: L. `similarity`: dot, or cosine (propagated rows scaled to length 1)."""
+
+        layers: int = Field(3, ge=0)
+        similarity: Literal["dot", "cosine"] = "dot"
+
+    starts: Tensor
+    columns: Tensor
+    values: Tensor
+
+    def __init__(self, data: Interactions, dim: int, config: Config) -> None:
+        super().__init__(data, dim, config)
+        # Not persistent: a checkpoint need not repeat what the data say.
+        for name, tensor in zip(
+            ("starts", "columns", "values"), normalised_graph(data.train, data.items), strict=True
+        ):
+            self.register_buffer(name, tensor, persistent=False)
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """Propagate the rows of all ids: [N, dim] -> [N, dim]."""
+        graph = sparse_matrix(self.starts, self.columns, self.values)
+        mean = mean_of_layers(rows, graph, self.config.layers)
+        return functional.normalize(mean, dim=-1) if self.config.similarity == "cosine" else mean
