@@ -22,6 +22,7 @@ from bench.measure import measure
 from bench.peruser import read
 from bench.quantities import QUANTITIES, quantity
 from bench.records import scan
+from bench.stats import holm
 from tests.make_records import Toy, make, make_many, write
 
 TOY = Toy("toy", 60, 90, 0.4)
@@ -229,6 +230,39 @@ def test_significance_marks(tmp_path: Path) -> None:
     assert found["dhe"].unbeaten == ("Fewer dimensions",)
     assert found["dims"].unbeaten == () and found["dims"].against_control is None
     assert found["dhe"].below_reference and not found["cerp"].below_reference
+
+
+def test_p_values_are_corrected_over_the_leaderboard(many: Path) -> None:
+    for board in board_of(many).groups[0].boards:
+        found = [e.against_best for e in board.entries if e.against_best]
+        assert len(found) > 5
+        assert [c.corrected for c in found] == holm([c.p for c in found])
+        assert any(c.corrected > c.p for c in found)
+
+
+def test_ahead_of_a_control_by_noise_is_not_beating_it(tmp_path: Path) -> None:
+    record, users = make(TOY, "mf", "dims", 0.1, 0)
+    assert users is not None
+    write(tmp_path, record, users)
+    other, _ = make(TOY, "mf", "cerp", 0.1, 0)
+    wobble = np.random.default_rng(0).normal(0.0005, 0.02, TOY.users).astype(np.float32)
+    wobble += np.float32(0.0005) - wobble.mean()
+    users["ndcg@20"] = np.clip(users["ndcg@20"] + wobble, 0, 1)
+    mean = float(users["ndcg@20"].mean(dtype=np.float64))
+    other["metrics"]["test"] |= {
+        "ndcg@20": mean,
+        "recall@20": record["metrics"]["test"]["recall@20"],
+        "recall@5": 0.0,
+        "recall@10": 0.0,
+        "recall@50": 1.0,
+    }
+    write(tmp_path, other, users)
+    (board,) = board_of(tmp_path).groups[0].boards
+    assert [e.row.method for e in board.entries] == ["cerp", "dims"]
+    against = board.entries[0].against_control
+    assert against is not None and against.difference > 0 and not against.significant
+    assert board.entries[0].unbeaten == ("Fewer dimensions",)
+    assert not board.entries[0].best
 
 
 def test_without_users_significance_is_not_known(tmp_path: Path) -> None:

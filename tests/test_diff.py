@@ -110,6 +110,23 @@ def test_without_users_a_change_cannot_be_tested(before: Path, tmp_path: Path) -
     assert verdicts(before, after)["CERP"] == "untested"
 
 
+def test_other_users_cannot_be_paired(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    for seed in (0, 1, 2):
+        record, users = make(TOY, "mf", "cerp", 0.1, seed, shift=0.1)
+        assert users is not None
+        users["users"] = users["users"] + 1
+        write(after, record, users)
+    assert verdicts(before, after)["CERP"] == "untested"
+
+
+def test_a_superseded_revision_is_history(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    shutil.copytree(before, after)
+    put(after, "cerp", revision=2, shift=0.1)
+    assert [c.verdict for c in diff(before, after).changes if c.title == "CERP"] == ["better"]
+
+
 def test_bad_records_are_named(before: Path, tmp_path: Path) -> None:
     after = tmp_path / "b"
     shutil.copytree(before, after)

@@ -23,7 +23,7 @@ from bench.report.style import DARK, HATCHES, KINDS, SYMBOLS, styles
 from tests.chromium import Browser, chromium
 from tests.make_records import Toy, make, make_many, write
 
-HOSTILE = "</script><img src=x onerror=alert(1)>|&_%"
+HOSTILE = "</script ><img src=x onerror=alert(1)>|&_%"
 TOYS = (Toy("toy", 60, 90, 0.4), Toy("noted", 60, 90, 0.3, note=f"Sampled. {HOSTILE}"))
 
 

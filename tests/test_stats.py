@@ -108,6 +108,15 @@ def test_difference_intervals_cover_at_95_percent(seeds: int) -> None:
     assert inside / trials < 0.99
 
 
+def test_resampled_seeds_vary_as_their_mean_does() -> None:
+    """The variance of a mean of three is s^2 / 3; plain resampling would give two thirds of it."""
+    means = np.array([0.0, 1.0, 2.0])
+    users = np.full((20_000, 3), means.mean())
+    resampled = stats.resample_seeds(means, seed=0, users=users)
+    assert resampled.mean() == pytest.approx(1.0, abs=0.02)
+    assert resampled.var() == pytest.approx(1 / 3, rel=0.03)
+
+
 def test_a_clear_difference_is_found_and_equality_is_not() -> None:
     generator = np.random.default_rng(4)
     base = generator.beta(1, 4, 500).astype(np.float32)[:, None]
