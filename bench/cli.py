@@ -318,7 +318,7 @@ def check(
 @app.command(epilog="Example:  bench new pophash   (writes pophash.py)")
 def new(
     name: Annotated[str, typer.Argument(help="Name of the method.")],
-    folder: Annotated[Path, typer.Option(help="Where to put the file.")] = Path("."),
+    folder: Annotated[Path, typer.Option(help="Where to put the file.")] = Path(),
 ) -> None:
     """Start a method of your own from the template."""
     from bench.template import new_method
@@ -333,7 +333,7 @@ def _suite(
     settings: list[str] | None,
     refit: bool,
     accounting: str | None,
-) -> Any:  # noqa: ANN401
+) -> Any:
     """The suite that was asked for: by name, else that of the data set, else the default."""
     from bench.suite import find_suite, list_suites, override
 
@@ -347,7 +347,7 @@ def _suite(
     return override(find_suite(suite), changes)
 
 
-def _source(chosen: Any, dataset: str | None) -> str:  # noqa: ANN401
+def _source(chosen: Any, dataset: str | None) -> str:
     source = dataset or chosen.dataset
     if source is None:
         raise BenchError("this suite names no data set; give one with --dataset")
@@ -355,7 +355,7 @@ def _source(chosen: Any, dataset: str | None) -> str:  # noqa: ANN401
 
 
 def _plan(
-    chosen: Any,  # noqa: ANN401
+    chosen: Any,
     suite: str | None,
     dataset: str | None,
     settings: list[str] | None,
@@ -381,7 +381,7 @@ def _plan(
     return data, methods, plan(chosen, data, methods, shlex.join(command))
 
 
-def _about(data: Any) -> str:  # noqa: ANN401
+def _about(data: Any) -> str:
     note = f"  ({data.note})" if data.note else ""
     repairs = "".join(f"; {count:,} {what}" for what, count in data.repairs.items())
     return (

@@ -363,7 +363,7 @@ def _coverage(result: Result, data: Interactions) -> dict[str, float]:
 def _commit() -> str:
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
             cwd=Path(bench.__file__).parent,
             capture_output=True,
             text=True,

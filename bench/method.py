@@ -57,6 +57,17 @@ class Table:
         """N, the number of users and items."""
         return self.users + self.items
 
+    def parts(self, joint: bool) -> tuple[int, ...]:
+        """Numbers of ids of the fields that share rows: (N,), or (users, items) apart."""
+        return (self.ids,) if joint else (self.users, self.items)
+
+    def locate(self, ids: Tensor, joint: bool) -> tuple[Tensor, Tensor]:
+        """The part of `parts` that each id is in, and its number there; int64 as `ids`."""
+        if joint:
+            return torch.zeros_like(ids), ids
+        item = (ids >= self.users).to(ids.dtype)
+        return item, ids - item * self.users
+
     def bare(self) -> Table:
         """The shape alone, all that a packed state may be read with."""
         return replace(self, budget=None, seed=0, std=0.1, counts=None)
@@ -130,18 +141,18 @@ class Method(nn.Module):
 
         model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-        def but(self: _C, **changes: Any) -> _C:  # noqa: ANN401
+        def but(self: _C, **changes: Any) -> _C:
             """A copy with other values."""
             return type(self).model_validate({**self.model_dump(), **changes})
 
-    def __init__(self, table: Table, config: Any) -> None:  # noqa: ANN401
+    def __init__(self, table: Table, config: Any) -> None:
         super().__init__()
         self.table = table
         self.config = config
         self.build()
 
     @classmethod
-    def plan(cls, table: Table, config: Any) -> Any:  # noqa: ANN401
+    def plan(cls, table: Table, config: Any) -> Any:
         """Solves the size knobs, so that the packed state fits `table.budget`.
 
         Raises:
@@ -165,7 +176,7 @@ class Method(nn.Module):
         return config.but(**{knob: largest(arrays, table.cap, low, high)})
 
     @classmethod
-    def arrays(cls, table: Table, config: Any) -> Arrays:  # noqa: ANN401
+    def arrays(cls, table: Table, config: Any) -> Arrays:
         """Dtypes and shapes of what `pack` will return, before anything is trained."""
         with torch.device("meta"):
             return describe(cls(table.bare(), config).pack())
@@ -187,7 +198,7 @@ class Method(nn.Module):
         return {name: tensor.detach() for name, tensor in self.state_dict().items()}
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Method:  # noqa: ANN401
+    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Method:
         """Rebuilds a method that can only look rows up, from its packed state alone."""
         method = cls(table, config)
         method.load_state_dict(dict(packed))
@@ -199,7 +210,7 @@ class Method(nn.Module):
         cls,
         packed: Mapping[str, Tensor],
         table: Table,
-        config: Any,  # noqa: ANN401
+        config: Any,
         ids: Tensor,
     ) -> Tensor:
         """Rows of ids from the packed state alone: int64 [*] -> float32 [*, dim]."""

@@ -135,7 +135,7 @@ def run_all(
             _end(worker)
 
 
-def _start(context: Any, job: Job, number: int) -> _Worker:  # noqa: ANN401
+def _start(context: Any, job: Job, number: int) -> _Worker:
     ours, theirs = context.Pipe()
     process = context.Process(
         target=_work, args=(theirs, json.dumps(asdict(job)), os.getpid()), daemon=True

@@ -61,9 +61,7 @@ class Sampler:
         shape = self._objective.negatives_shape(count)
         own = len(shape) == 2  # negatives of each positive, or shared by a batch
         draws = shape if own else (self.steps, *shape)
-        negatives = torch.randint(
-            self._item_count, draws, generator=generator, device=self._device
-        )
+        negatives = torch.randint(self._item_count, draws, generator=generator, device=self._device)
         if own:
             self._redraw(users, negatives, generator)
         users, positives = users.split(self._batch), (items + self._first_item).split(self._batch)

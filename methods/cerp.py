@@ -32,23 +32,31 @@ class CERP(Pruned):
     paper = "Liang et al., ICDM 2023"
 
     class Config(Pruned.Config):
-        """`buckets`: b, rows of P; solved from `sparsity`, the share of entries pruned.
+        """Knobs of the two tables.
 
-        `gamma`: weight of the regulariser in the first epoch, per entry.
+        `buckets`: b, rows of P; solved from `sparsity`, the share of entries pruned. `gamma`:
+        weight of the regulariser in the first epoch, per entry. `joint`: users and items share P
+        and Q, as in the paper's code, or have their own.
         """
 
         buckets: int = 0
         sparsity: float = 0.5
         gamma: float = 1.0
+        joint: bool = True
 
     @staticmethod
-    def block(table: Table, config: Config) -> int:
-        """Consecutive ids that share a row of Q: m = ceil(N / b)."""
-        return ceil(table.ids / config.buckets)
+    def layout(table: Table, config: Config) -> list[tuple[int, int, int]]:
+        """(b, m, rows of Q) of each part: m = ceil(n / b) consecutive ids share a row of Q."""
+        parts = []
+        for ids in table.parts(config.joint):
+            buckets = max(1, round(config.buckets * ids / table.ids))
+            block = ceil(ids / buckets)
+            parts.append((buckets, block, ceil(ids / block)))
+        return parts
 
     @classmethod
     def shape(cls, table: Table, config: Config) -> tuple[int, int]:
-        return config.buckets + ceil(table.ids / cls.block(table, config)), table.dim
+        return sum(b + rows for b, _, rows in cls.layout(table, config)), table.dim
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
@@ -66,7 +74,8 @@ class CERP(Pruned):
         buckets = config.buckets
         if not buckets:
             # Below sqrt(N) buckets ids begin to share both rows.
-            low, high = ceil(table.ids**0.5), table.ids
+            low = ceil(table.ids / min(table.parts(config.joint)) ** 0.5)
+            high = table.ids
             while low < high:
                 middle = (low + high + 1) // 2
                 low, high = (middle, high) if fits(middle) else (low, middle - 1)
@@ -77,10 +86,15 @@ class CERP(Pruned):
         self.stored.normal(self.table.std / 2**0.5, generator)
 
     def forward(self, ids: Tensor) -> Tensor:
-        block = self.block(self.table, self.config)
-        first = ids % self.config.buckets
-        second = torch.div(ids, block, rounding_mode="floor") + self.config.buckets
-        return self.entries(torch.stack((first, second), -1)).sum(-2)
+        part, own = self.table.locate(ids, self.config.joint)
+        start, rows = 0, []
+        for buckets, block, count in self.layout(self.table, self.config):
+            first = start + own % buckets
+            second = start + buckets + torch.div(own, block, rounding_mode="floor")
+            rows.append(torch.stack((first, second), -1))
+            start += buckets + count
+        index = rows[0] if len(rows) == 1 else torch.where(part.unsqueeze(-1) == 0, *rows)
+        return self.entries(index).sum(-2)
 
     def penalty(self, rows: Tensor, progress: Progress) -> Tensor | float:
         if not self.searching or not self.config.gamma:

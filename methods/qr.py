@@ -15,8 +15,10 @@ from bench.size import size_of
 class QR(Method):
     """e_i = Q[i // c] * R[i mod c] (or their sum): no two ids share both rows.
 
-    Of the two values of c that give the same size the smaller is taken (few ids share a quotient).
-    Budgets between the sizes of c and c + 1 are not reached: rows are whole.
+    Users and items have a pair of tables each, as features have in the paper. Where the budget is
+    too small for two pairs they share one (`joint`), so that a user and an item may share a row of
+    R. Of the two values of c that give the same size the smaller is taken (few ids share a row of
+    Q). Budgets between the sizes of c and c + 1 are not reached: rows are whole.
     """
 
     name = "qr"
@@ -24,9 +26,10 @@ class QR(Method):
     paper = "Shi et al., KDD 2020"
 
     class Config(Method.Config):
-        """`combine`: how the two rows are joined; `divisor`: c."""
+        """`combine`: how two rows are joined; `joint`: one pair of tables; `divisor`: c."""
 
         combine: Literal["mult", "add"] = "mult"
+        joint: bool = False
         divisor: int = 0
 
     @classmethod
@@ -34,7 +37,10 @@ class QR(Method):
         if config.divisor:
             return config
         # The size falls with c up to about sqrt(N), unevenly because rows are whole: scan it.
-        rows = {c: ceil(table.ids / c) + c for c in range(1, ceil(table.ids**0.5) + 1)}
+        parts = table.parts(config.joint)
+        rows = {
+            c: sum(ceil(ids / c) + c for ids in parts) for c in range(1, ceil(table.ids**0.5) + 1)
+        }
 
         def size(divisor: int) -> int:
             return size_of(cls.arrays(table, config.but(divisor=divisor))).of(table.cap)
@@ -43,12 +49,17 @@ class QR(Method):
         for divisor, count in rows.items():
             if count * table.dim <= values and size(divisor) <= table.cap.cap:
                 return config.but(divisor=divisor)
+        if not config.joint:
+            return cls.plan(table, config.but(joint=True))
         smallest = min(rows, key=lambda c: rows[c])
         raise Infeasible(size(smallest), table.cap.accounting, "two partitions of the ids")
 
     def build(self) -> None:
-        self.quotient = Rows(ceil(self.table.ids / self.config.divisor), self.table.dim)
-        self.remainder = Rows(self.config.divisor, self.table.dim)
+        divisor, parts = self.config.divisor, self.table.parts(self.config.joint)
+        blocks = [ceil(ids / divisor) for ids in parts]
+        self.first_blocks = blocks[0]
+        self.quotient = Rows(sum(blocks), self.table.dim)
+        self.remainder = Rows(divisor * len(parts), self.table.dim)
 
     def reset(self, generator: torch.Generator) -> None:
         # The reference code fills both from U(sqrt(1/N), 1): every product is positive and every
@@ -59,6 +70,8 @@ class QR(Method):
         self.remainder.normal(factor, generator)
 
     def forward(self, ids: Tensor) -> Tensor:
-        quotient = self.quotient(torch.div(ids, self.config.divisor, rounding_mode="floor"))
-        remainder = self.remainder(ids % self.config.divisor)
+        part, own = self.table.locate(ids, self.config.joint)
+        divisor = self.config.divisor
+        block = torch.div(own, divisor, rounding_mode="floor") + part * self.first_blocks
+        quotient, remainder = self.quotient(block), self.remainder(own % divisor + part * divisor)
         return quotient * remainder if self.config.combine == "mult" else quotient + remainder
