@@ -54,7 +54,7 @@ class Check:
     detail: str
 
 
-class _Finding(Exception):  # noqa: N818 - a finding, not a fault of the program
+class _Finding(Exception):
     """A check's finding, in words for the author of the method."""
 
 

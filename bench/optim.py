@@ -230,7 +230,7 @@ class Adam:
     def state(self) -> dict[str, Tensor]:
         """Moments and step counts, for a checkpoint (flushes)."""
         self.flush()
-        state = {}
+        state: dict[str, Tensor] = {}
         for number, slot in enumerate(self._slots):
             state |= {f"{number}.m": slot.m, f"{number}.v": slot.v, f"{number}.step": slot.step}
         return state

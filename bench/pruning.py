@@ -41,6 +41,8 @@ class Pruned(Method):
     composes rows from `entries`.
     """
 
+    mask: Tensor
+
     phases = (Phase("search", until_budget=True), Phase("retrain"))
 
     class Config(Method.Config):
@@ -129,7 +131,7 @@ class Pruned(Method):
         return pack_sparse("stored", self.stored.weight.detach(), self.mask, free)
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Method:
+    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Pruned:
         method = cls(table, config)
         weight, mask = unpack_sparse(packed, "stored", *cls.shape(table, config))
         with torch.no_grad():

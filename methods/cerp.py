@@ -93,7 +93,7 @@ class CERP(Pruned):
             second = start + buckets + torch.div(own, block, rounding_mode="floor")
             rows.append(torch.stack((first, second), -1))
             start += buckets + count
-        index = rows[0] if len(rows) == 1 else torch.where(part.unsqueeze(-1) == 0, *rows)
+        index = torch.where(part.unsqueeze(-1) == 0, rows[0], rows[-1])
         return self.entries(index).sum(-2)
 
     def penalty(self, rows: Tensor, progress: Progress) -> Tensor | float:

@@ -24,6 +24,8 @@ class Hashing(Method):
     title = "Hashing"
     paper = "Weinberger et al., ICML 2009; Serra & Karatzoglou, RecSys 2017"
 
+    hash: Tensor
+
     class Config(Method.Config):
         """`hashes`: lookups an id; `joint`: users and items share rows; `rows`: of the table."""
 
