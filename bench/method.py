@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from bench.budget import Budget
@@ -22,7 +22,7 @@ from bench.errors import Infeasible
 from bench.rows import Rows
 from bench.size import Arrays, describe, largest
 
-__all__ = ["Budget", "Infeasible", "Method", "Phase", "Progress", "Rows", "Table"]
+__all__ = ["Budget", "Field", "Infeasible", "Method", "Phase", "Progress", "Rows", "Table"]
 
 Role = Literal["ceiling", "control", "method", "ablation"]
 _C = TypeVar("_C", bound="Method.Config")

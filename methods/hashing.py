@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from bench.method import Method, Rows, Table
+from bench.method import Field, Method, Rows, Table
 
 PRIME = 2**31 - 1  # Carter & Wegman's ((a i + c) mod p) mod M is universal for ids below p
 
