@@ -30,7 +30,10 @@ TOYS = (Toy("toy", 60, 90, 0.4), Toy("noted", 60, 90, 0.3, note=f"Sampled. {HOST
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    make_many(folder, toys=TOYS, backbones=("mf",), budgets=(0.05, 0.1, 0.25))
+    budgets = (0.05, 0.1, 0.25)
+    make_many(folder, toys=TOYS[1:], backbones=("mf",), budgets=budgets)
+    few = ("full", "dims", "ttrec", "cerp", "int8")
+    make_many(folder, toys=TOYS[:1], backbones=("mf",), budgets=budgets, methods=few)
     (folder / "junk.json").write_text("{")
     return folder
 
