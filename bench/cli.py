@@ -239,9 +239,7 @@ def status(results: Results = _RESULTS) -> None:
 
     from bench.records import scan
 
-    if not results.is_dir():
-        raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")
-    found = scan(results)
+    found = scan(_there(results))
     counts = Counter((r.spec.dataset.split, r.spec.backbone.name, r.status) for r in found.records)
     for (split, backbone, state), count in sorted(counts.items()):
         out.print(f"{split}  {backbone}  {state}: {count}", highlight=False)
@@ -250,6 +248,48 @@ def status(results: Results = _RESULTS) -> None:
     unfinished = sorted((results / ".work").glob("*.safetensors"))
     if unfinished:
         out.print(f"unfinished runs with a checkpoint: {len(unfinished)}")
+
+
+@app.command(epilog="Example:  bench choose --max-bytes 256KB --results results")
+def choose(
+    max_bytes: Annotated[str, typer.Option(help="What the embeddings may take, such as 256KB.")],
+    max_latency: Annotated[
+        Optional[float], typer.Option(help="Microseconds that one row may take to rebuild.")
+    ] = None,
+    backbone: Annotated[Optional[str], typer.Option(help="Only this backbone.")] = None,
+    dataset: Annotated[
+        Optional[str], typer.Option("--dataset", "-d", help="Only this one.")
+    ] = None,
+    results: Results = _RESULTS,
+) -> None:
+    """Recommend a method for a size, from the records, with the uncertainty."""
+    from bench.board import load
+    from bench.budget import parse_budget
+    from bench.choose import choose as chosen
+    from bench.choose import render_choice
+
+    if "%" in max_bytes:
+        raise BenchError(f"--max-bytes {max_bytes}: give an amount, such as 256KB")
+    cap = int(max_bytes) if max_bytes.isdigit() else parse_budget(max_bytes, 1, 1).cap
+    advice = chosen(load(_there(results)), cap, max_latency, backbone, dataset)
+    out.print(render_choice(advice), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command(epilog="Example:  bench diff HEAD~1 results   (exit status 1 if a row got worse)")
+def diff(
+    before: Annotated[str, typer.Argument(help="A results folder or a git revision.")],
+    after: Annotated[str, typer.Argument(help="Another one.")],
+    results: Results = Path("results"),
+) -> None:
+    """List the rows that moved by more than noise between two sets of records."""
+    from bench.diff import diff as compared
+    from bench.diff import opened, render_diff
+
+    with opened(before, results) as one, opened(after, results) as other:
+        found = compared(one, other)
+    out.print(render_diff(found), highlight=False, markup=False, soft_wrap=True)
+    if found.worse:
+        raise typer.Exit(1)
 
 
 @app.command("list", epilog="Example:  bench list methods")
@@ -325,6 +365,12 @@ def new(
 
     path = new_method(name, folder)
     out.print(f"{path}\nTry it: bench check {path}\nRun it: bench leaderboard --plugin {path}")
+
+
+def _there(results: Path) -> Path:
+    if not results.is_dir():
+        raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")
+    return results
 
 
 def _suite(

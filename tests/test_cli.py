@@ -1,0 +1,139 @@
+"""The command line as a user meets it: exit codes, one-line errors, plans, a board, resuming."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+
+
+def bench(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two blocks of users and items that never mix, in LightGCN's text format."""
+    folder = tmp_path_factory.mktemp("data") / "blocks"
+    folder.mkdir()
+    train, test = [], []
+    for user in range(60):
+        items = [item for item in range(40) if item % 2 == user % 2]
+        held = items[user % 20], items[(user + 7) % 20]
+        train.append(" ".join(map(str, [user, *(i for i in items if i not in held)])))
+        test.append(" ".join(map(str, [user, *held])))
+    (folder / "train.txt").write_text("\n".join(train) + "\n")
+    (folder / "test.txt").write_text("\n".join(test) + "\n")
+    return folder
+
+
+QUICK = ("--seeds", 1, "--budget", "25%", "--set", "dim=8", "--set", "training.epochs=3")
+QUICK += ("--set", "training.search_epochs=2", "--set", "training.batch=256")
+
+
+def test_a_board_of_ones_own_data_runs_once_and_then_has_nothing_to_do(
+    data: Path, tmp_path: Path
+) -> None:
+    arguments = ("leaderboard", "-d", data, *QUICK, "-m", "full", "-m", "dims", "-m", "cerp")
+    first = bench(*arguments, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    records = sorted((tmp_path / "results/local").rglob("*.json"))
+    loaded = {path: json.loads(path.read_text()) for path in records}
+    assert {r["method"]["name"] for r in loaded.values()} == {"full", "dims", "cerp", "popularity"}
+    assert {r["status"] for r in loaded.values()} == {"ok"}
+    for record in loaded.values():
+        if record["budget"]:
+            assert record["size"]["file_bytes"] <= record["budget"]["cap"]
+    page = (tmp_path / "reports/local/index.md").read_text()
+    assert "Fewer dimensions" in page
+    assert "CERP" in page
+    stamps = {path: path.stat().st_mtime_ns for path in records}
+    again = bench(*arguments, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in records} == stamps
+
+    # The command in a record repeats its run, number for number.
+    record = next(r for r in loaded.values() if r["method"]["name"] == "cerp")
+    words = record["command"].split()[1:] + ["--results", "again"]
+    extra = [str(word) for word in QUICK[4:]] if "--set" not in words else []
+    repeated = bench(*words, *extra, cwd=tmp_path)
+    assert repeated.returncode == 0, repeated.stderr
+    (path,) = (tmp_path / "again").rglob(f"{record['id']}.json")
+    assert json.loads(path.read_text())["metrics"] == record["metrics"]
+
+
+def test_dry_run_prints_sizes_and_trains_nothing(data: Path, tmp_path: Path) -> None:
+    done = bench("leaderboard", "-d", data, *QUICK, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ttrec" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("leaderboard", "-d", "nowhere"), "nowhere"),
+        (("leaderboard", "--suite", "nosuite"), "nosuite"),
+        (("run", "-m", "nomethod", "-b", "5%"), "nomethod"),
+        (("run", "-m", "cerp", "-b", "lots"), "lots"),
+        (("run", "-m", "cerp"), "name one --budget"),
+        (("run", "-m", "cerp", "-b", "5%", "--set", "cerp.gama=1"), "gama"),
+        (("run", "-m", "cerp", "-b", "5%", "--set", "training.lr"), "KEY=VALUE"),
+        (("run", "-m", "cerp", "-b", "5%", "--set", "training.lr=-1"), "training.lr"),
+        (("run", "-m", "qr", "-b", "0.1%"), "infeasible"),
+        (("run", "-m", "full", "--plugin", "absent.py"), "absent.py"),
+        (("report", "--results", "absent"), "absent"),
+        (("status", "--results", "absent"), "absent"),
+        (("choose", "--max-bytes", "5%", "--results", "absent"), "256KB"),
+        (("list", "nothing"), "nothing"),
+        (("check", "nomethod"), "nomethod"),
+        (("new", "Bad Name"), "small letters"),
+        (("new", "cerp"), "already"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: tuple[str, ...],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert expected in said
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_method_that_fails_is_a_failed_record_and_status_1(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "liar.py").write_text(
+        "from bench.method import Method, Rows\n"
+        "class Liar(Method):\n"
+        "    name = 'liar'\n"
+        "    title = 'Liar'\n"
+        "    def build(self): self.stored = Rows(self.table.ids, self.table.dim)\n"
+        "    def reset(self, generator): self.stored.normal(0.1, generator)\n"
+        "    def forward(self, ids): return self.stored(ids)\n"
+    )
+    done = bench(
+        "leaderboard", "-d", data, *QUICK, "-m", "liar", "--plugin", "liar.py", cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "OverBudget" in done.stderr
+    (path,) = (tmp_path / "results/local").rglob("liar/*.json")
+    assert json.loads(path.read_text())["status"] == "failed"
