@@ -65,7 +65,7 @@ def test_a_board_of_ones_own_data_runs_once_and_then_has_nothing_to_do(
 
     # The command in a record repeats its run, number for number.
     record = next(r for r in loaded.values() if r["method"]["name"] == "cerp")
-    words = record["command"].split()[1:] + ["--results", "again"]
+    words = [*record["command"].split()[1:], "--results", "again"]
     extra = [str(word) for word in QUICK[4:]] if "--set" not in words else []
     repeated = bench(*words, *extra, cwd=tmp_path)
     assert repeated.returncode == 0, repeated.stderr
