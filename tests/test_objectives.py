@@ -1,0 +1,94 @@
+"""Objectives by hand, and their gradients against autograd's."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch.nn import functional
+
+from bench.backbones.mf import MF
+from bench.objectives import BPR, Objective, Softmax
+
+
+@pytest.fixture
+def dot(tiny):
+    return MF(tiny, 4, MF.Config())
+
+
+class Plain(MF):
+    """The same scores, without any shortcut that an objective takes for dot products."""
+
+    dot = False
+
+
+def test_bpr_by_hand(dot):
+    users = torch.tensor([[1.0, 0], [0, 2]])
+    positives = torch.tensor([[3.0, 9], [9, 1]])  # scores 3 and 2
+    negatives = torch.tensor([[[1.0, 0], [4, 0]], [[0, 0], [0, 1.5]]])  # 1, 4 and 0, 3
+    expected = sum(math.log1p(math.exp(x)) for x in (-2, 1, -2, 1)) / 4
+    assert float(BPR(negatives=2).loss(dot, users, positives, negatives)) == pytest.approx(expected)
+
+
+def test_softmax_by_hand(dot):
+    users = torch.tensor([[1.0, 0], [0, 2]])
+    positives = torch.tensor([[3.0, 9], [9, 1]])  # scores 3 and 2
+    negatives = torch.tensor([[1.0, 0], [0, 1]])  # 1, 0 and 0, 2
+    for temperature in (1.0, 0.5):
+        scores = [[s / temperature for s in row] for row in ([3, 1, 0], [2, 0, 2])]
+        expected = sum(math.log(sum(map(math.exp, row))) - row[0] for row in scores) / 2
+        loss = Softmax(negatives=2, temperature=temperature).loss(dot, users, positives, negatives)
+        assert float(loss) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_softmax_and_its_gradient_equal_cross_entropy(dot, tiny, double, temperature):
+    generator = torch.Generator().manual_seed(0)
+    shapes = (5, 4), (5, 4), (7, 4)
+    inputs = [torch.randn(shape, generator=generator) for shape in shapes]
+
+    def graded(loss):
+        ours = [tensor.clone().requires_grad_() for tensor in inputs]
+        value = loss(*ours)
+        (3 * value).backward()  # a loss may be one term of several
+        return float(value.detach()), [tensor.grad for tensor in ours]
+
+    def reference(users, positives, negatives):
+        above = (users * positives).sum(1, keepdim=True)
+        logits = torch.cat((above, users @ negatives.T), 1) / temperature
+        return functional.cross_entropy(logits, torch.zeros(5, dtype=torch.int64))
+
+    expected, gradients = graded(reference)
+    objective = Softmax(negatives=7, temperature=temperature)
+    for backbone in (dot, Plain(tiny, 4, MF.Config())):
+        value, ours = graded(lambda *a, b=backbone: objective.loss(b, *a))
+        assert value == pytest.approx(expected, rel=1e-12)
+        for one, other in zip(ours, gradients, strict=True):
+            assert torch.allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("objective", [BPR(), Softmax(negatives=1, temperature=0.01)])
+def test_losses_stay_finite_at_extreme_scores(dot, objective):
+    for sign in (1.0, -1.0):
+        users = torch.full((1, 4), 100.0, requires_grad=True)
+        below = -sign * torch.ones((1, 1, 4) if isinstance(objective, BPR) else (1, 4))
+        loss = objective.loss(dot, users, sign * torch.ones(1, 4), below)
+        loss.backward()
+        assert bool(loss.isfinite())
+        assert bool(users.grad.isfinite().all())
+
+
+def test_shapes_of_negatives():
+    assert BPR(negatives=3).negatives_shape(10) == (10, 3)
+    assert Softmax(negatives=3).negatives_shape(10) == (3,)
+
+
+def test_objective_is_told_by_its_name():
+    adapter = TypeAdapter(Objective)
+    assert adapter.validate_python({"name": "softmax", "temperature": 0.2}).temperature == 0.2
+    hinge, warm, none = {"name": "hinge"}, {"temperature": 1}, {"negatives": 0}
+    for wrong in (hinge, {"name": "bpr", **warm}, {"name": "bpr", **none}):
+        with pytest.raises(ValidationError):
+            adapter.validate_python(wrong)
