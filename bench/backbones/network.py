@@ -61,7 +61,7 @@ class PairNetwork(Backbone):
                 if out is None:
                     blocks.append(block)
                 else:
-                    out[top : top + high, left : left + wide] = block
+                    out[top : top + high, left : min(left + wide, columns)] = block
             if out is None:
                 strips.append(torch.cat(blocks, 1))
         return torch.cat(strips) if out is None else out

@@ -1,0 +1,266 @@
+"""Compressing the embeddings of a RecBole model in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from bench.budget import Accounting, parse_budget
+from bench.errors import BenchError, SpecError
+from bench.method import Method, Phase, Progress, Table
+from bench.recbole.compat import require
+from bench.recbole.tables import Shared, find_pairs, replace_tables
+from bench.registry import get_method
+from bench.size import Size, describe, size_of
+
+_CHECKS = 20  # times an epoch that a search looks at what it still keeps
+_NAME = "compact_table"  # in the model, and so in its checkpoints
+
+
+class _Reached(Exception):
+    """The search has come down to its budget: leaves RecBole's loop."""
+
+
+def compact(
+    model: Any,
+    method: str = "cerp",
+    budget: str = "10%",
+    *,
+    accounting: Accounting = "bytes",
+    config: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Compact:
+    """Replace the user and item embeddings of a RecBole general recommender, in place.
+
+    All pairs of a user and an item table (NeuMF has two) become one table with their columns side
+    by side, so that one budget binds all of them. Its entries start from the standard deviation
+    of the tables that it replaces. RecBole's ids are kept, with its padding row for each side.
+
+    Args:
+        model: BPR, LightGCN, NeuMF, SimpleX, or any with `nn.Embedding` tables of users and items.
+        method: name of a method.
+        budget: as in `bench.budget`; shares are of the tables that are replaced.
+        accounting: what the budget counts, `bytes` or `values`.
+        config: the method's own knobs.
+        seed: of the initial weights.
+
+    Returns:
+        What knows the sizes, prepares a trainer and packs the result.
+
+    Raises:
+        BenchError: the model has no such tables or is compacted already, or RecBole is missing;
+            `SpecError` for an unknown method, knob or budget, `Infeasible` if no size fits.
+    """
+    require()
+    if hasattr(model, _NAME):
+        raise BenchError(f"{type(model).__name__} is compacted already; build the model anew")
+    pairs = find_pairs(model)
+    weights = [
+        model.get_submodule(name).weight.detach() for p in pairs for name in (p.user, p.item)
+    ]
+    kind = get_method(method)
+    ids, dim = model.n_users + model.n_items, sum(pair.width for pair in pairs)
+    table = Table(
+        users=model.n_users,
+        items=model.n_items,
+        dim=dim,
+        budget=parse_budget(budget, ids, dim, accounting) if kind.budgeted else None,
+        seed=seed,
+        std=float(torch.cat([weight.flatten() for weight in weights]).std()),
+    )
+    try:
+        knobs = kind.Config.model_validate(dict(config or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SpecError(f"{method}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    shared = Shared(kind(table, kind.plan(table, knobs)).to(weights[0].device))
+    replace_tables(model, pairs, shared)
+    model.add_module(_NAME, shared)
+    return Compact(model, shared)
+
+
+class Compact:
+    """A compacted model: `compact` makes it.
+
+    Attributes:
+        model: RecBole's model, with lookups in the place of its tables.
+        table: the table that the method provides.
+        full_bytes: size of the tables that were replaced, in float32.
+        other_values: parameters of the model outside its embeddings; no budget binds them.
+    """
+
+    def __init__(self, model: Any, shared: Shared) -> None:
+        self.model, self._shared = model, shared
+        self.table = shared.method.table
+        self.full_bytes = self.table.ids * self.table.dim * 4
+        inside = {id(parameter) for parameter in shared.parameters()}
+        self._others = [p for p in model.parameters() if id(p) not in inside]
+        self.other_values = sum(parameter.numel() for parameter in self._others)
+        self._initial = {
+            name: tensor.clone()
+            for name, tensor in model.state_dict().items()
+            if not name.startswith(_NAME + ".")
+        }
+        self._steps = self._step = self._epochs = 0
+        self._searching: Phase | None = None
+        self._ready = not self._has_hooks()
+        self._rewind()
+        # An instance's attribute hides the class's method: RecBole's trainer asks the model.
+        model.calculate_loss = self._loss
+
+    @property
+    def method(self) -> Method:
+        """The method that the embeddings come from."""
+        return self._shared.method
+
+    def prepare(self, trainer: Any, train_data: Any, search_epochs: int = 10) -> None:
+        """Make the model and RecBole's trainer ready for `trainer.fit`.
+
+        Methods that search before they train (CERP, PEP) search here, with the trainer's own loop
+        and optimiser and without validation, until they are down to the budget. Then initial
+        weights, optimiser and epochs are as `fit` expects them.
+
+        Args:
+            trainer: RecBole's trainer of this model.
+            train_data: RecBole's training data loader.
+            search_epochs: the most epochs of each phase before the last.
+
+        Raises:
+            BenchError: a search with another learner than Adam, whose decay moves the thresholds.
+        """
+        method, phases = self.method, self.method.phases
+        for phase in phases:
+            if phase.until_budget and trainer.learner.lower() != "adam":
+                raise BenchError(
+                    f"{method.name} searches by Adam's weight decay, and the learner is"
+                    f" {trainer.learner}; set learner: adam"
+                )
+        for number, phase in enumerate(phases):
+            last = number == len(phases) - 1
+            self._begin(trainer, len(train_data), phase, trainer.epochs if last else search_epochs)
+            if not last:
+                self._search(trainer, train_data, phase)
+        self._ready = True
+
+    def size(self) -> Size:
+        """Measure the embeddings as they would be stored now."""
+        return self._measure(self.pack())
+
+    def pack(self) -> bytes:
+        """Pack the embeddings into a safetensors file's content."""
+        packed = {name: tensor.cpu().contiguous() for name, tensor in self.method.pack().items()}
+        return safetensors.torch.save(packed)
+
+    def deploy(self) -> Size:
+        """Put what `pack` stores into the model, so that RecBole evaluates what would be shipped.
+
+        Load the best checkpoint first (`trainer.evaluate` does), and evaluate with
+        `load_best_model=False` afterwards. The model cannot be trained further.
+
+        Returns:
+            The size of the packed embeddings.
+
+        Raises:
+            BenchError: it exceeds the budget.
+        """
+        if self.method.phases:
+            self.method.finish(self.method.phases[-1])
+        content, kind, config = self.pack(), type(self.method), self.method.config
+        size = self._measure(content)
+        if self.table.budget is not None and not size.within(self.table.budget):
+            raise BenchError(
+                f"{kind.name} packs {size.of(self.table.budget):,}"
+                f" {self.table.budget.accounting}, more than its budget of"
+                f" {self.table.budget.cap:,}; report it to the method's author"
+            )
+        device = next(iter(self.method.state_dict().values())).device
+        packed = safetensors.torch.load(content)
+        self._shared.method = kind.unpack(packed, self.table.bare(), config).to(device)
+        self._forget()
+        return size
+
+    def _measure(self, content: bytes) -> Size:
+        packed = safetensors.torch.load(content)
+        return Size(size_of(describe(packed)).values, len(content))
+
+    def _has_hooks(self) -> bool:
+        """Whether training the method takes more than gradients."""
+        kind = type(self.method)
+        hooks = ("begin", "groups", "penalty")
+        own = any(getattr(kind, name) is not getattr(Method, name) for name in hooks)
+        return own or len(self.method.phases) > 1
+
+    def _rewind(self) -> None:
+        """Go back to the initial weights, of the embeddings and of the rest of the model."""
+        self.method.reset(torch.Generator().manual_seed(self.table.seed))
+        self.model.load_state_dict(self._initial, strict=False)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop results of an earlier forward pass that graph models keep for their evaluation."""
+        for name in getattr(self.model, "other_parameter_name", ()):
+            if name.startswith("restore"):
+                setattr(self.model, name, None)
+
+    def _begin(self, trainer: Any, steps: int, phase: Phase, epochs: int) -> None:
+        if phase.rewind:
+            self._rewind()
+        self._step, self._steps, self._epochs = 0, steps, epochs
+        lr = trainer.learning_rate
+        self.method.begin(phase, self._progress(), lr)
+        groups = list(self.method.groups(lr))
+        if self._others:
+            groups.append({"params": self._others})
+        before = trainer.optimizer.state_dict() if not phase.fresh_optimizer else None
+        trainer.optimizer = trainer._build_optimizer(params=groups)
+        if before is not None and self._searching is not None:
+            trainer.optimizer.load_state_dict(before)
+
+    def _search(self, trainer: Any, train_data: Any, phase: Phase) -> None:
+        epochs, trainer.epochs = trainer.epochs, self._epochs
+        self._searching = phase
+        try:
+            trainer.fit(train_data, None, verbose=False, saved=False)
+        except _Reached:
+            pass
+        finally:
+            self._searching = None
+            trainer.epochs = epochs
+        trainer.start_epoch = trainer.cur_step = 0
+        trainer.train_loss_dict.clear()
+        with torch.no_grad():
+            self.method.finish(phase)
+
+    def _progress(self) -> Progress:
+        steps = max(1, self._steps)
+        return Progress(self._step, steps * self._epochs, self._step // steps, self._epochs)
+
+    def _loss(self, interaction: Any) -> Any:
+        """The model's loss and the method's penalty; takes the place of `calculate_loss`."""
+        method, shared = self.method, self._shared
+        if not (self._ready or self._searching):
+            raise BenchError(
+                f"{method.name} needs more than RecBole's loop: call prepare(trainer, train_data)"
+                " before trainer.fit"
+            )
+        if self._searching and self._searching.until_budget:
+            due = self._step and self._step % max(1, self._steps // _CHECKS) == 0
+            if due and method.live() <= method.target():
+                raise _Reached
+        progress, self._step = self._progress(), self._step + 1
+        shared.recording = type(method).penalty is not Method.penalty
+        losses = type(self.model).calculate_loss(self.model, interaction)
+        if not shared.recording:
+            return losses
+        shared.recording = False
+        ids = torch.unique(torch.cat(shared.seen))
+        shared.seen.clear()
+        penalty = method.penalty(method(ids), progress)
+        if not isinstance(penalty, Tensor):
+            return losses
+        return (*losses, penalty) if isinstance(losses, tuple) else losses + penalty

@@ -1,0 +1,138 @@
+"""Running RecBole 1.2.1 with libraries that are newer than it, without touching its files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from bench.errors import BenchError
+
+_ABSENT = object()
+
+# What RecBole's Config assigns to NumPy and its metrics read, and the names that it takes them
+# from, three of which NumPy 2 removed.
+_NUMPY = {
+    "bool": np.bool_,
+    "int": np.int_,
+    "float": np.float64,
+    "complex": np.complex128,
+    "object": np.object_,
+    "str": np.str_,
+    "long": np.int_,
+    "unicode": np.str_,
+    "float_": np.float64,
+    "complex_": np.complex128,
+    "unicode_": np.str_,
+}
+
+
+@contextmanager
+def compatible() -> Iterator[None]:
+    """Let RecBole 1.2.1 run with the installed libraries; undone at the end.
+
+    Everything of RecBole that is used, from its Config to its evaluation, belongs inside:
+
+    - NumPy: the names that RecBole's Config puts there, and those that it needs (`float_` and its
+      like left NumPy 2), are there while the block lasts and gone afterwards.
+    - SciPy: `dok_matrix._update`, by which RecBole's graph models fill their matrix, left SciPy.
+    - pandas: since 3.0 RecBole's way of filling in missing features changes nothing; inside, tokens
+      are padded and numbers get their mean, as RecBole means it.
+    - PyTorch: since 2.6 `torch.load` refuses RecBole's checkpoints, which hold pickled objects.
+      Inside, its trainer writes the same checkpoint with the configuration reduced to the model's
+      name: tensors, numbers and text, which `torch.load` reads safely. Only
+      `recbole.quick_start.load_data_and_model`, which wants the whole configuration back, cannot
+      use them.
+
+    Raises:
+        BenchError: RecBole is not installed.
+    """
+    recbole = require()
+    with ExitStack() as stack:
+        for name, value in _NUMPY.items():
+            _put(stack, np, name, value)
+        if not hasattr(sparse.dok_matrix, "_update"):
+            _put(stack, sparse.dok_matrix, "_update", _update)
+        _put(stack, recbole.data.dataset.Dataset, "_fill_nan", _fill_nan)
+        _put(stack, recbole.trainer.trainer.Trainer, "_save_checkpoint", _save_checkpoint)
+        yield
+
+
+def require() -> Any:
+    """Import RecBole.
+
+    Raises:
+        BenchError: it is not installed; says for which Python it can be.
+    """
+    try:
+        import recbole.data.dataset
+        import recbole.trainer.trainer
+    except ImportError as error:
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        remedy = (
+            "pip install recbole==1.2.1"
+            if sys.version_info < (3, 12)
+            else f"RecBole 1.2.1 cannot be installed on Python {python}; use 3.10 or 3.11"
+        )
+        raise BenchError(f"RecBole cannot be imported ({error}); {remedy}") from None
+    return recbole
+
+
+def _put(stack: ExitStack, place: Any, name: str, value: object) -> None:
+    """Set an attribute until the stack is closed."""
+    before = vars(place).get(name, _ABSENT)
+    setattr(place, name, value)
+    if before is _ABSENT:
+        stack.callback(_take, place, name)
+    else:
+        stack.callback(setattr, place, name, before)
+
+
+def _take(place: Any, name: str) -> None:
+    """Delete an attribute that may be gone already."""
+    if name in vars(place):
+        delattr(place, name)
+
+
+def _update(matrix: Any, entries: dict[tuple[int, int], float]) -> None:
+    """Take up entries unchecked, as `dok_matrix._update` did."""
+    matrix._dict.update(entries)
+
+
+def _fill_nan(dataset: Any) -> None:
+    """Fill missing features in: tokens with the padding, numbers with their mean, lists empty."""
+    for name in dataset.feat_name_list:
+        features = getattr(dataset, name)
+        for field in features:
+            kind, column = dataset.field2type[field].value, features[field]
+            if kind == "token":
+                features[field] = column.fillna(0)
+            elif kind == "float":
+                features[field] = column.fillna(column.mean())
+            else:
+                empty = np.array([], dtype=np.int64 if kind == "token_seq" else np.float64)
+                features[field] = [empty if isinstance(entry, float) else entry for entry in column]
+
+
+def _save_checkpoint(trainer: Any, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+    """Write what RecBole's trainer writes, in a form that `torch.load` reads with weights_only."""
+    if not trainer.config["single_spec"] and trainer.config["local_rank"] != 0:
+        return
+    path = kwargs.pop("saved_model_file", trainer.saved_model_file)
+    state = {
+        "config": {"model": trainer.config["model"]},
+        "epoch": epoch,
+        "cur_step": int(trainer.cur_step),
+        "best_valid_score": float(trainer.best_valid_score),
+        "state_dict": trainer.model.state_dict(),
+        "other_parameter": trainer.model.other_parameter(),
+        "optimizer": trainer.optimizer.state_dict(),
+    }
+    torch.save(state, path)
+    if verbose:
+        trainer.logger.info(f"Saving current: {path}")

@@ -1,0 +1,128 @@
+"""The embedding tables of a RecBole model: finding them, and putting another in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BenchError
+from bench.method import Method
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A table of users and one of items that share their width.
+
+    Attributes:
+        user: name of the users' table in the model.
+        item: name of the items' table.
+        width: columns of both.
+    """
+
+    user: str
+    item: str
+    width: int
+
+
+def find_pairs(model: Any) -> list[Pair]:
+    """Find the user and item tables of a RecBole general recommender.
+
+    A table is an `nn.Embedding` with a row for each user or item; its name decides where their
+    numbers are equal. Tables with one column are biases and stay.
+
+    Raises:
+        BenchError: the model has no such tables, or they do not pair; says which it has.
+    """
+    what = type(model).__name__
+    if not hasattr(model, "n_users") or not hasattr(model, "n_items"):
+        raise BenchError(
+            f"{what} is not one of RecBole's general recommenders, which have users and items"
+        )
+    people: list[str] = []
+    things: list[str] = []
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Embedding) or module.embedding_dim == 1:
+            continue
+        last, rows = name.rpartition(".")[2].lower(), module.num_embeddings
+        sides = {"user": rows == model.n_users, "item": rows == model.n_items}
+        fits = [side for side, fit in sides.items() if fit]
+        named = [side for side in fits if side in last]
+        if len(side := named or fits) == 1:
+            (people if side == ["user"] else things).append(name)
+    widths = [[model.get_submodule(n).embedding_dim for n in names] for names in (people, things)]
+    if not people or widths[0] != widths[1]:
+        have = ", ".join(
+            f"{name} ({width})"
+            for names, sizes in zip((people, things), widths, strict=True)
+            for name, width in zip(names, sizes, strict=True)
+        )
+        raise BenchError(
+            f"{what} cannot be compacted: it needs nn.Embedding tables of users and of items in"
+            f" pairs of equal width, and has {have or 'none'}"
+        )
+    return [Pair(*pair) for pair in zip(people, things, widths[0], strict=True)]
+
+
+class Shared(nn.Module):
+    """One method's table for all pairs; it remembers the ids that a training step looked up."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+        self.recording = False
+        self.seen: list[Tensor] = []
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look rows up: int64 [*] in the joint id space -> float32 [*, sum of widths]."""
+        if self.recording:
+            self.seen.append(ids.reshape(-1))
+        rows: Tensor = self.method(ids)
+        return rows
+
+
+class Lookup(nn.Module):
+    """Stands where an `nn.Embedding` stood: the same calls, rows from the shared table.
+
+    Attributes:
+        num_embeddings, embedding_dim, padding_idx: as of the table that it replaces.
+    """
+
+    def __init__(self, shared: Shared, offset: int, columns: slice, replaced: nn.Embedding) -> None:
+        super().__init__()
+        # In a tuple, so that the table is not registered (and saved) once for each lookup.
+        self._shared = (shared,)
+        self._offset, self._columns = offset, columns
+        self.num_embeddings = replaced.num_embeddings
+        self.embedding_dim = replaced.embedding_dim
+        self.padding_idx = replaced.padding_idx
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look rows up: int64 [*] -> float32 [*, embedding_dim]."""
+        rows: Tensor = self._shared[0](ids + self._offset)[..., self._columns]
+        if self.padding_idx is not None:
+            rows = rows * (ids != self.padding_idx).unsqueeze(-1)
+        return rows
+
+    @property
+    def weight(self) -> Tensor:
+        """All rows, float32 [num_embeddings, embedding_dim]; differentiable, and made anew."""
+        device = next(iter(self._shared[0].method.state_dict().values())).device
+        rows: Tensor = self(torch.arange(self.num_embeddings, device=device))
+        return rows
+
+
+def replace_tables(model: Any, pairs: Sequence[Pair], shared: Shared) -> None:
+    """Put lookups in the place of the tables."""
+    column = 0
+    for pair in pairs:
+        columns = slice(column, column + pair.width)
+        column += pair.width
+        for name, offset in ((pair.user, 0), (pair.item, model.n_users)):
+            parent, _, last = name.rpartition(".")
+            # Through _modules, because the parent may be an nn.ModuleDict.
+            modules = model.get_submodule(parent)._modules
+            modules[last] = Lookup(shared, offset, columns, modules[last])
