@@ -257,6 +257,22 @@ def test_test_data_is_touched_once(tiny, store, monkeypatch):
     assert ranked.index("test") >= TRAINING.epochs
 
 
+def test_training_and_validation_items_are_masked_at_test_time(tiny, store):
+    """Popularity is known without training, so its metrics can be worked out beside."""
+    record = execute(run_of(POPULARITY, None), tiny, METHODS, store)
+    counts = torch.from_numpy(tiny.item_counts()).float()
+    found = {}
+    for label, seen in (("both", [tiny.train, tiny.valid]), ("train", [tiny.train])):
+        evaluator = Evaluator(tiny.test, seen, tiny.items)
+
+        def scores(users, order, out):
+            out[:, : len(order)] = counts[order]
+
+        found[label] = evaluator(scores).metrics
+    assert found["both"] != found["train"]
+    assert found["both"].items() <= record["metrics"]["test"].items()
+
+
 def test_selection_does_not_depend_on_test_data(tiny, store):
     other = replace(tiny, test=tiny.valid)
     one = execute(run_of("hashing"), tiny, METHODS, store)
