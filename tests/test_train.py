@@ -203,7 +203,7 @@ def test_search_ends_by_budget_and_retrains_from_the_initial_values():
 
 def test_search_that_does_not_reach_its_budget_is_cut_all_the_same():
     fit = make("pep", None, search_epochs=1)
-    fit.method.config = fit.method.config.but(last=0.01)
+    fit.method.target = lambda: -1
     state = fit.run()
     assert state.phases[0]["stopped"] == "epochs"
     assert int(fit.method.mask.sum()) == fit.method.config.kept
