@@ -1,14 +1,15 @@
 """Learned pruning, common to PEP and CERP: search with soft thresholds, cut, retrain.
 
-Search: entries are v -> sign(v) relu(|v| - sigmoid(s)) with a learned s for each entry. The loss
+Search: entries are v -> sign(v) relu(|v| - g sigmoid(s)) with a learned s for each entry. The loss
 hardly moves s (its gradient carries sigmoid'(s), 3e-7 at s = -15); what does is Adam's coupled
 weight decay, which after Adam's normalisation is a step of one learning rate towards 0, whatever
 the decay. The papers' starts (-15 to -150) and rates (1e-3) are thus a countdown of 10^4 to 10^5
 steps; a shorter run would prune nothing. Here the start and the rate are derived from the steps
-that the run has, so that thresholds pass the scale of the weights in the course of the search.
+that the run has, so that thresholds pass the scale of the weights in the course of the search; g
+is 1 unless weights can outgrow sigmoid(0) = 1/2, which no threshold of the papers can pass.
 
 Cut: the search ends once it keeps no more than the budget holds; exactly so many entries are kept,
-those of the largest margin |v| - sigmoid(s), ties by index.
+those of the largest margin |v| - g sigmoid(s), ties by index.
 
 Retrain: from the initial values, under the mask, without thresholds (as a lottery ticket).
 """
@@ -27,7 +28,7 @@ from bench.size import Arrays
 from bench.sparse import pack_sparse, sparse_arrays, unpack_sparse
 
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
-_CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed
+_CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed; `gain` scales it
 
 
 def _logit(share: float) -> float:
@@ -48,13 +49,12 @@ class Pruned(Method):
     class Config(Method.Config):
         """Knobs of the search.
 
-        `kept`: entries kept; `first`, `last`: thresholds at the start and at the end of the search,
-        as multiples of the magnitude that the budget would cut at in the initial table.
+        `kept`: entries kept; `first`: thresholds at the start of the search, as a multiple of the
+        magnitude that the budget would cut at in the initial table.
         """
 
         kept: int = 0
         first: float = 0.01
-        last: float = 8.0
 
     @classmethod
     def shape(cls, table: Table, config: Any) -> tuple[int, int]:
@@ -73,7 +73,7 @@ class Pruned(Method):
         self.thresholds = nn.Parameter(torch.full((rows, columns), -15.0))
         self.register_buffer("mask", torch.ones(rows, columns, dtype=torch.bool))
         self.searching = False
-        self.rate = 0.0
+        self.rate, self.gain = 0.0, 1.0
 
     def start(self, generator: torch.Generator) -> None:
         """Initialises the stored table."""
@@ -91,10 +91,14 @@ class Pruned(Method):
             self.mask.fill_(True)
             size = self.stored.weight.abs().flatten()
             cut = float(size.kthvalue(max(1, size.numel() - self.config.kept)).values)
-            first = _logit(min(self.config.first * cut, _CEILING))
-            last = _logit(min(self.config.last * cut, _CEILING))
+            # By the end thresholds have passed whatever Adam can have made of a weight.
+            most = cut + lr * progress.steps
+            self.gain = max(1.0, most / _CEILING)
+            first = _logit(min(self.config.first * cut / self.gain, _CEILING))
+            last = _logit(min(most / self.gain, _CEILING))
             self.thresholds.fill_(first)
-            self.rate = (last - first) / max(1, progress.steps)
+            # In four fifths of the steps: while s shrinks Adam falls behind its rate a little.
+            self.rate = (last - first) / max(1, 0.8 * progress.steps)
 
     def groups(self, lr: float) -> Iterable[dict[str, Any]]:
         yield {"params": [self.stored.weight], "lr": lr}
@@ -105,13 +109,13 @@ class Pruned(Method):
         """Rows of the pruned table: int64 [*] -> float32 [*, columns]."""
         rows = self.stored(index)
         if self.searching:
-            cut = functional.embedding(index, self.thresholds).sigmoid()
+            cut = functional.embedding(index, self.thresholds).sigmoid() * self.gain
             return rows.sign() * functional.relu(rows.abs() - cut)
         return rows * functional.embedding(index, self.mask.to(rows.dtype))
 
     @torch.no_grad()
     def _margins(self) -> Tensor:
-        return self.stored.weight.abs() - self.thresholds.sigmoid()
+        return self.stored.weight.abs() - self.thresholds.sigmoid() * self.gain
 
     def live(self) -> int:
         return int((self._margins() > 0).sum())
