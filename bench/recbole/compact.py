@@ -202,7 +202,8 @@ class Compact:
         self._forget()
 
     def _forget(self) -> None:
-        """Drop results of an earlier forward pass that graph models keep for their evaluation."""
+        """Drop rows and propagated rows that are kept for evaluation."""
+        self._shared.forget()
         for name in getattr(self.model, "other_parameter_name", ()):
             if name.startswith("restore"):
                 setattr(self.model, name, None)
@@ -213,6 +214,7 @@ class Compact:
         self._step, self._steps, self._epochs = 0, steps, epochs
         lr = trainer.learning_rate
         self.method.begin(phase, self._progress(), lr)
+        self._forget()
         groups = list(self.method.groups(lr))
         if self._others:
             groups.append({"params": self._others})
@@ -235,6 +237,7 @@ class Compact:
         trainer.train_loss_dict.clear()
         with torch.no_grad():
             self.method.finish(phase)
+        self._forget()
 
     def _progress(self) -> Progress:
         steps = max(1, self._steps)

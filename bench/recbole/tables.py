@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bench.errors import BenchError
 from bench.method import Method
@@ -68,20 +69,45 @@ def find_pairs(model: Any) -> list[Pair]:
 
 
 class Shared(nn.Module):
-    """One method's table for all pairs; it remembers the ids that a training step looked up."""
+    """One method's table for all pairs; it remembers the ids that a training step looked up.
+
+    Without gradients, rows are composed once for all ids and kept while the weights are what they
+    were: models without `full_sort_predict` look each item up once for each user.
+    """
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
         self.recording = False
         self.seen: list[Tensor] = []
+        self._kept: tuple[tuple[tuple[int, int], ...], Tensor] | None = None
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look rows up: int64 [*] in the joint id space -> float32 [*, sum of widths]."""
         if self.recording:
             self.seen.append(ids.reshape(-1))
+        if not torch.is_grad_enabled():
+            return functional.embedding(ids, self._rows())
         rows: Tensor = self.method(ids)
         return rows
+
+    def forget(self) -> None:
+        """Drop the rows that were composed."""
+        self._kept = None
+
+    def train(self, mode: bool = True) -> Shared:
+        """Switch between training and evaluation; drops the rows that were composed."""
+        self.forget()
+        return super().train(mode)
+
+    def _rows(self) -> Tensor:
+        state = self.method.state_dict()
+        version = tuple((tensor.data_ptr(), tensor._version) for tensor in state.values())
+        if self._kept is None or self._kept[0] != version:
+            device = next(iter(state.values())).device
+            ids = torch.arange(self.method.table.ids, device=device)
+            self._kept = version, self.method(ids)
+        return self._kept[1]
 
 
 class Lookup(nn.Module):
