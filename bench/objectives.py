@@ -29,7 +29,9 @@ class BPR(_Objective):
         """Shape of the negatives of a batch."""
         return batch, self.negatives
 
-    def loss(self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    def loss(
+        self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
+    ) -> Tensor:
         """Mean loss; users and positives [B, width], negatives [B, k, width]."""
         above, below = backbone.contrast(users, positives, negatives)
         return functional.softplus(below - above).mean()
@@ -49,7 +51,9 @@ class Softmax(_Objective):
         """Shape of the negatives of a batch."""
         return (self.negatives,)
 
-    def loss(self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    def loss(
+        self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
+    ) -> Tensor:
         """Mean loss; users and positives [B, width], negatives [k, width]."""
         if backbone.dot:
             return _DotSoftmax.apply(users, positives, negatives, 1 / self.temperature)
@@ -67,7 +71,7 @@ class _DotSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,  # noqa: ANN401
+        ctx: Any,
         users: Tensor,
         positives: Tensor,
         negatives: Tensor,
@@ -90,7 +94,7 @@ class _DotSoftmax(torch.autograd.Function):
         return (total.log_() + top - above).mean()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         users, positives, negatives = ctx.saved_tensors
         return users * grad, positives * grad, negatives * grad, None
 

@@ -28,7 +28,7 @@ class Backbone(nn.Module):
 
         model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def __init__(self, data: Interactions, dim: int, config: Any) -> None:  # noqa: ANN401
+    def __init__(self, data: Interactions, dim: int, config: Any) -> None:
         super().__init__()
         self.users, self.items, self.dim, self.config = data.users, data.items, dim, config
 
