@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from bench.backbones.base import Backbone
 
-_BLOCK = 2**22  # values of the widest layer at a time: 16 MB, what a core's caches can help with
+_BLOCK = 2**18  # values of the widest layer at a time on a CPU: 1 MB, which a core's cache holds
+_BLOCK_GPU = 2**26  # 256 MB, so that launches do not count
 
 Side = tuple[Tensor, ...]
 
@@ -50,18 +51,19 @@ class PairNetwork(Backbone):
         people = tuple(part.unsqueeze(1) for part in self.user_side(users))
         things = tuple(part.unsqueeze(0) for part in self.item_side(items))
         rows, columns = len(users), len(items)
-        wide = max(1, min(columns, _BLOCK // self.widest))
-        high = max(1, _BLOCK // self.widest // wide)
+        block = (_BLOCK if users.device.type == "cpu" else _BLOCK_GPU) // self.widest
+        wide = max(1, min(columns, block))
+        high = max(1, block // wide)
         strips = []
         for top in range(0, rows, high):
             some = tuple(part[top : top + high] for part in people)
             blocks = []
             for left in range(0, columns, wide):
-                block = self.joint(some, tuple(part[:, left : left + wide] for part in things))
+                scores = self.joint(some, tuple(part[:, left : left + wide] for part in things))
                 if out is None:
-                    blocks.append(block)
+                    blocks.append(scores)
                 else:
-                    out[top : top + high, left : min(left + wide, columns)] = block
+                    out[top : top + high, left : min(left + wide, columns)] = scores
             if out is None:
                 strips.append(torch.cat(blocks, 1))
         return torch.cat(strips) if out is None else out
