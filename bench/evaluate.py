@@ -24,7 +24,7 @@ _GROUP = 64  # columns a group
 _ORDER_SEED = 20_231_204
 
 Scores = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(user ids [b], item order [I], out [b, W >= I]) -> scores in out[:, :I], columns in that order."""
+"""(user ids [b], item order [I], out [b, W >= I]) -> scores in out[:, :I], in that order."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class _Reached(Exception):
 
 def compact(
     model: Any,
-    method: str = "cerp",
+    method: str,
     budget: str = "10%",
     *,
     accounting: Accounting = "bytes",
