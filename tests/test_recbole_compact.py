@@ -240,12 +240,12 @@ def test_models_without_such_tables_are_told_why(tmp_path, monkeypatch, name, se
     with world(tmp_path, monkeypatch, name, **settings) as here:
         model = here.model()
         with pytest.raises(BenchError, match=told):
-            compact(model)
+            compact(model, "cerp")
 
 
 def test_models_of_another_kind_are_told_why():
     with pytest.raises(BenchError, match="Linear is not one of RecBole's general recommenders"):
-        compact(torch.nn.Linear(2, 2))
+        compact(torch.nn.Linear(2, 2), "cerp")
 
 
 def test_mistakes_are_clear(tmp_path, monkeypatch):
