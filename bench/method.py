@@ -21,8 +21,22 @@ from bench.budget import Budget
 from bench.errors import Infeasible
 from bench.rows import Rows
 from bench.size import Arrays, describe, largest
+from bench.space import Choice, LogRange, Range, Space
 
-__all__ = ["Budget", "Field", "Infeasible", "Method", "Phase", "Progress", "Rows", "Table"]
+__all__ = [
+    "Budget",
+    "Choice",
+    "Field",
+    "Infeasible",
+    "LogRange",
+    "Method",
+    "Phase",
+    "Progress",
+    "Range",
+    "Rows",
+    "Space",
+    "Table",
+]
 
 Role = Literal["ceiling", "control", "method", "ablation"]
 _C = TypeVar("_C", bound="Method.Config")
@@ -123,6 +137,7 @@ class Method(nn.Module):
         role: `method`, or `ceiling`, `control`, `ablation` for what boards show apart.
         budgeted: whether a budget binds it; False runs once, at its own size.
         phases: training phases in order; empty for methods that learn nothing.
+        space: knobs of `Config` that `bench tune` may set, and to what; none by default.
     """
 
     name: ClassVar[str]
@@ -132,6 +147,7 @@ class Method(nn.Module):
     role: ClassVar[Role] = "method"
     budgeted: ClassVar[bool] = True
     phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
+    space: ClassVar[Mapping[str, Space]] = {}
 
     class Config(BaseModel):
         """A method's own knobs. Subclass it; unknown or mistyped keys are errors.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.method import Infeasible, Progress, Table
+from bench.method import Choice, Infeasible, LogRange, Progress, Range, Table
 from bench.pruning import Pruned
 from bench.sparse import most_kept
 
@@ -30,6 +31,12 @@ class CERP(Pruned):
     name = "cerp"
     title = "CERP"
     paper = "Liang et al., ICDM 2023"
+    space: ClassVar = {
+        "sparsity": Range(0.05, 0.8),
+        "gamma": LogRange(1e-4, 10.0),
+        "first": LogRange(1e-3, 0.5),
+        "joint": Choice((True, False)),
+    }
 
     class Config(Pruned.Config):
         """Knobs of the two tables.

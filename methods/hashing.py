@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from bench.method import Field, Method, Rows, Table
+from bench.method import Choice, Field, Method, Range, Rows, Table
 
 PRIME = 2**31 - 1  # Carter & Wegman's ((a i + c) mod p) mod M is universal for ids below p
 
@@ -22,6 +24,7 @@ class Hashing(Method):
     name = "hashing"
     title = "Hashing"
     paper = "Weinberger et al., ICML 2009; Serra & Karatzoglou, RecSys 2017"
+    space: ClassVar = {"hashes": Range(1, 4), "joint": Choice((False, True))}
 
     hash: Tensor
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from bench.method import Table
+from bench.method import LogRange, Table
 from bench.pruning import Pruned
 from bench.sparse import most_kept
 
@@ -20,6 +22,7 @@ class PEP(Pruned):
     name = "pep"
     title = "PEP"
     paper = "Liu et al., ICLR 2021"
+    space: ClassVar = {"first": LogRange(1e-3, 0.5)}
 
     @classmethod
     def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:

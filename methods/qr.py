@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from bench.method import Infeasible, Method, Rows, Table
+from bench.method import Choice, Infeasible, Method, Rows, Table
 from bench.size import size_of
 
 
@@ -24,6 +24,7 @@ class QR(Method):
     name = "qr"
     title = "QR trick"
     paper = "Shi et al., KDD 2020"
+    space: ClassVar = {"combine": Choice(("mult", "add")), "joint": Choice((False, True))}
 
     class Config(Method.Config):
         """`combine`: how two rows are joined; `joint`: one pair of tables; `divisor`: c."""

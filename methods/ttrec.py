@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from bench.method import Infeasible, Method, Table
+from bench.method import Infeasible, Method, Range, Table
 from bench.size import size_of
 
 FILL = 0.992  # share of the budget that has to be used, where ranks allow
@@ -24,6 +25,7 @@ class TTRec(Method):
     name = "ttrec"
     title = "TT-Rec"
     paper = "Yin et al., MLSys 2021"
+    space: ClassVar = {"spread": Range(0.0, 0.9)}
 
     class Config(Method.Config):
         """`rank1`, `rank2`: the inner ranks; `spread`: 1 - the smaller over the larger, at most."""
