@@ -1,10 +1,13 @@
 """Full-ranking evaluation: every item that a user has not seen in training is a candidate.
 
 Scores are made in blocks of users by one GEMM each, seen items are masked in place, and the top 50
-are found exactly without sorting: the columns are split into groups, the 50 groups of the highest
-maxima hold the top 50 (were an item of another group among them, 50 group maxima would beat it),
-and only these are searched. Equal scores rank in a fixed random order of the items, because the
-order of ids carries information (low ids are popular in many files) and hashed items tie exactly.
+are found exactly without sorting. Maxima are taken of groups of columns, groups of groups and so
+on. The 50th highest maximum at the top is a score that at least 50 items reach, so that only groups
+whose maximum reaches it have to be opened, level by level; what is left at the bottom is little
+more than the top 50. Equal scores rank in a fixed random order of the items, because the order of
+ids carries information (low ids are popular in many files) and hashed items tie exactly. All items
+that tie are opened alike, so ties cost nothing unless they are so many that a user's top 50 is
+mostly ties (all scores 0, say); then the first columns that hold the tied score are looked up.
 """
 
 from __future__ import annotations
@@ -17,11 +20,16 @@ import torch
 from torch import Tensor
 
 from bench.data import CSR, Interactions
+from bench.errors import DataError
 
 KS = (5, 10, 20, 50)
 _TOP = max(KS)
-_GROUP = 64  # columns a group
+_FANS = (8, 8, 4)  # members of a group at each level, from the columns up
+_GROUP = 256  # their product; the columns are padded to a multiple of it
+_FEW = 8  # groups opened for each item wanted, at most; a row that has more is mostly ties
 _ORDER_SEED = 20_231_204
+
+_INT32 = 2**31 - 1
 
 Scores = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(user ids [b], item order [I], out [b, W >= I]) -> scores in out[:, :I], in that order."""
@@ -54,6 +62,9 @@ class Evaluator:
         device: where scores are computed.
         block: users a GEMM; results do not depend on it.
         limit: evaluate a fixed random subset of so many users (validation in training only).
+
+    Raises:
+        DataError: no user has a held-out interaction, so that there is nothing to rank for.
     """
 
     def __init__(
@@ -66,6 +77,11 @@ class Evaluator:
         limit: int = 0,
     ) -> None:
         users = np.flatnonzero(np.diff(part.indptr) > 0)
+        if not len(users):
+            raise DataError(
+                "a part of the data to evaluate on has no interactions; choose a split that leaves"
+                " some for validation and for test"
+            )
         if limit and limit < len(users):
             users = np.sort(
                 np.random.Generator(np.random.PCG64(_ORDER_SEED)).permutation(users)[:limit]
@@ -140,53 +156,114 @@ def top_columns(scores: Tensor, count: int) -> Tensor:
     """Columns of the largest `count` entries of each row, best first, ties by column.
 
     Args:
-        scores: float32 [b, W] with W a multiple of 64; not changed.
+        scores: [b, W], W at least `count`; not changed, no NaN. A multiple of 256 is
+            fastest.
         count: how many, at most 50 or so.
 
     Returns:
         int64 [b, count].
     """
-    rows, width = scores.shape
-    groups = width // _GROUP
-    if groups <= 2 * count:
-        candidates = None
-        values, columns = scores.topk(count + 1 if count < width else count, dim=1)
-    else:
-        # Group g holds columns g, g + groups, g + 2 groups, ...: the maximum runs over rows of a
-        # [64, groups] matrix, which vectorises.
-        grouped = scores.view(rows, _GROUP, groups)
-        chosen = grouped.amax(1).topk(count + 1, dim=1, sorted=False).indices
-        index = chosen.unsqueeze(1).expand(rows, _GROUP, count + 1)
-        candidates = grouped.gather(2, index).view(rows, -1)
-        values, at = candidates.topk(count + 1, dim=1)
-        columns = torch.div(at, count + 1, rounding_mode="floor") * groups + chosen.gather(
-            1, at % (count + 1)
-        )
-    outside = (
-        values[:, count] if values.shape[1] > count else torch.full_like(values[:, 0], -torch.inf)
+    levels = _maxima(scores, count)
+    # At least `count` entries of a row reach this, so that none below it can be among the first.
+    least = levels[-1].topk(count, dim=1, sorted=False).values.amin(1)
+    bound = least.clone()
+    # Row numbers and columns of the entries that reach the bound, level by level downwards.
+    wide = torch.int64 if scores.numel() > _INT32 else torch.int32
+    rows, columns = (
+        index.to(wide) for index in torch.nonzero(levels[-1] >= bound.unsqueeze(1), as_tuple=True)
     )
-    values, columns = values[:, :count], columns[:, :count]
-    # An equal score just outside: which of the tied columns come first has to be looked up.
-    tied = values[:, -1] == outside
-    unordered = tied | (values[:, 1:] == values[:, :-1]).any(1)
-    if bool(tied.any()):
-        columns[tied] = _first_among_equals(scores[tied], values[tied, -1:], count)
-        values[tied] = scores[tied].gather(1, columns[tied])
-    if bool(unordered.any()):
-        ordered, by_column = columns[unordered].sort(1)
-        by_value = values[unordered].gather(1, by_column)
-        by_value = by_value.argsort(dim=1, descending=True, stable=True)
-        columns[unordered] = ordered.gather(1, by_value)
-    return columns
+    values = levels[-1].view(-1).index_select(0, rows * levels[-1].shape[1] + columns)
+    rows, columns, values = _spare(rows, columns, values, bound, least, count)
+    for above, below in zip(levels[:0:-1], levels[-2::-1], strict=True):
+        width = above.shape[1]
+        step = torch.arange(0, below.shape[1], width, dtype=wide, device=scores.device)
+        # Entry x of a level is the maximum of x, x + width, x + 2 width, ... of the level below.
+        members = columns.unsqueeze(1) + step
+        flat = (members + (rows * below.shape[1]).unsqueeze(1)).view(-1)
+        found = below.view(-1).index_select(0, flat)
+        limit = bound.index_select(0, rows).unsqueeze(1)
+        at = torch.nonzero((found.view(-1, len(step)) >= limit).view(-1)).squeeze(1)
+        rows = rows.index_select(0, torch.div(at, len(step), rounding_mode="floor"))
+        columns, values = members.view(-1).index_select(0, at), found.index_select(0, at)
+        rows, columns, values = _spare(rows, columns, values, bound, least, count)
+    if bool((bound > least).any()):
+        tied = _first_equal(scores, rows, least, bound > least, count)
+        rows, columns = torch.cat((rows, tied[0].to(wide))), torch.cat((columns, tied[1].to(wide)))
+        values = torch.cat((values, least.index_select(0, tied[0])))
+        rows, order = rows.sort(stable=True)
+        columns, values = columns[order], values[order]
+    return _best(rows.long(), columns.long(), values, scores.shape, count)
 
 
-def _first_among_equals(scores: Tensor, least: Tensor, count: int) -> Tensor:
-    """All columns above `least` and the first of those that equal it, [b, count], unordered."""
-    above = scores > least
-    equal = scores == least
-    room = count - above.sum(1, keepdim=True)
-    keep = above | (equal & (equal.cumsum(1, dtype=torch.int32) <= room))
-    return torch.nonzero(keep)[:, 1].view(len(scores), count)
+def _maxima(scores: Tensor, count: int) -> list[Tensor]:
+    """The scores and the maxima of ever larger groups, while there are enough groups to choose."""
+    levels = [scores]
+    for fan in _FANS:
+        rows, width = levels[-1].shape
+        if width % fan or width // fan < 2 * count:
+            break
+        # The maximum runs over rows of a [fan, width / fan] matrix, which vectorises.
+        levels.append(levels[-1].view(rows, fan, width // fan).amax(1))
+    return levels
+
+
+def _spare(
+    rows: Tensor, columns: Tensor, values: Tensor, bound: Tensor, least: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Leaves out the entries that equal `least` in rows that have too many; raises their bound."""
+    many = torch.bincount(rows, minlength=len(bound)) > _FEW * count
+    if not bool(many.any()):
+        return rows, columns, values
+    above = torch.nextafter(least, torch.full_like(least, torch.inf))
+    bound.copy_(torch.where(many, above, bound))
+    kept = torch.nonzero(values >= bound.index_select(0, rows)).squeeze(1)
+    return rows[kept], columns[kept], values[kept]
+
+
+def _first_equal(
+    scores: Tensor, found: Tensor, least: Tensor, where: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the first entries that equal `least`, until each row has `count`.
+
+    Args:
+        scores: [b, W].
+        found: row numbers of the entries found already.
+        least: [b], the tied score.
+        where: bool [b], the rows to search.
+        count: entries that a row needs.
+    """
+    have = torch.bincount(found, minlength=len(scores))
+    left = torch.nonzero(where & (have < count)).squeeze(1)
+    parts: list[tuple[Tensor, Tensor]] = []
+    start, size = 0, 8 * count
+    while len(left):
+        equal = scores[left, start : start + size] == least[left].unsqueeze(1)
+        place = equal.cumsum(1, dtype=torch.int32) + have[left].unsqueeze(1)
+        row, column = torch.nonzero(equal & (place <= count), as_tuple=True)
+        parts.append((left[row], column + start))
+        have[left] = place[:, -1].long()
+        left = left[have[left] < count]
+        start, size = start + size, 4 * size
+    if not parts:
+        return left, left
+    return torch.cat([row for row, _ in parts]), torch.cat([column for _, column in parts])
+
+
+def _best(rows: Tensor, columns: Tensor, values: Tensor, shape: torch.Size, count: int) -> Tensor:
+    """The first `count` columns of each row, from entries in order of rows."""
+    # One whole number an entry: its upper half rises with the score, the lower one falls with the
+    # column. The bits of a float32 are in order but for negative ones; adding 0 makes -0 a 0.
+    if values.dtype == torch.float32:
+        bits = (values + 0.0).view(torch.int32)
+        bits = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    else:
+        bits = torch.unique(values, return_inverse=True)[1]
+    keys = bits * 2**32 + (shape[1] - 1 - columns)
+    counts = torch.bincount(rows, minlength=shape[0])
+    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    table = torch.full((shape[0], int(counts.max())), -(2**63), device=rows.device)
+    table[rows, place] = keys
+    return shape[1] - 1 - table.topk(count, dim=1).values % 2**32
 
 
 def ranking_metrics(hits: Tensor, wanted: Tensor) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import torch
 from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.data import CSR, Interactions
+from bench.errors import BenchError
 from bench.evaluate import KS, Evaluator, breakdown, ranking_metrics, top_columns
 from bench.method import Table
 from bench.registry import get_method
@@ -186,6 +187,43 @@ def test_top_columns_equal_a_stable_sort(width, levels):
         expected = scores.argsort(dim=1, descending=True, stable=True)[:, :count]
         assert torch.equal(top_columns(scores, count), expected)
     assert torch.equal(scores, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_top_columns_of_rows_that_are_mostly_ties(dtype):
+    """Dead rows, dead items and ties far to the right, among ordinary rows."""
+    width = 12_800
+    generator = torch.Generator().manual_seed(7)
+    scores = torch.randn(9, width, generator=generator, dtype=dtype)
+    scores[1] = 0.0
+    scores[2, torch.rand(width, generator=generator) < 0.99] = 0.0  # 64 above, fewer than ...
+    scores[3, torch.rand(width, generator=generator) < 0.997] = 0.0  # ... and more than 50 wanted
+    scores[4] = -1.0
+    scores[4, width // 2 :: 3] = 0.0
+    scores[5] = torch.where(torch.arange(width) % 2 == 0, 0.0, -0.0)  # equal numbers
+    scores[6, 100:] = -torch.inf
+    scores[7] = scores[8] = -torch.inf
+    scores[8, [5, 4000, 9000]] = torch.tensor([1.0, 2.0, 1.0], dtype=dtype)
+    for count in (1, 20, 50):
+        expected = scores.argsort(dim=1, descending=True, stable=True)[:, :count]
+        assert torch.equal(top_columns(scores, count), expected)
+
+
+def test_hashed_items_rank_as_by_a_naive_sort():
+    users, items, rows = 40, 3000, 150
+    train, valid, test = random_parts(users, items, seed=11)
+    generator = torch.Generator().manual_seed(11)
+    table = torch.randn(users, rows, generator=generator)
+    table[3] = 0.0  # a user whose row was pruned away
+    table = table[:, torch.randint(rows, (items,), generator=generator)]
+    evaluator = Evaluator(test, [train, valid], items)
+    _, tops = naive(table, test, [train, valid], evaluator.order)
+    assert evaluator(fixed(table)).top.tolist() == list(tops.values())
+
+
+def test_a_part_without_interactions_is_refused_with_a_reason():
+    with pytest.raises(BenchError, match="no interactions"):
+        Evaluator(matrix([[], []]), [matrix([[1], [2]])], 5)
 
 
 def data_of(train: CSR, valid: CSR, test: CSR, items: int) -> Interactions:
