@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class BenchError(Exception):
     """A mistake in the input, a configuration or a file.
@@ -9,6 +11,19 @@ class BenchError(Exception):
     The message is one line that names the file, line and value where there are such, and the
     remedy. The command line prints it without a traceback and exits with status 2.
     """
+
+
+class StoreError(BenchError):
+    """A file of a results folder that cannot be written: a full disk, a folder without the right.
+
+    No run is to blame, so that none is recorded as failed for it.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path}: cannot be written: {error.strerror or error}; make room or name another"
+            " folder with --results"
+        )
 
 
 class DataError(BenchError):

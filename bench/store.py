@@ -5,27 +5,31 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.errors import StoreError
+from bench.owner import myself, read_owner
 
 WORK = ".work"
+_OLD = 86400.0  # seconds after which a temporary file of another machine is nobody's
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a file so that other processes, and a kill, see the old one or the new one.
 
+    The temporary file names its writer, so that what a kill leaves is known as such: see
+    `Store.sweep`.
+
     Raises:
-        BenchError: the disk is full or the folder cannot be written; nothing is left behind.
+        StoreError: the disk is full or the folder cannot be written; nothing is left behind.
     """
-    handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{myself()}.", suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as stream:
                 write(stream)
@@ -37,10 +41,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise BenchError(
-            f"{path}: cannot be written: {error.strerror or error}; make room or name another"
-            " folder with --results"
-        ) from error
+        raise StoreError(path, error) from error
 
 
 class Store:
@@ -58,9 +59,9 @@ class Store:
         )
         return self.root / split / backbone / method / f"{run}.json"
 
-    def work(self, run: str) -> Path:
-        """Checkpoint of a run that has not ended."""
-        return self.root / WORK / f"{run}.safetensors"
+    def work(self, run: str, part: str = "safetensors") -> Path:
+        """A file of a run that has not ended: its checkpoint, if no other part is named."""
+        return self.root / WORK / f"{run}.{part}"
 
     def read(self, spec: dict[str, Any], run: str) -> dict[str, Any] | None:
         """The record of a spec, or None; one that cannot be read counts as missing."""
@@ -80,5 +81,42 @@ class Store:
         return path
 
     def discard_work(self, run: str) -> None:
-        """Removes the checkpoint of a run."""
-        self.work(run).unlink(missing_ok=True)
+        """Removes what a run has needed while it had not ended.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        for path in (self.root / WORK).glob(f"{run}.*"):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise StoreError(path, error) from error
+
+    def sweep(self) -> None:
+        """Removes temporary files of writers that are gone: killed here, or a day old elsewhere."""
+        now: float | None = None
+        for path in self._temporary():
+            owner = read_owner(path.name.split(".")[1])
+            if owner is None:
+                continue
+            try:
+                if owner.here():
+                    old = owner.dead()
+                else:
+                    now = self._now() if now is None else now
+                    old = now - path.stat().st_mtime > _OLD
+                if old:
+                    path.unlink(missing_ok=True)
+            except OSError:
+                continue  # it has gone, or may not be removed: it harms nobody
+
+    def _temporary(self) -> Iterator[Path]:
+        for folder, _, names in os.walk(self.root):
+            yield from (Path(folder) / n for n in names if n.startswith(".") and n.endswith(".tmp"))
+
+    def _now(self) -> float:
+        """The time by the clock that stamps the folder's files."""
+        with tempfile.NamedTemporaryFile(
+            dir=self.root, prefix=f".{myself()}.", suffix=".tmp"
+        ) as stream:
+            return os.fstat(stream.fileno()).st_mtime
