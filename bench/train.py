@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +26,8 @@ from bench.optim import Adam
 from bench.sample import Batch, Sampler, seed_of
 from bench.spec import Training
 from bench.store import write_atomic
+
+_log = logging.getLogger(__name__)
 
 SELECT_ON = "ndcg@20"
 _CHECKS = 20  # times an epoch that a search looks at what it still keeps
@@ -112,8 +116,9 @@ class Fit:
             phase = self.method.phases[self.state.phase]
             optimizer = self._enter(phase)
             if tensors:
-                self._restore(tensors, optimizer)
-                tensors = {}
+                restored, tensors = self._restore(tensors, optimizer), {}
+                if not restored:
+                    continue
             while not self.state.stopped:
                 self._epoch(phase, optimizer)
                 self._save(optimizer)
@@ -262,8 +267,10 @@ class Fit:
         tensors = {f"now.{k}": v for k, v in self._weights().items()}
         tensors |= {f"best.{k}": v for k, v in self._best.items()}
         tensors |= {f"optimizer.{k}": v for k, v in optimizer.state().items()}
-        meta = {"state": json.dumps(asdict(self.state)), "torch": torch.__version__}
-        content = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, meta)
+        tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
+        state = json.dumps(asdict(self.state))
+        meta = {"state": state, "torch": torch.__version__, "crc32": _crc(state, tensors)}
+        content = safetensors.torch.save(tensors, meta)
         write_atomic(self.checkpoint, lambda stream: stream.write(content))
 
     def _load(self) -> dict[str, Tensor]:
@@ -272,21 +279,49 @@ class Fit:
             return {}
         try:
             with safetensors.safe_open(str(self.checkpoint), "pt") as stored:
-                state = State(**json.loads(stored.metadata()["state"]))
+                meta = stored.metadata()
                 tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-        except Exception:  # a damaged checkpoint costs time, not the run
-            self.checkpoint.unlink(missing_ok=True)
+            if meta["crc32"] != _crc(meta["state"], tensors):
+                raise ValueError("its checksum is wrong")
+            state = State(**json.loads(meta["state"]))
+            if not 0 <= state.phase < len(self.method.phases):
+                raise ValueError("it is of another method")
+        except Exception as error:  # a damaged checkpoint costs time, not the run
+            self._discard(error)
             return {}
         self.state = state
         return tensors
 
-    def _restore(self, tensors: dict[str, Tensor], optimizer: Adam) -> None:
+    def _discard(self, why: Exception) -> None:
+        assert self.checkpoint is not None
+        reason = f"{type(why).__name__}: {why}".partition("\n")[0]
+        _log.warning("%s: discarded, training starts anew (%s)", self.checkpoint, reason)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def _restore(self, tensors: dict[str, Tensor], optimizer: Adam) -> bool:
+        """Takes up tensors; False, and all anew, if they are not those of this fit."""
+
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-        self._load_weights(part("now."))
-        optimizer.load(part("optimizer."))
+        try:
+            if self.state.best_epoch:
+                self._load_weights(part("best."))  # would fail only when the phase ends
+            self._load_weights(part("now."))
+            optimizer.load(part("optimizer."))
+        except Exception as error:
+            self._discard(error)
+            self.state = State()
+            return False
         self._best = {k: v.to(self.device) for k, v in part("best.").items()}
+        return True
+
+
+def _crc(state: str, tensors: dict[str, Tensor]) -> str:
+    total = zlib.crc32(state.encode())
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
 
 
 def rank(backbone: Backbone, rows: Tensor, evaluator: Evaluator) -> Result:
