@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import resource
 import subprocess
@@ -23,13 +24,13 @@ from torch import Tensor
 import bench
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions
-from bench.errors import Infeasible
+from bench.errors import Infeasible, StoreError
 from bench.evaluate import Evaluator, Result, breakdown
 from bench.method import Method, Table
 from bench.optim import BETA1, BETA2, EPS
 from bench.size import Size, describe, size_of
 from bench.spec import RunSpec
-from bench.store import Store
+from bench.store import Store, write_atomic
 from bench.train import Fit, rank
 
 POPULARITY = "popularity"
@@ -96,6 +97,9 @@ def execute(
 
     Returns:
         The record, with status ok, infeasible or failed.
+
+    Raises:
+        StoreError: the results folder cannot be written.
     """
     began, started = time.perf_counter(), _now()
     _reset_peak()
@@ -108,6 +112,8 @@ def execute(
         else:
             fields, per_user = _learned(run, data, methods, store, device, report)
         record |= fields
+    except StoreError:
+        raise  # no fault of the run, which goes on from its checkpoint once there is room
     except Exception as error:
         record["status"] = "failed"
         record["error"] = {
@@ -206,14 +212,25 @@ def _learned(
 
     began = time.perf_counter()
     method, backbone = build(data)
-    checkpoint = store.work(spec.id)
-    state = Fit(method, backbone, data, training, spec.seed, checkpoint, report).run()
-    phases, history, used = state.phases, state.history, data
+    selected = _selected(store.work(spec.id, "selected.json")) if training.refit else None
+    if selected is None:
+        checkpoint = store.work(spec.id)
+        state = Fit(method, backbone, data, training, spec.seed, checkpoint, report).run()
+        selected = state.phases, state.history
+    (phases, history), used = selected, data
     if training.refit:
+        # From here a run that is cut off goes on with its second training.
+        content = json.dumps(selected).encode()
+        write_atomic(store.work(spec.id, "selected.json"), lambda stream: stream.write(content))
         used = data.refit()
         epochs = {p["name"]: p["best_epoch"] or p["epochs"] for p in phases}
         method, backbone = build(used)
-        again = Fit(method, backbone, used, training, spec.seed, None, report, epochs).run()
+        checkpoint = store.work(spec.id, "refit.safetensors")
+
+        def tell(entry: dict[str, Any]) -> None:
+            report(entry | {"refit": True})
+
+        again = Fit(method, backbone, used, training, spec.seed, checkpoint, tell, epochs).run()
         phases, history = phases + again.phases, history + again.history
     trained = time.perf_counter() - began
 
@@ -252,6 +269,15 @@ def _learned(
         "lookup": lookup_speed(deployed, table),
     }
     return fields, breakdown(test, data)
+
+
+def _selected(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
+    """Phases and history of a first training that has ended, if it has."""
+    try:
+        phases, history = json.loads(path.read_text(encoding="utf-8"))
+        return (phases, history) if all("best_epoch" in phase for phase in phases) else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _measured(
