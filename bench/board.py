@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from bench import peruser
+from bench.across import Across, across
 from bench.gather import gather, split_up
 from bench.measure import measure, tidy
 from bench.records import Record, Rejected, scan
 from bench.standings import Curve, Entry, Gap, Group, Leaderboard, Point, Row
 
 __all__ = [
+    "Across",
     "Board",
     "Curve",
     "Entry",
@@ -36,6 +38,7 @@ class Board:
         records: the good records, by path.
         rejected: files that are no good, with reasons.
         groups: by split and backbone.
+        across: by split, backbones side by side, where there are several.
     """
 
     results: Path
@@ -43,6 +46,7 @@ class Board:
     records: tuple[Record, ...]
     rejected: tuple[Rejected, ...]
     groups: tuple[Group, ...]
+    across: tuple[Across, ...]
 
 
 def load(results: Path, *, history: bool = False) -> Board:
@@ -75,4 +79,11 @@ def load(results: Path, *, history: bool = False) -> Board:
     rejected.sort(key=lambda r: r.path)
     measured = {record.id: measure(record, users.get(record.id)) for record in records}
     groups = tuple(gather(list(chosen), results, measured, users) for chosen in split_up(records))
-    return Board(results, tidy(records, measured), tuple(records), tuple(rejected), groups)
+    return Board(
+        results,
+        tidy(records, measured),
+        tuple(records),
+        tuple(rejected),
+        groups,
+        across(groups),
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.board import Board, load
 from bench.errors import BenchError
+from bench.report import manifest
 
 FORMATS = ("md", "csv", "tex", "html", "figures", "json")
 """What a report can be made of."""
@@ -21,7 +22,8 @@ def build(results: Path, out: Path, *, formats: Sequence[str] = FORMATS) -> list
         formats: which of `FORMATS`.
 
     Returns:
-        The files written, in order.
+        The files written, in order. Files that an earlier report wrote into the same folder, and
+        that this one has no more, are removed; a file that somebody changed since is left.
 
     Raises:
         BenchError: an unknown format, no results folder, or an output path that is a file.
@@ -43,8 +45,12 @@ def build(results: Path, out: Path, *, formats: Sequence[str] = FORMATS) -> list
         "figures": _figures,
         "html": _html,
     }
-    written = [path for name in FORMATS if name in formats for path in writers[name](board, out)]
-    return sorted(written)
+    before = manifest.read(out)
+    made = {name: writers[name](board, out) for name in FORMATS if name in formats}
+    for name, written in made.items():
+        manifest.sweep(out, before.get(name, {}), written)
+    made_all = [path for written in made.values() for path in written]
+    return sorted([*made_all, manifest.write(out, made, before)])
 
 
 def _text(path: Path, text: str) -> Path:
@@ -61,11 +67,12 @@ def _markdown(board: Board, out: Path) -> list[Path]:
 
 
 def _csv(board: Board, out: Path) -> list[Path]:
-    from bench.report import tables
+    from bench.report import across, tables
 
     folder = out / "tables"
     written = [_text(folder / "runs.csv", tables.runs_csv(board))]
-    return written + [_text(folder / f"{g.slug}.csv", tables.group_csv(g)) for g in board.groups]
+    written += [_text(folder / f"{g.slug}.csv", tables.group_csv(g)) for g in board.groups]
+    return written + [_text(folder / f"{one.slug}.csv", across.csv(one)) for one in board.across]
 
 
 def _latex(board: Board, out: Path) -> list[Path]:
@@ -75,9 +82,12 @@ def _latex(board: Board, out: Path) -> list[Path]:
 
 
 def _json(board: Board, out: Path) -> list[Path]:
-    from bench.report import pareto
+    from bench.report import across, pareto
 
-    return [_text(out / "pareto.json", pareto.render(board))]
+    written = [_text(out / "pareto.json", pareto.render(board))]
+    if board.across:
+        written.append(_text(out / "backbones.json", across.render_json(board)))
+    return written
 
 
 def _figures(board: Board, out: Path) -> list[Path]:

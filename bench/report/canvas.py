@@ -65,10 +65,10 @@ def heading(group: Group) -> str:
     return f"{group.dataset} ({group.split}), {group.backbone}"
 
 
-def footnote(figure: Figure, group: Group, height: float) -> None:
+def footnote(figure: Figure, about: str, height: float) -> None:
     """Write the note of the data set at the foot of a figure that is `height` inches high."""
-    if group.note:
-        note = group.note if len(group.note) <= 130 else group.note[:127] + "…"
+    if about:
+        note = about if len(about) <= 130 else about[:127] + "…"
         figure.text(0.01, 0.06 / height, note, fontsize=8, style="italic", color="#333333")
 
 

@@ -86,7 +86,7 @@ def learning(group: Group, looks: Mapping[str, Style]) -> Chart:
         handles=handles, loc="lower center", ncols=4, frameon=False, handlelength=3.4, borderpad=0,
         labelspacing=0.35, bbox_to_anchor=(0.5, (0.22 if group.note else 0.02) / height),
     )  # fmt: skip
-    footnote(figure, group, height)
+    footnote(figure, group.note, height)
     head = ("budget", "method", "title", "phase", "epoch", metric, "seeds")
     return Chart(figure, head, rows)
 

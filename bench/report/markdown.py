@@ -9,6 +9,7 @@ from tabulate import tabulate
 from bench.board import Board, Entry, Gap, Group, Leaderboard
 from bench.quantities import QUANTITIES
 from bench.records import canonical_json
+from bench.report import across
 from bench.report.tables import MARKS, leaderboard_columns, markdown, wide_columns
 from bench.stats import RESAMPLES
 
@@ -92,6 +93,8 @@ def render(board: Board, *, figures: bool = True) -> str:
                   "Empty means not measured.", ""]  # fmt: skip
     for group in board.groups:
         parts += _group(group, figures)
+    for one in board.across:
+        parts += across.section(one, figures=figures)
     parts += _rejected(board)
     return "\n".join(parts).rstrip() + "\n"
 

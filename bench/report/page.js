@@ -62,7 +62,7 @@ const open = (row) => {
 
 const table = board(data, open);
 const drawTable = () => table.draw(state);
-const drawCharts = () => { if (plotly && data.groups.length) { drawCurves(data, state, open); drawSpend(data, state); } };
+const drawCharts = () => { if (plotly && data.groups.length) { drawCurves(data, state, open); drawSpend(data, state); drawAcross(data, state, open); } };
 const drawGroup = () => {
   const group = data.groups[state.group];
   for (const node of document.querySelectorAll(".about")) node.hidden = Number(node.dataset.group) !== state.group;
@@ -85,7 +85,8 @@ const drawGaps = () => {
   byId("gaps").replaceChildren(...boards.flatMap((one) =>
     one.gaps.map((gap) => make("li", `Budget ${one.label}: ${gap}`))));
 };
-const drawAll = () => { drawGroup(); drawTable(); drawGaps(); drawCharts(); };
+const drawAcrossRows = () => drawAcrossTable(data, state);
+const drawAll = () => { drawGroup(); drawTable(); drawGaps(); drawAcrossRows(); drawCharts(); };
 
 const start = () => {
   const label = Object.fromEntries(data.quantities.map((q) => [q.key, q.axis]));
@@ -95,9 +96,9 @@ const start = () => {
   byId("columns").replaceChildren(...table.boxes(state));
   byId("group").addEventListener("change", (event) => { state.group = Number(event.target.value); drawAll(); });
   for (const name of ["metric", "size"])
-    byId(name).addEventListener("change", (event) => { state[name] = event.target.value; drawCharts(); });
+    byId(name).addEventListener("change", (event) => { state[name] = event.target.value; drawAcrossRows(); drawCharts(); });
   byId("budget").addEventListener("change", (event) => {
-    state.budget = event.target.value; drawTable(); drawGaps(); drawCharts(); });
+    state.budget = event.target.value; drawTable(); drawGaps(); drawAcrossRows(); drawCharts(); });
   byId("search").addEventListener("input", (event) => { state.search = event.target.value; drawTable(); });
   byId("ranked").addEventListener("change", (event) => { state.ranked = event.target.checked; drawTable(); });
   byId("record").addEventListener("click", (event) => { if (event.target === byId("record")) byId("record").close(); });

@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 
 import jinja2
 
-from bench.board import Board, Entry, Group, Leaderboard, Row
+from bench.across import budget_of
+from bench.board import Across, Board, Entry, Group, Leaderboard, Row
 from bench.quantities import CUTOFFS, HEADLINE, QUANTITIES, Quantity
-from bench.report import markdown, tables
+from bench.report import across, markdown, tables
 from bench.report.spending import ARRAY_KINDS, spending
 from bench.report.style import DARK, HATCHES, KINDS, SYMBOLS, Style, styles
 from bench.stats import Comparison
@@ -40,7 +41,7 @@ def render(board: Board) -> str:
     )
     return environment.from_string(_own("page.html.j2")).render(
         css=_own("page.css"),
-        scripts=[_own(name) for name in ("table.js", "charts.js", "page.js")],
+        scripts=[_own(name) for name in ("table.js", "charts.js", "across.js", "page.js")],
         plotly=_plotly(),
         data=_embedded(payload(board)),
         formulas=markdown.FORMULAS,
@@ -67,10 +68,13 @@ def payload(board: Board) -> dict[str, Any]:
         (entry.row.method, entry.row.role) for group in board.groups for _, entry in group.rows()
     )
     rows: list[dict[str, Any]] = []
-    groups = [_group(group, number, rows) for number, group in enumerate(board.groups)]
+    places: list[dict[str, int]] = [{} for _ in board.groups]
+    groups = [_group(g, number, rows, places[number]) for number, g in enumerate(board.groups)]
+    numbers = {group.slug: number for number, group in enumerate(board.groups)}
     return {
         "groups": groups,
         "rows": rows,
+        "across": [_across(one, numbers, places) for one in board.across],
         "metrics": METRICS,
         "sizes": SIZES,
         "quantities": [
@@ -135,10 +139,11 @@ def _style(style: Style) -> dict[str, str]:
     }
 
 
-def _group(group: Group, number: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _group(
+    group: Group, number: int, rows: list[dict[str, Any]], place: dict[str, int]
+) -> dict[str, Any]:
     # Rows are referred to by their place in the list: a key may stand in one group only, but a
     # reference stands in every group of its data.
-    place: dict[str, int] = {}
     for board, entry in group.rows():
         place[entry.row.key] = len(rows)
         rows.append(_row(group, number, board, entry))
@@ -180,6 +185,48 @@ def _group(group: Group, number: int, rows: list[dict[str, Any]]) -> dict[str, A
         if group.ranking
         else None,
     }
+
+
+def _across(
+    one: Across, numbers: Mapping[str, int], places: Sequence[Mapping[str, int]]
+) -> dict[str, Any]:
+    sides = []
+    for side in one.sides:
+        place = places[numbers[side.group.slug]]
+        sides.append(
+            {
+                "title": side.backbone,
+                "ceiling": place[side.ceiling.key],
+                "references": [place[kept.row.key] for kept in side.references],
+                "points": [
+                    {
+                        "row": place[kept.row.key],
+                        "method": kept.row.method,
+                        "label": kept.budget,
+                        "budget": _name(budget_of(kept.row)),
+                        "complete": kept.complete,
+                    }
+                    for kept in side.kept
+                ],
+            }
+        )
+    return {
+        "groups": [
+            numbers[f"{one.split}-{name}"]
+            for name in (*(s.backbone for s in one.sides), *one.left_out)
+        ],
+        "about": f"Protocol shared by the backbones: {one.protocol_hash}{across.left_out(one)}.",
+        "sides": sides,
+        "budgets": [
+            {"key": _name(cap), "label": label, "methods": one.methods(cap)}
+            for cap, label in one.budgets
+        ],
+        "methods": sorted({method for cap, _ in one.budgets for method in one.methods(cap)}),
+    }
+
+
+def _name(cap: tuple[str, int]) -> str:
+    return f"{cap[1]} {cap[0]}"
 
 
 def _row(group: Group, number: int, board: Leaderboard | None, entry: Entry) -> dict[str, Any]:

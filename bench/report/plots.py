@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bench.board import Board, Group
 from bench.report.canvas import Chart, settings
+from bench.report.kept import kept
 from bench.report.learning import learned, learning
 from bench.report.sizes import sizes
 from bench.report.spend import spend
@@ -34,6 +35,7 @@ def draw(board: Board, out: Path) -> list[Path]:
         (entry.row.method, entry.row.role) for group in board.groups for _, entry in group.rows()
     )
     makers = [maker for group in board.groups for maker in _makers(group, looks)]
+    makers += [(one.slug, partial(kept, one, looks)) for one in board.across]
 
     def make(index: int) -> None:
         name, maker = makers[index]

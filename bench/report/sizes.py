@@ -39,7 +39,7 @@ def sizes(group: Group, looks: Mapping[str, Style], size: str) -> Chart:
         axis.set_xscale("log")
         axis.set_xlabel(f"{quantity(size).axis}, log scale")
         axis.set_ylabel(f"{quantity(metric).axis} (test)")
-        _log_ticks(axis)
+        log_ticks(axis)
         sns.despine(ax=axis)
     handles = _legend(group, curves, looks)
     bottom = (0.19 * legend_rows + 0.52 + (0.2 if group.note else 0)) / height
@@ -64,7 +64,7 @@ def sizes(group: Group, looks: Mapping[str, Style], size: str) -> Chart:
         labelspacing=0.35,
         borderpad=0,
     )
-    footnote(figure, group, height)
+    footnote(figure, group.note, height)
     head = ("kind", "method", "title", "budget", size, "metric", "mean", "low", "high", "seeds")
     return Chart(figure, head, rows)
 
@@ -189,7 +189,7 @@ def _short(value: float) -> str:
     return f"{value:g}"
 
 
-def _log_ticks(axis: Axes) -> None:
+def log_ticks(axis: Axes) -> None:
     """Label 1, 2 and 5 of each decade: a range of less than a decade would have no label."""
     low, high = axis.get_xlim()
     # One budget only: methods fill it to within a few per cent, which is no range to draw.

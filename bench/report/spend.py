@@ -82,7 +82,7 @@ def spend(group: Group) -> Chart:
         handles=handles, loc="lower center", ncols=len(handles), frameon=False, borderpad=0,
         bbox_to_anchor=(0.5, (0.24 if group.note else 0.04) / height),
     )  # fmt: skip
-    footnote(figure, group, height)
+    footnote(figure, group.note, height)
     return Chart(figure, ("budget", "method", "title", "kind", "bytes"), rows)
 
 
