@@ -49,6 +49,9 @@ Refit = Annotated[
 Accounting = Annotated[
     Optional[str], typer.Option("--accounting", help="What budgets bind: bytes or values.")
 ]
+Tuned = Annotated[
+    Optional[str], typer.Option("--tuned", help="Tuned settings: a name, or a file of bench tune.")
+]
 _RESULTS, _REPORTS = Path("results/local"), Path("reports/local")
 
 
@@ -72,6 +75,7 @@ def leaderboard(
     accounting: Accounting = None,
     refit: Refit = False,
     settings: Settings = None,
+    tuned: Tuned = None,
     plugin: Plugins = None,
     data_dir: DataDir = None,
     results: Results = _RESULTS,
@@ -95,7 +99,7 @@ def leaderboard(
     from bench.pool import Job
     from bench.store import Store
 
-    chosen = _suite(suite, dataset, settings, refit, accounting)
+    chosen = _suite(suite, dataset, settings, refit, accounting, tuned)
     changes: dict[str, Any] = {}
     if budget:
         changes["budgets"] = tuple(budget)
@@ -158,6 +162,7 @@ def run(
     accounting: Accounting = None,
     refit: Refit = False,
     settings: Settings = None,
+    tuned: Tuned = None,
     plugin: Plugins = None,
     data_dir: DataDir = None,
     results: Results = _RESULTS,
@@ -175,7 +180,7 @@ def run(
     from bench.leaderboard import finished, record_path
     from bench.store import Store
 
-    chosen = _suite(suite, dataset, settings, refit, accounting)
+    chosen = _suite(suite, dataset, settings, refit, accounting, tuned)
     changes: dict[str, Any] = {"methods": (method,), "seeds": seed + 1}
     if budget:
         changes["budgets"] = (budget,)
@@ -224,6 +229,101 @@ def run(
             err.print(record["error"]["traceback"], highlight=False)
             raise typer.Exit(1)
     out.print(str(record_path(store, one.run)), highlight=False)
+
+
+@app.command(
+    epilog="Example:  bench tune -d gowalla -m cerp -m pep -b 10% --trials 12 --own lr"
+    " --out tuned/gowalla.toml"
+)
+def tune(
+    method: Annotated[list[str], typer.Option("--method", "-m", help="Which methods.")],
+    budget: Annotated[str, typer.Option("--budget", "-b", help="5%, 128k (values) or 256KB.")],
+    trials: Annotated[int, typer.Option(help="Trials of each method.", min=1)] = 12,
+    own: Annotated[
+        Optional[list[str]],
+        typer.Option("--own", help="Training setting that each method tunes for itself: lr, l2."),
+    ] = None,
+    out_file: Annotated[
+        Optional[Path], typer.Option("--out", help="TOML file for the best settings.")
+    ] = None,
+    suite: Suite_ = None,
+    dataset: Dataset = None,
+    backbone: Annotated[Optional[str], typer.Option(help="Which backbone.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the runs; no board's.", min=0)] = 1000,
+    accounting: Accounting = None,
+    settings: Settings = None,
+    plugin: Plugins = None,
+    data_dir: DataDir = None,
+    results: Results = _RESULTS,
+    workers: Annotated[
+        Optional[int], typer.Option(help="Trials at a time; all cores if not given.", min=1)
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads of each trial.", min=1)] = 1,
+    device: Device = "cpu",
+    time_limit: Annotated[
+        Optional[float], typer.Option(help="Seconds a trial may take; longer ones fail.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what is searched, train nothing.")
+    ] = False,
+) -> None:
+    """Search each method's knobs by validation NDCG@20, with the same number of trials for all."""
+    from importlib.util import find_spec
+
+    if find_spec("optuna") is None:
+        raise BenchError("tuning needs optuna: pip install 'compact-embedding-benchmark[tune]'")
+    from bench.data import load
+    from bench.leaderboard import default_workers
+    from bench.pool import Job
+    from bench.registry import find_methods
+    from bench.tune.files import check_tuned, write_tuned
+    from bench.tune.search import FOLDER, Terms, Tuning
+    from bench.tune.search import tune as search
+    from bench.tune.show import Trials, outcomes, spaces
+    from bench.tune.show import chosen as chosen_settings
+
+    chosen = _suite(suite, dataset, settings, False, accounting)
+    if backbone:
+        chosen = chosen.model_copy(update={"backbones": (backbone,)})
+    data = load(_source(chosen, dataset), data_dir=data_dir)
+    known = find_methods(plugin or ())
+    for name in method:
+        if name not in known:
+            raise BenchError(f"there is no method {name!r}; there are {', '.join(known)}")
+    kinds = [known[name] for name in dict.fromkeys(method)]
+    terms = Terms(chosen, budget, trials, tuple(own or ()), seed)
+    if out_file is not None:
+        check_tuned(out_file, terms.conditions(data), [kind.name for kind in kinds])
+    out.print(_about(data))
+    out.print(spaces([Tuning(terms, kind, data, results / FOLDER) for kind in kinds]))
+    if dry_run:
+        return
+    many = workers or default_workers(device)
+    job = Job(
+        dataset=_source(chosen, dataset),
+        data_dir=str(data_dir) if data_dir else None,
+        results=str(results),
+        plugins=tuple(str(path) for path in plugin or ()),
+        device=device,
+        threads=threads,
+        parallel=many > 1,
+    )
+    try:
+        names: dict[str, str] = {}
+        with Trials(out, trials * len(kinds), names) as live:
+            found = search(terms, kinds, data, results, job, many, live, names, time_limit)
+    except KeyboardInterrupt:
+        err.print("Interrupted. What was finished is kept; the same command continues.")
+        raise typer.Exit(130) from None
+    out.print(outcomes(found))
+    for one in found:
+        out.print(chosen_settings(one), highlight=False, markup=False, soft_wrap=True)
+    best = {one.method: one.tuned for one in found if one.tuned is not None}
+    if out_file is not None and best:
+        write_tuned(out_file, terms.conditions(data), best)
+        out.print(f"{out_file}; boards take it with --tuned {out_file}", highlight=False)
+    if len(best) < len(found):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example:  bench report --results results --reports reports")
@@ -294,7 +394,9 @@ def diff(
 
 @app.command("list", epilog="Example:  bench list methods")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, datasets, suites or backbones")] = "methods",
+    what: Annotated[
+        str, typer.Argument(help="methods, datasets, suites, backbones or tuned")
+    ] = "methods",
     plugin: Plugins = None,
 ) -> None:
     """List what there is."""
@@ -318,15 +420,22 @@ def list_(
         from bench.suite import list_suites
 
         for name, found in list_suites().items():
-            out.print(f"{name:12} {found.title}", highlight=False)
+            taken = f"  (tuned = {found.tuned})" if found.tuned else ""
+            out.print(f"{name:12} {found.title}{taken}", highlight=False)
     elif what == "backbones":
         from bench.backbones.registry import find_backbones
 
         for name, backbone in find_backbones().items():
             out.print(f"{name:12} {backbone.title}", highlight=False)
+    elif what == "tuned":
+        from bench.tune.files import list_tuned, listing
+
+        for name, settings in list_tuned().items():
+            for line in listing(name, settings):
+                out.print(line, highlight=False, markup=False, soft_wrap=True)
     else:
         raise BenchError(
-            f"{what!r} cannot be listed; choose methods, datasets, suites or backbones"
+            f"{what!r} cannot be listed; choose methods, datasets, suites, backbones or tuned"
         )
 
 
@@ -379,6 +488,7 @@ def _suite(
     settings: list[str] | None,
     refit: bool,
     accounting: str | None,
+    tuned: str | None = None,
 ) -> Any:
     """The suite that was asked for: by name, else that of the data set, else the default."""
     from bench.suite import find_suite, list_suites, override
@@ -390,6 +500,8 @@ def _suite(
         changes.append("training.refit=true")
     if accounting:
         changes.append(f"accounting={accounting}")
+    if tuned:
+        changes.append(f"tuned={tuned}")
     return override(find_suite(suite), changes)
 
 

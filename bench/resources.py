@@ -7,10 +7,15 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 # A checkout keeps what contributors edit at the top level; the wheel puts it under `bench`, so that
 # nothing called `datasets` or `methods` is installed where another package of that name would be.
-_CHECKOUT_NAMES = {"cards": "datasets", "methods": "methods", "suites": "bench/suites"}
+_CHECKOUT_NAMES = {
+    "cards": "datasets",
+    "methods": "methods",
+    "suites": "bench/suites",
+    "tuned": "tuned",
+}
 
 
 def folder(name: str) -> Path:
-    """Folder of the installed or checked-out `cards`, `methods` or `suites`."""
+    """Folder of the installed or checked-out `cards`, `methods`, `suites` or `tuned`."""
     installed = _PACKAGE / name
     return installed if installed.is_dir() else _PACKAGE.parent / _CHECKOUT_NAMES[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from bench.execute import POPULARITY, Run
 from bench.method import Method, Table
 from bench.size import size_of
 from bench.spec import BackbonePart, BudgetPart, DatasetPart, MethodPart, RunSpec, Training
+from bench.tune.files import Tuned, find_tuned
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -41,6 +43,8 @@ class Suite(BaseModel):
         seeds: how many, from 0.
         training: settings of the loop.
         backbone, method: configurations by name.
+        tuned: tuned settings of methods, by name or file; see `bench.tune.files`. What `method`
+            says goes before them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +60,7 @@ class Suite(BaseModel):
     training: Training = Training()
     backbone: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
+    tuned: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,7 @@ def plan(
         if name not in methods and name != POPULARITY:
             raise SpecError(f"there is no method {name!r}; there are {', '.join(methods)}")
     planned = [_popularity(suite, data, command)]
+    tuned = find_tuned(suite.tuned).method if suite.tuned else {}
     for backbone in suite.backbones:
         for name in wanted:
             if name == POPULARITY:
@@ -182,7 +188,8 @@ def plan(
             kind = methods[name]
             for label in suite.budgets if kind.budgeted else (None,):
                 for seed in range(suite.seeds):
-                    planned.append(_one(suite, data, kind, backbone, label, seed, command))
+                    own = tuned.get(name, Tuned())
+                    planned.append(one_run(suite, data, kind, backbone, label, seed, command, own))
     return planned
 
 
@@ -203,7 +210,7 @@ def _popularity(suite: Suite, data: Interactions, command: str) -> Planned:
     return Planned(Run(spec, None, None, f"{command} --method {POPULARITY}"))
 
 
-def _one(
+def one_run(
     suite: Suite,
     data: Interactions,
     kind: type[Method],
@@ -211,7 +218,23 @@ def _one(
     label: str | None,
     seed: int,
     command: str,
+    tuned: Tuned,
 ) -> Planned:
+    """A run with its size knobs solved, or why no size fits.
+
+    Args:
+        suite: the grid that it is of.
+        data: the split.
+        kind: the method.
+        backbone: its name.
+        label: the budget; None for a method that no budget binds.
+        seed: of the run.
+        command: what the user types for it, less method, budget and seed.
+        tuned: settings of the method's own, under those that the suite has for it.
+
+    Raises:
+        SpecError: a bad configuration or budget.
+    """
     ids = data.users + data.items
     cap = budgets.parse_budget(label, ids, suite.dim, suite.accounting) if label else None
     table = Table(
@@ -223,9 +246,10 @@ def _one(
         suite.training.init_std,
         torch.from_numpy(data.counts()),
     )
-    settings = suite.method.get(kind.name, {})
+    settings = tuned.config | suite.method.get(kind.name, {})
     try:
         config = kind.Config.model_validate(settings)
+        training = Training.model_validate(suite.training.model_dump() | tuned.training)
         scored = get_backbone(backbone).Config.model_validate(suite.backbone.get(backbone, {}))
     except ValidationError as error:
         raise SpecError(_first(error, f"{kind.name} under {backbone}")) from error
@@ -242,10 +266,13 @@ def _one(
             name=kind.name, revision=kind.revision, config=config.model_dump(mode="json")
         ),
         budget=BudgetPart(cap=cap.cap, accounting=cap.accounting) if cap else None,
-        training=suite.training,
+        training=training,
         seed=seed,
     )
     own = f" --backbone {backbone} --method {kind.name} --seed {seed}"
+    if tuned.config or tuned.training:
+        name = suite.tuned.partition("@")[0]
+        own += f" --tuned {shlex.quote(name)}@{tuned.id_for(kind.name)}"
     run = Run(
         spec,
         label.replace(" ", "") if label else None,

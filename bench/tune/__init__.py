@@ -1,0 +1,1 @@
+"""Tuning: every method gets the same number of trials, judged on validation data alone."""

@@ -1,0 +1,227 @@
+"""A study: one method's trials, in rounds, with a log that a killed study continues from.
+
+Trials are asked for in rounds of `ROUND`, and whatever a round learns from is what the rounds
+before it have told. So the trials of a study are the same for any number of workers, and for a
+study that was killed and continued.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from bench.errors import BenchError
+from bench.records import digest
+from bench.space import Choice, LogRange, Space
+
+ROUND = 4
+_DIGITS = 3  # of a suggested number: more would only make settings harder to read
+_GRACE = 3  # evaluations that no trial is pruned before
+
+
+def distribution(space: Space) -> BaseDistribution:
+    """How optuna names it."""
+    if isinstance(space, Choice):
+        return CategoricalDistribution(space.values)
+    if isinstance(space, LogRange):
+        return FloatDistribution(space.low, space.high, log=True)
+    if isinstance(space.low, int) and isinstance(space.high, int):
+        return IntDistribution(space.low, space.high)
+    return FloatDistribution(space.low, space.high)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial that is to be run: its number in the study, and the settings it tries."""
+
+    number: int
+    params: dict[str, Any]
+
+
+@dataclass
+class Study:
+    """One method's trials.
+
+    Args:
+        path: of the log; it may not exist yet.
+        conditions: what is tuned under what conditions, for the log's first line.
+        space: what is searched.
+        start: settings of trial 0: the defaults, so that tuning never chooses worse ones.
+        seed: of the sampler.
+    """
+
+    path: Path
+    conditions: Mapping[str, Any]
+    space: Mapping[str, Space]
+    start: Mapping[str, Any]
+    seed: int
+    told: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.told = read_log(self.path)
+        self._pending: list[optuna.trial.Trial] = []
+        with _quiet():
+            sampler = optuna.samplers.TPESampler(
+                seed=self.seed, multivariate=True, constant_liar=True, n_startup_trials=ROUND
+            )
+            self._study = optuna.create_study(direction="maximize", sampler=sampler)
+            if self.space:
+                self._study.enqueue_trial(dict(self.start))
+
+    def ask(self, many: int) -> list[Asked]:
+        """The next trials, at most `ROUND`.
+
+        Raises:
+            BenchError: the log has other settings for one of them.
+        """
+        kinds = {name: distribution(one) for name, one in self.space.items()}
+        with _quiet():
+            self._pending = [self._study.ask(kinds) for _ in range(min(many, ROUND))]
+        found = []
+        for one in self._pending:
+            asked = Asked(one.number, {key: _tidy(value) for key, value in one.params.items()})
+            logged = self.told.get(asked.number)
+            if logged and logged["params"] != asked.params:
+                raise BenchError(
+                    f"{self.path}: trial {asked.number} tried {logged['params']}, now it would be"
+                    f" {asked.params}: another release of optuna? Take another --seed, or remove"
+                    " the file"
+                )
+            found.append(asked)
+        return found
+
+    def bars(self) -> list[float]:
+        """What a trial must have reached after n evaluations: the median of the complete ones."""
+        curves = [
+            one["curve"]
+            for number, one in sorted(self.told.items())
+            if one["status"] == "complete" and "of" not in one and one["curve"]
+        ]
+        if len(curves) < ROUND:
+            return []
+        length = max(map(len, curves))
+        best = [[max(curve[: n + 1]) for curve in curves] for n in range(length)]
+        grace = max(_GRACE, length // 5)
+        return [float("-inf")] * grace + [median(values) for values in best[grace:]]
+
+    def tell(self) -> None:
+        """Lets the sampler learn from the last round; all its trials must have been kept."""
+        with _quiet():
+            for one in self._pending:
+                entry = self.told[one.number]
+                if entry["status"] == "complete":
+                    self._study.tell(one, entry["value"])
+                    continue
+                # Failed and infeasible ones count as the worst, so that their like is avoided.
+                for step, value in enumerate(entry["curve"]):
+                    one.report(value, step)
+                self._study.tell(one, state=TrialState.PRUNED)
+        self._pending = []
+
+    def keep(self, number: int, entry: dict[str, Any]) -> None:
+        """Appends the outcome of a trial to the log."""
+        self.told[number] = entry
+        append(self.path, self.conditions, {"number": number, **entry})
+
+
+def best(told: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The complete trial of the highest value, the earliest of equals; None without any."""
+    complete = [(one["value"], -n) for n, one in told.items() if one["status"] == "complete"]
+    return told[-max(complete)[1]] if complete else None
+
+
+def counts(told: Mapping[int, Mapping[str, Any]], planned: int) -> dict[str, int]:
+    """Planned trials and what became of them.
+
+    A repeated trial asked for settings that an earlier one had tried, and took its outcome.
+    """
+    found = dict.fromkeys(("planned", "complete", "pruned", "repeated", "infeasible", "failed"), 0)
+    found["planned"] = planned
+    for number, one in told.items():
+        if number < planned:
+            found["repeated" if "of" in one else one["status"]] += 1
+    return found
+
+
+def study_id(conditions: Mapping[str, Any]) -> str:
+    """12 hex digits of the conditions."""
+    return digest(dict(conditions))
+
+
+def read_log(path: Path) -> dict[int, dict[str, Any]]:
+    """Outcomes by number; lines that a kill has cut short are as if they were not there."""
+    told: dict[int, dict[str, Any]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and "number" in entry:
+            told.setdefault(entry.pop("number"), entry)
+    return told
+
+
+def append(path: Path, conditions: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+    """Adds a line in one write; the first line of a log states the conditions.
+
+    Raises:
+        BenchError: the log cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            # A line that a kill has cut short is ended first.
+            cut = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            lines = [""] if cut else [] if size else [_line({"study": dict(conditions)})]
+            os.write(handle, "\n".join([*lines, _line(entry), ""]).encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise BenchError(
+            f"{path}: cannot be written: {error.strerror or error}; make room or name another"
+            " folder with --results"
+        ) from error
+
+
+def _line(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=True, allow_nan=False)
+
+
+def _tidy(value: Any) -> Any:
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without optuna's log lines and its notes on experimental options."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -1,0 +1,1 @@
+"""Ours against published numbers and against independent computations."""
