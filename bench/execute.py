@@ -24,6 +24,7 @@ from torch import Tensor
 import bench
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions
+from bench.data.numbering import number
 from bench.errors import Infeasible, StoreError
 from bench.evaluate import Evaluator, Result, breakdown
 from bench.method import Method, Table
@@ -201,6 +202,8 @@ def _learned(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     spec, training = run.spec, run.spec.training
     assert training is not None
+    numbered = number(data, training.numbering)
+    data = numbered.data
     kind, backbone_kind = methods[spec.method.name], get_backbone(spec.backbone.name)
     table = table_for(spec, data)
     config = kind.Config.model_validate(spec.method.config)
@@ -268,7 +271,15 @@ def _learned(
         "timings": {"train_s": trained, "evaluate_s": evaluated},
         "lookup": lookup_speed(deployed, table),
     }
-    return fields, breakdown(test, data)
+    return fields, _in_file_order(breakdown(test, data), numbered.users)
+
+
+def _in_file_order(per_user: dict[str, np.ndarray], original: np.ndarray) -> dict[str, np.ndarray]:
+    """Per-user arrays under the users' original numbers, ascending, so that runs can be paired."""
+    users = original[per_user["users"]]
+    order = np.argsort(users)
+    named = {k: per_user[k][order] for k in ("recall@20", "ndcg@20", "activity")}
+    return per_user | named | {"users": users[order].astype(per_user["users"].dtype)}
 
 
 def _selected(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:

@@ -46,6 +46,9 @@ _C = TypeVar("_C", bound="Method.Config")
 class Table:
     """The embedding that a method has to provide.
 
+    Users, and items, are numbered by falling count of training interactions, unless a run asks for
+    another numbering: a low number is a frequent id.
+
     Attributes:
         users: number of users, ids 0..users-1.
         items: number of items, ids users..users+items-1.

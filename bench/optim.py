@@ -7,8 +7,8 @@ skipped steps are made up for in closed form when a row is read next, so that th
 of dense Adam (Kingma & Ba, ICLR 2015) within float tolerance:
 
 A row untouched since step t0 has gradient 0, so m and v shrink by b1 and b2 a step, and step i
-moves the row by -lr m0 b1^(i-t0) / (1-b1^i) / sqrt(v0 b2^(i-t0) / (1-b2^i)). Summed over the missed
-steps that is -lr m0 / sqrt(v0) * S[t0] with S[t0] = sum_i r^(i-t0) sqrt(1-b2^i) / (1-b1^i) and
+moves the row by -lr_i m0 b1^(i-t0) / (1-b1^i) / sqrt(v0 b2^(i-t0) / (1-b2^i)). Summed over the missed
+steps that is -m0 / sqrt(v0) * S[t0] with S[t0] = sum_i lr_i r^(i-t0) sqrt(1-b2^i) / (1-b1^i) and
 r = b1 / sqrt(b2): one number per t0, kept up to date in a short window because r^i vanishes.
 eps is 1e-12 instead of the usual 1e-8: gradients of a mean over 2,048 pairs are near 1e-6, so that
 1e-8 would be no mere guard against 0/0 but a second learning rate for rare ids, and inexact here.
@@ -29,6 +29,7 @@ from bench.rows import Rows
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-12
 _RATIO = BETA1 / math.sqrt(BETA2)
+_PIECE = 1024  # rows that are brought up to date at a time
 _WINDOW = 400  # r^400 = 6e-19: steps further back no longer move a float32
 
 
@@ -42,12 +43,24 @@ class _Slot:
         self.m = torch.zeros_like(parameter)
         self.v = torch.zeros_like(parameter)
         self.step = torch.zeros((), device=parameter.device)
+        self._zero: Tensor | None = None
 
-    def dense(self) -> None:
-        """One step from the parameter's gradient; none is a gradient of zero."""
-        parameter = self.parameter
-        grad = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-        _adam([parameter], [grad], [self.m], [self.v], [self.step], self.lr, self.weight_decay)
+    def dense(self, share: float) -> None:
+        """One step of a share of the learning rate; no gradient is a gradient of zero."""
+        parameter, grad = self.parameter, self.parameter.grad
+        rows: Tensor | None = None
+        if grad is None or grad.is_sparse:
+            # A new array of zeros in each step would cost more than the step: one is kept.
+            if self._zero is None:
+                self._zero = torch.zeros_like(parameter)
+            if grad is not None:
+                rows = grad._indices()[0]
+                self._zero.index_add_(0, rows, grad._values())
+            grad = self._zero
+        lr = self.lr * share
+        _adam([parameter], [grad], [self.m], [self.v], [self.step], lr, self.weight_decay)
+        if rows is not None:
+            grad.index_fill_(0, rows, 0)
         parameter.grad = None
 
 
@@ -91,7 +104,9 @@ class _Lazy(_Slot):
         super().__init__(table.weight, lr, 0.0)
         self.count = 0  # steps done
         self.last = torch.zeros(len(table.weight), dtype=torch.int64)
-        self.missed = torch.zeros(0)  # S, by the step of the row's last update
+        self.missed = torch.zeros(_WINDOW)  # S, by the step of the row's last update
+        back = torch.arange(_WINDOW, 0, -1, dtype=torch.float64)
+        self._powers = _RATIO**back  # r^400 to r^1
         self.pending: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
         self.stale = False
 
@@ -114,40 +129,48 @@ class _Lazy(_Slot):
 
     def _current(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights and moments of rows as dense Adam would have them now."""
-        parameter, m, v = self.parameter.detach()[rows], self.m[rows], self.v[rows]
+        # index_select copies whole rows; indexing by a tensor goes entry by entry.
+        parameter, m, v = (
+            table.index_select(0, rows) for table in (self.parameter.detach(), self.m, self.v)
+        )
         if self.count:
-            last = self.last[rows]
-            behind = (self.count - last).unsqueeze(1).to(m.dtype)
-            move = self.missed[last].unsqueeze(1)
-            parameter.addcdiv_(m * move, v.sqrt().add_(EPS), value=-self.lr)
-            m.mul_(torch.pow(BETA1, behind))
-            v.mul_(torch.pow(BETA2, behind))
+            self._catch_up(parameter, m, v, self.last.index_select(0, rows))
         return parameter, m, v
 
-    def advance(self) -> None:
-        """One step, for the rows that were read if only some were."""
+    def _catch_up(self, parameter: Tensor, m: Tensor, v: Tensor, last: Tensor) -> None:
+        """Makes up, in place, for the steps since `last`, int64 [rows]."""
+        behind = (self.count - last).unsqueeze(1).to(m.dtype)
+        move = self.missed[last].unsqueeze(1)
+        parameter.addcdiv_(m * move, v.sqrt().add_(EPS), value=-1)
+        m.mul_(torch.pow(BETA1, behind))
+        v.mul_(torch.pow(BETA2, behind))
+
+    def _put(self, rows: Tensor, parameter: Tensor, m: Tensor, v: Tensor) -> None:
+        self.parameter.detach().index_copy_(0, rows, parameter)
+        self.m.index_copy_(0, rows, m)
+        self.v.index_copy_(0, rows, v)
+
+    def advance(self, share: float) -> None:
+        """One step of a share of the learning rate, for the rows that were read if only some were."""
         pending, self.pending = self.pending, None
         if self.parameter.grad is not None or pending is None:
             if pending is not None:
                 self._merge(pending)
             self.flush()
-            self.dense()
+            self.dense(share)
             self.count += 1
-            self._extend()
+            self._extend(share)
             self.last.fill_(self.count)
             self.stale = False
             return
         rows, weight, m, v = pending
         grad = weight.grad if weight.grad is not None else torch.zeros_like(weight)
         weight = weight.detach()
-        _adam([weight], [grad], [m], [v], [self.step], self.lr, 0.0)
+        _adam([weight], [grad], [m], [v], [self.step], self.lr * share, 0.0)
         self.count += 1
-        self._extend()
-        with torch.no_grad():
-            self.parameter[rows] = weight
-            self.m[rows] = m
-            self.v[rows] = v
-        self.last[rows] = self.count
+        self._extend(share)
+        self._put(rows, weight, m, v)
+        self.last.index_fill_(0, rows, self.count)
         self.stale = True
 
     def _merge(self, pending: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
@@ -157,27 +180,25 @@ class _Lazy(_Slot):
             assert self.parameter.grad is not None
             self.parameter.grad.index_add_(0, rows, weight.grad)
 
-    def _extend(self) -> None:
+    def _extend(self, share: float) -> None:
         """Adds the step just done to S of every earlier one."""
         now = self.count
-        grown = torch.zeros(now + 1)
-        grown[: len(self.missed)] = self.missed
+        if now >= len(self.missed):
+            self.missed = functional.pad(self.missed, (0, len(self.missed)))
+        scale = self.lr * share * math.sqrt(1 - BETA2**now) / (1 - BETA1**now)
         start = max(0, now - _WINDOW)
-        back = now - torch.arange(start, now, dtype=torch.float64)
-        scale = math.sqrt(1 - BETA2**now) / (1 - BETA1**now)
-        grown[start:now] += (_RATIO**back * scale).to(grown.dtype)
-        self.missed = grown
+        self.missed[start:now] += (self._powers[start - now :] * scale).to(self.missed.dtype)
 
     def flush(self) -> None:
         """Brings every row up to date."""
         if not self.stale:
             return
-        rows = torch.nonzero(self.last < self.count).squeeze(1)
-        weight, m, v = self._current(rows)
-        with torch.no_grad():
-            self.parameter[rows] = weight
-            self.m[rows] = m
-            self.v[rows] = v
+        # All rows, in pieces that stay in a core's cache; for those up to date nothing changes.
+        weight = self.parameter.detach()
+        for piece in zip(
+            *(table.split(_PIECE) for table in (weight, self.m, self.v, self.last)), strict=True
+        ):
+            self._catch_up(*piece)
         self.last.fill_(self.count)
         self.stale = False
 
@@ -207,13 +228,13 @@ class Adam:
                 else:
                     self._slots.append(_Slot(parameter, group["lr"], decay))
 
-    def step(self) -> None:
-        """Applies the gradients and forgets them."""
+    def step(self, share: float = 1.0) -> None:
+        """Applies the gradients, at a share of each learning rate, and forgets them."""
         for slot in self._slots:
             if isinstance(slot, _Lazy):
-                slot.advance()
+                slot.advance(share)
             else:
-                slot.dense()
+                slot.dense(share)
 
     def flush(self) -> None:
         """Makes the parameters what dense Adam would have made them; before anyone reads them."""
@@ -244,4 +265,4 @@ class Adam:
             if isinstance(slot, _Lazy):
                 slot.count = int(slot.step)
                 slot.last.fill_(slot.count)
-                slot.missed = torch.zeros(slot.count + 1)
+                slot.missed = torch.zeros(slot.count + _WINDOW)

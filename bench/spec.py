@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.budget import Budget
+from bench.data.numbering import Numbering
 from bench.objectives import BPR, Objective
 
 SCHEMA = 1
@@ -26,6 +27,7 @@ class Training(_Part):
         objective: what is minimised.
         optimizer: Adam with betas .9, .999, eps 1e-12 and no decay; see `bench.optim`.
         lr: learning rate.
+        schedule: the learning rate stays `constant` or falls `linear`ly to 0 over the epochs cap.
         l2: weight of half the squared rows of a batch, per interaction.
         batch: positives a step.
         epochs: cap for a phase that ends by validation.
@@ -36,11 +38,13 @@ class Training(_Part):
             validation and test metrics are always over all users.
         init_std: standard deviation of the entries of composed rows at the start.
         refit: train again on train + validation, for the epochs that validation chose.
+        numbering: of users and items while training; see `bench.data.numbering`.
     """
 
     objective: Objective = BPR()
     optimizer: Literal["adam"] = "adam"
     lr: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "linear"] = "constant"
     l2: float = Field(0.0, ge=0)
     batch: int = Field(2048, ge=1)
     epochs: int = Field(50, ge=1)
@@ -50,6 +54,7 @@ class Training(_Part):
     valid_users: int = Field(0, ge=0)
     init_std: float = Field(0.1, gt=0)
     refit: bool = False
+    numbering: Numbering = "popularity"
 
 
 class DatasetPart(_Part):

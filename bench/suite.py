@@ -16,6 +16,7 @@ from bench import budget as budgets
 from bench import resources
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions
+from bench.data.numbering import number
 from bench.errors import Infeasible, SpecError
 from bench.execute import POPULARITY, Run
 from bench.method import Method, Table
@@ -181,6 +182,7 @@ def plan(
             raise SpecError(f"there is no method {name!r}; there are {', '.join(methods)}")
     planned = [_popularity(suite, data, command)]
     tuned = find_tuned(suite.tuned).method if suite.tuned else {}
+    counts = torch.from_numpy(number(data, suite.training.numbering).data.counts())
     for backbone in suite.backbones:
         for name in wanted:
             if name == POPULARITY:
@@ -189,7 +191,9 @@ def plan(
             for label in suite.budgets if kind.budgeted else (None,):
                 for seed in range(suite.seeds):
                     own = tuned.get(name, Tuned())
-                    planned.append(one_run(suite, data, kind, backbone, label, seed, command, own))
+                    planned.append(
+                        one_run(suite, data, kind, backbone, label, seed, command, counts, own)
+                    )
     return planned
 
 
@@ -218,6 +222,7 @@ def one_run(
     label: str | None,
     seed: int,
     command: str,
+    counts: torch.Tensor,
     tuned: Tuned,
 ) -> Planned:
     """A run with its size knobs solved, or why no size fits.
@@ -230,6 +235,7 @@ def one_run(
         label: the budget; None for a method that no budget binds.
         seed: of the run.
         command: what the user types for it, less method, budget and seed.
+        counts: int64 [N], training interactions of each id as they are numbered in the run.
         tuned: settings of the method's own, under those that the suite has for it.
 
     Raises:
@@ -244,7 +250,7 @@ def one_run(
         cap,
         seed,
         suite.training.init_std,
-        torch.from_numpy(data.counts()),
+        counts,
     )
     settings = tuned.config | suite.method.get(kind.name, {})
     try:

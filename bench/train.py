@@ -207,8 +207,15 @@ class Fit:
             loss = loss + self.training.l2 / 2 * squares[index].sum() / len(users)
         penalised = loss + self.method.penalty(rows, progress)
         penalised.backward()
-        optimizer.step()
+        optimizer.step(self._share(progress))
         return loss.detach()
+
+    def _share(self, progress: Progress) -> float:
+        """Share of the learning rate at a step; a search paces its thresholds by a constant one."""
+        phase = self.method.phases[self.state.phase]
+        if self.training.schedule == "constant" or phase.until_budget:
+            return 1.0
+        return 1 - progress.step / (self.training.epochs * self.sampler.steps)
 
     def _select(self) -> dict[str, float]:
         """Validates, and keeps the weights if they are the best of the phase."""

@@ -17,22 +17,33 @@ class Hashing(Method):
 
     One hash is feature hashing (Weinberger et al., ICML 2009). Several independent ones into the
     same table, summed, are Bloom embeddings (Serra & Karatzoglou, RecSys 2017); with two, few ids
-    share everything. Users and items have rows of their own, as features have tables of their
-    own: a user who shares a row with an item is always recommended it first.
+    share everything. With `head`, the most frequent ids have rows of their own (frequency-based
+    double hashing, Zhang et al., RecSys 2020); ids are numbered by frequency, so that which ids
+    these are need not be stored. Users and items have rows of their own, as features have tables
+    of their own: a user who shares a row with an item is always recommended it first.
     """
 
     name = "hashing"
     title = "Hashing"
     paper = "Weinberger et al., ICML 2009; Serra & Karatzoglou, RecSys 2017"
-    space: ClassVar = {"hashes": Range(1, 4), "joint": Choice((False, True))}
+    space: ClassVar = {
+        "hashes": Range(1, 4),
+        "head": Range(0.0, 0.9),
+        "joint": Choice((False, True)),
+    }
 
     hash: Tensor
 
     class Config(Method.Config):
-        """`hashes`: lookups an id; `joint`: users and items share rows; `rows`: of the table."""
+        """Knobs of the table.
+
+        `hashes`: lookups an id; `joint`: users and items share rows; `head`: share of the rows
+        that the most frequent ids have to themselves; `rows`: of the table.
+        """
 
         hashes: int = Field(2, ge=1)
         joint: bool = False
+        head: float = Field(0.0, ge=0, lt=1)
         rows: int = 0
 
     @classmethod
@@ -48,16 +59,39 @@ class Hashing(Method):
         # A sum of k independent rows has k times the variance of one.
         self.stored.normal(self.table.std / self.config.hashes**0.5, generator)
 
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """(first row, rows) of users and of items; both everything if they share."""
+        rows = self.config.rows
+        if self.config.joint:
+            return (0, rows), (0, rows)
+        users = min(max(1, round(rows * self.table.users / self.table.ids)), rows - 1)
+        return (0, users), (users, rows - users)
+
     def slots(self, ids: Tensor) -> Tensor:
         """Rows of the table that make up each id: int64 [*] -> int64 [*, hashes]."""
         part, own = self.table.locate(ids, self.config.joint)
-        rows, users = self.config.rows, self.config.rows
-        if not self.config.joint:
-            users = min(max(1, round(rows * self.table.users / self.table.ids)), rows - 1)
         factor, shift = self.hash.long().unbind(1)
         hashed = (own.unsqueeze(-1) * factor + shift) % PRIME
-        item = part.unsqueeze(-1).bool()
-        return torch.where(item, users + hashed % max(1, rows - users), hashed % users)
+        users, items = (
+            torch.where(
+                own.unsqueeze(-1) < head,
+                first + own.unsqueeze(-1),
+                first + head + hashed % (rows - head),
+            )
+            for (first, rows), head in zip(self.parts(), self.heads(), strict=True)
+        )
+        return torch.where(part.unsqueeze(-1).bool(), items, users)
+
+    def heads(self) -> tuple[int, ...]:
+        """How many of the first users, and items, have a row to themselves."""
+        return tuple(int(self.config.head * rows) for _, rows in self.parts())
 
     def forward(self, ids: Tensor) -> Tensor:
-        return self.stored(self.slots(ids)).sum(-2)
+        rows = self.stored(self.slots(ids)).sum(-2)
+        if not self.config.head:
+            return rows
+        part, own = self.table.locate(ids, self.config.joint)
+        users, items = self.heads()
+        # k times the same row has k times the variance of k independent ones.
+        alone = own < torch.where(part.bool(), items, users)
+        return rows * torch.where(alone, self.config.hashes**-0.5, 1.0).unsqueeze(-1)

@@ -17,19 +17,29 @@ class QR(Method):
 
     Users and items have a pair of tables each, as features have in the paper. Where the budget is
     too small for two pairs they share one (`joint`), so that a user and an item may share a row of
-    R. Of the two values of c that give the same size the smaller is taken (few ids share a row of
-    Q). Budgets between the sizes of c and c + 1 are not reached: rows are whole.
+    R. Two values of c give the same size: with the small one c ids of neighbouring frequency share
+    a row of Q, with the large one ids of very different frequency share a row of R. Budgets between
+    the sizes of c and c + 1 are not reached: rows are whole.
     """
 
     name = "qr"
     title = "QR trick"
     paper = "Shi et al., KDD 2020"
-    space: ClassVar = {"combine": Choice(("mult", "add")), "joint": Choice((False, True))}
+    space: ClassVar = {
+        "combine": Choice(("mult", "add")),
+        "root": Choice(("small", "large")),
+        "joint": Choice((False, True)),
+    }
 
     class Config(Method.Config):
-        """`combine`: how two rows are joined; `joint`: one pair of tables; `divisor`: c."""
+        """Knobs of the tables.
+
+        `combine`: how two rows are joined; `root`: which of the two divisors of a size; `joint`:
+        one pair of tables; `divisor`: c, the number of ids that share a row of Q.
+        """
 
         combine: Literal["mult", "add"] = "mult"
+        root: Literal["small", "large"] = "small"
         joint: bool = False
         divisor: int = 0
 
@@ -37,11 +47,12 @@ class QR(Method):
     def plan(cls, table: Table, config: Config) -> Config:
         if config.divisor:
             return config
-        # The size falls with c up to about sqrt(N), unevenly because rows are whole: scan it.
-        parts = table.parts(config.joint)
-        rows = {
-            c: sum(ceil(ids / c) + c for ids in parts) for c in range(1, ceil(table.ids**0.5) + 1)
-        }
+        # The size falls with c up to about sqrt(N) and rises from there, unevenly because rows are
+        # whole: scan it.
+        parts, turn = table.parts(config.joint), ceil(table.ids**0.5)
+        small = config.root == "small"
+        divisors = range(1, turn + 1) if small else range(table.ids, turn - 1, -1)
+        rows = {c: sum(ceil(ids / c) + c for ids in parts) for c in divisors}
 
         def size(divisor: int) -> int:
             return size_of(cls.arrays(table, config.but(divisor=divisor))).of(table.cap)
