@@ -41,6 +41,7 @@ class Job:
         device: `cpu`, `cuda`, ...
         threads: of torch, in each worker.
         parallel: whether other workers share the machine.
+        bars: for trials of tuning, what prunes them by method; None for the runs of a board.
     """
 
     dataset: str
@@ -50,6 +51,7 @@ class Job:
     device: str
     threads: int
     parallel: bool
+    bars: dict[str, tuple[float, ...]] | None = None
 
 
 @dataclass
@@ -225,6 +227,7 @@ def _work(pipe: Connection, described: str, parent: int) -> None:
     from bench.registry import find_methods
     from bench.spec import RunSpec
     from bench.store import Store
+    from bench.tune.trial import trial
 
     job = Job(**json.loads(described))
     torch.set_num_threads(job.threads)
@@ -242,15 +245,16 @@ def _work(pipe: Connection, described: str, parent: int) -> None:
         run = Run(
             RunSpec.model_validate(task["spec"]), task["label"], task["fraction"], task["command"]
         )
-        record = execute(
-            run,
-            data,
-            methods,
-            Store(Path(job.results)),
-            job.device,
-            job.parallel,
-            lambda entry: say("epoch", entry),
-        )
+        store = Store(Path(job.results))
+
+        def report(entry: dict[str, Any]) -> None:
+            say("epoch", entry)
+
+        if job.bars is None:
+            record = execute(run, data, methods, store, job.device, job.parallel, report)
+        else:
+            bars = job.bars.get(run.spec.method.name, ())
+            record = trial(run, data, methods, store, job.device, report, bars)
         say("done", {"record": record | {"history": []}})
 
 

@@ -1,0 +1,266 @@
+"""Tunes several methods alike: the same trials, sampler, pruning and conditions for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.data import Interactions
+from bench.data.numbering import number
+from bench.errors import SpecError
+from bench.execute import Run
+from bench.method import LogRange, Method, Space
+from bench.passport import OWNED_TRAINING
+from bench.pool import Job, Listener, run_all
+from bench.store import Store
+from bench.suite import Planned, Suite, one_run
+from bench.tune.files import Tuned
+from bench.tune.study import ROUND, Asked, Study, best, counts, study_id
+
+FOLDER = "tune"
+"""Folder of studies inside a results folder."""
+
+_FACTOR = 5.0  # of the suite's learning rate, either way
+_L2 = LogRange(1e-7, 1e-2)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all methods of a study have in common.
+
+    Attributes:
+        suite: settings of the runs; one backbone. Its own settings of a method are where the
+            search starts, and stay where the method's space says nothing.
+        budget: the amount that the methods are tuned at.
+        trials: of each method.
+        own: training settings that each method tunes for itself, of `passport.OWNED_TRAINING`.
+        seed: of the runs; not one that boards use, so that no board's seed was selected on.
+        sampler_seed: of the search.
+    """
+
+    suite: Suite
+    budget: str
+    trials: int
+    own: tuple[str, ...] = ()
+    seed: int = 1000
+    sampler_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.own:
+            if name not in OWNED_TRAINING:
+                raise SpecError(
+                    f"--own {name}: a method may own {' and '.join(OWNED_TRAINING)}; the rest of"
+                    " the training is shared by a board"
+                )
+        if len(self.suite.backbones) != 1:
+            raise SpecError(
+                f"tuning is for one backbone, the suite has {', '.join(self.suite.backbones)};"
+                " name one with --backbone"
+            )
+        # A refit has no validation part to judge by, and the search starts from no earlier one.
+        training = self.suite.training.model_copy(update={"refit": False})
+        suite = self.suite.model_copy(update={"training": training, "tuned": ""})
+        object.__setattr__(self, "suite", suite)
+
+    def conditions(self, data: Interactions) -> dict[str, Any]:
+        """What the settings were tuned under, for the file of the best ones."""
+        suite = self.suite
+        return {
+            "dataset": data.name,
+            "split": data.split,
+            "fingerprint": data.fingerprint[:12],
+            "backbone": suite.backbones[0],
+            "backbone_config": suite.backbone.get(suite.backbones[0], {}),
+            "dim": suite.dim,
+            "budget": self.budget,
+            "accounting": suite.accounting,
+            "selected_by": "validation NDCG@20",
+            "trials": self.trials,
+            "sampler": f"TPE in rounds of {ROUND}, seed {self.sampler_seed}; median pruning",
+            "own": list(self.own),
+            "seed": self.seed,
+            "training": suite.training.model_dump(mode="json"),
+        }
+
+
+class Tuning:
+    """The study of one method: what is asked of the pool, and what came of it."""
+
+    def __init__(self, terms: Terms, kind: type[Method], data: Interactions, root: Path) -> None:
+        self.terms, self.kind, self.data = terms, kind, data
+        training = terms.suite.training
+        self._counts = torch.from_numpy(number(data, training.numbering).data.counts())
+        config = kind.Config.model_validate(terms.suite.method.get(kind.name, {}))
+        self.space: dict[str, Space] = dict(kind.space)
+        unknown = set(kind.space) - set(kind.Config.model_fields)
+        if unknown:
+            raise SpecError(f"{kind.name}: `space` names {min(unknown)!r}, which is no knob of it")
+        self.start = {name: getattr(config, name) for name in kind.space}
+        for name in terms.own:
+            low, high = training.lr / _FACTOR, training.lr * _FACTOR
+            self.space[f"training.{name}"] = LogRange(low, high) if name == "lr" else _L2
+            self.start[f"training.{name}"] = getattr(training, name) or _L2.low
+        conditions = terms.conditions(data)
+        conditions |= {
+            "method": kind.name,
+            "revision": kind.revision,
+            "config": config.model_dump(mode="json"),
+            "space": {name: repr(one) for name, one in self.space.items()},
+        }
+        del conditions["trials"]  # a study with more trials goes on from one with fewer
+        suite = terms.suite
+        folder = root / data.split / suite.backbones[0] / kind.name
+        path = folder / f"{study_id(conditions)}.jsonl"
+        self.study = Study(path, conditions, self.space, self.start, terms.sampler_seed)
+        self._asked: dict[str, list[Asked]] = {}
+
+    def settings(self, params: Mapping[str, Any]) -> Tuned:
+        """Parameters of a trial as settings of the method."""
+        own = {k.removeprefix("training."): v for k, v in params.items() if "." in k}
+        config = self.terms.suite.method.get(self.kind.name, {})
+        return Tuned(
+            config=config | {k: v for k, v in params.items() if "." not in k}, training=own
+        )
+
+    def planned(self, params: Mapping[str, Any]) -> Planned:
+        """The run of a trial."""
+        terms = self.terms
+        label = terms.budget if self.kind.budgeted else None
+        suite = terms.suite.model_copy(update={"method": {}})
+        return one_run(
+            suite,
+            self.data,
+            self.kind,
+            suite.backbones[0],
+            label,
+            terms.seed,
+            "",
+            self._counts,
+            self.settings(params),
+        )
+
+    def ask(self, many: int) -> list[Run]:
+        """Runs of the next round that have no outcome yet; equal ones once."""
+        self._asked = {}
+        runs: dict[str, Run] = {}
+        for asked in self.study.ask(many):
+            if asked.number in self.study.told:
+                continue
+            planned = self.planned(asked.params)
+            run = planned.run
+            self._asked.setdefault(run.spec.id, []).append(asked)
+            earlier = (e for e in self.study.told.values() if e["run"] == run.spec.id)
+            if known := next(earlier, None):
+                self.take(run.spec.id, known)
+            elif planned.infeasible:
+                self.take(run.spec.id, {"status": "infeasible", "error": str(planned.infeasible)})
+            else:
+                runs[run.spec.id] = run
+        return list(runs.values())
+
+    def called(self, run: str) -> str:
+        """Which trials asked for a run."""
+        return "trial " + " and ".join(str(asked.number) for asked in self._asked[run])
+
+    def take(self, run: str, outcome: Mapping[str, Any]) -> None:
+        """Keeps the outcome of a run for the trials that asked for it."""
+        for asked in self._asked.pop(run, ()):
+            first = next((n for n, e in self.study.told.items() if e["run"] == run), None)
+            entry = {"value": None, "curve": [], **outcome, "run": run, "params": asked.params}
+            if first is not None:
+                entry |= {"of": first, "seconds": 0.0}
+            self.study.keep(asked.number, entry)
+
+    def outcome(self) -> Outcome:
+        """What the study came to."""
+        told = {n: e for n, e in self.study.told.items() if n < self.terms.trials}
+        found, first = best(told), told.get(0)
+        default = first["value"] if first and first["status"] == "complete" else None
+        tuned = None
+        if found is not None:
+            tuned = self.settings(found["params"]).model_copy(
+                update={
+                    "valid": round(found["value"], 6),
+                    "default": None if default is None else round(default, 6),
+                    "trials": counts(told, self.terms.trials),
+                }
+            )
+        return Outcome(
+            self.kind.name, counts(told, self.terms.trials), tuned, default, self.study.path
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method's study came to.
+
+    Attributes:
+        method: its name.
+        counts: trials planned and what became of them.
+        tuned: the best settings; None if no trial was completed.
+        default: validation NDCG@20 of the defaults; None if their trial failed.
+        path: the log of all trials.
+    """
+
+    method: str
+    counts: dict[str, int]
+    tuned: Tuned | None
+    default: float | None
+    path: Path
+
+
+def tune(
+    terms: Terms,
+    kinds: Sequence[type[Method]],
+    data: Interactions,
+    results: Path,
+    job: Job,
+    workers: int,
+    listener: Listener,
+    names: dict[str, str],
+    time_limit: float | None = None,
+) -> list[Outcome]:
+    """Runs what is missing of every method's trials.
+
+    Args:
+        terms: common to all methods.
+        kinds: the methods.
+        data: the split.
+        results: the results folder; studies lie in its folder `tune`.
+        job: what the workers need.
+        workers: processes.
+        listener: told of progress as by `bench.pool`; "done" comes with the outcome as `record`.
+        names: filled with what each run is called, by id, before it starts.
+        time_limit: seconds a trial may take; a longer one has failed.
+    """
+    store = Store(results / FOLDER)
+    tunings = [Tuning(terms, kind, data, store.root) for kind in kinds]
+
+    def told(kind: str, content: dict[str, Any]) -> None:
+        if kind == "done":
+            for one in tunings:
+                one.take(content["id"], content["record"])
+        listener(kind, content)
+
+    def fail(run: Run, kind: str, message: str) -> dict[str, Any]:
+        store.discard_work(run.spec.id)
+        return {"status": "failed", "error": f"{kind}: {message}"}
+
+    for start in range(0, terms.trials, ROUND):
+        many = min(ROUND, terms.trials - start)
+        bars = {one.kind.name: tuple(one.study.bars()) for one in tunings}
+        runs = []
+        for one in tunings:
+            for run in one.ask(many):
+                names[run.spec.id] = f"{one.kind.name} {one.called(run.spec.id)}"
+                runs.append(run)
+        if runs:
+            task = replace(job, results=str(store.root), bars=bars)
+            run_all(runs, task, min(workers, len(runs)), told, time_limit, fail)
+        for one in tunings:
+            one.study.tell()
+    return [one.outcome() for one in tunings]
