@@ -7,9 +7,9 @@ skipped steps are made up for in closed form when a row is read next, so that th
 of dense Adam (Kingma & Ba, ICLR 2015) within float tolerance:
 
 A row untouched since step t0 has gradient 0, so m and v shrink by b1 and b2 a step, and step i
-moves the row by -lr_i m0 b1^(i-t0) / (1-b1^i) / sqrt(v0 b2^(i-t0) / (1-b2^i)). Summed over the missed
-steps that is -m0 / sqrt(v0) * S[t0] with S[t0] = sum_i lr_i r^(i-t0) sqrt(1-b2^i) / (1-b1^i) and
-r = b1 / sqrt(b2): one number per t0, kept up to date in a short window because r^i vanishes.
+moves the row by -lr_i m0 b1^(i-t0) / (1-b1^i) / sqrt(v0 b2^(i-t0) / (1-b2^i)). Summed over the
+missed steps that is -m0 / sqrt(v0) * S[t0] with S[t0] = sum_i lr_i r^(i-t0) sqrt(1-b2^i) / (1-b1^i)
+and r = b1 / sqrt(b2): one number per t0, kept up to date in a short window because r^i vanishes.
 eps is 1e-12 instead of the usual 1e-8: gradients of a mean over 2,048 pairs are near 1e-6, so that
 1e-8 would be no mere guard against 0/0 but a second learning rate for rare ids, and inexact here.
 """
@@ -151,7 +151,7 @@ class _Lazy(_Slot):
         self.v.index_copy_(0, rows, v)
 
     def advance(self, share: float) -> None:
-        """One step of a share of the learning rate, for the rows that were read if only some were."""
+        """One step, for the rows that were read if only some were; `share` of the learning rate."""
         pending, self.pending = self.pending, None
         if self.parameter.grad is not None or pending is None:
             if pending is not None:

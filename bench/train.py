@@ -192,7 +192,8 @@ class Fit:
     def _step(self, batch: Batch, progress: Progress, optimizer: Adam) -> Tensor:
         users, positives, negatives = batch
         everything = torch.cat((users, positives, negatives.reshape(-1)))
-        if self.backbone.whole:
+        objective = self.training.objective
+        if self.backbone.whole or objective.whole:
             rows, index = self.method(self._everyone), everything
         else:
             ids, index = torch.unique(everything, return_inverse=True)
@@ -200,8 +201,11 @@ class Fit:
         vectors = self.backbone.embed(rows)
         parts = index.split([len(users), len(positives), negatives.numel()])
         u, p = functional.embedding(parts[0], vectors), functional.embedding(parts[1], vectors)
-        n = functional.embedding(parts[2].view(negatives.shape), vectors)
-        loss = self.training.objective.loss(self.backbone, u, p, n)
+        if objective.whole:
+            n = vectors
+        else:
+            n = functional.embedding(parts[2].view(negatives.shape), vectors)
+        loss = objective.loss(self.backbone, u, p, n)
         if self.training.l2:
             squares = rows.square().sum(-1)
             loss = loss + self.training.l2 / 2 * squares[index].sum() / len(users)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from torch.nn import functional
 
 from bench.backbones.mf import MF
-from bench.objectives import BPR, Objective, Softmax
+from bench.errors import BenchError
+from bench.objectives import BPR, Objective, Softmax, Squared
 
 
 @pytest.fixture
@@ -92,3 +94,25 @@ def test_objective_is_told_by_its_name():
     for wrong in (hinge, {"name": "bpr", **warm}, {"name": "bpr", **none}):
         with pytest.raises(ValidationError):
             adapter.validate_python(wrong)
+
+
+def test_squared_loss_is_that_of_all_cells():
+    """5 users x 7 items, 4 positives: the Gramians give what a loop over all cells gives."""
+    generator = torch.Generator().manual_seed(3)
+    everyone = torch.randn(12, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    backbone = SimpleNamespace(users=5, items=7, dot=True, name="mf")
+    pairs = [(0, 0), (0, 3), (2, 6), (4, 1)]
+    users, items = (torch.tensor(side) for side in zip(*pairs, strict=True))
+    loss = Squared(weight=2.5).loss(backbone, everyone[users], everyone[5 + items], everyone)
+    wanted = sum((1 - everyone[u] @ everyone[5 + i]) ** 2 for u, i in pairs) / 4
+    cells = [(everyone[u] @ everyone[5 + i]) ** 2 for u in range(5) for i in range(7)]
+    wanted = wanted + 2.5 * sum(cells) / 35
+    torch.testing.assert_close(loss, wanted)
+    grads = [torch.autograd.grad(value, everyone, retain_graph=True)[0] for value in (loss, wanted)]
+    torch.testing.assert_close(*grads)
+
+
+def test_squared_loss_refuses_a_score_that_is_no_dot_product():
+    backbone = SimpleNamespace(users=1, items=1, dot=False, name="mlp")
+    with pytest.raises(BenchError, match=r"mlp has none; use --set training\.objective\.name"):
+        Squared().loss(backbone, torch.ones(1, 2), torch.ones(1, 2), torch.ones(2, 2))
