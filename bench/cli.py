@@ -177,7 +177,7 @@ def run(
 
     from bench import show
     from bench.execute import execute
-    from bench.leaderboard import finished, record_path
+    from bench.leaderboard import claimed, finished, record_path
     from bench.store import Store
 
     chosen = _suite(suite, dataset, settings, refit, accounting, tuned)
@@ -211,7 +211,7 @@ def run(
         names = {one.run.spec.id: show.run_name(one.run.spec.canonical(), one.run.label)}
         identity = {"id": one.run.spec.id, "worker": 0}
         try:
-            with show.Live(out, 1, names) as live:
+            with claimed(store, one.run), show.Live(out, 1, names) as live:
                 live("start", dict(identity))
                 record = execute(
                     one.run,
@@ -347,7 +347,8 @@ def status(results: Results = _RESULTS) -> None:
         err.print(f"left out: {bad.path}: {bad.reason}", highlight=False)
     unfinished = sorted((results / ".work").glob("*.safetensors"))
     if unfinished:
-        out.print(f"unfinished runs with a checkpoint: {len(unfinished)}")
+        runs = {path.name.partition(".")[0] for path in unfinished}
+        out.print(f"unfinished runs with a checkpoint: {len(runs)}")
 
 
 @app.command(epilog="Example:  bench choose --max-bytes 256KB --results results")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.backlog import CLAIMS
+from bench.claims import Claims
 from bench.data import Interactions
+from bench.errors import BenchError, StoreError
 from bench.execute import Run, blank
 from bench.method import Method
 from bench.pool import Job, Listener, run_all
-from bench.store import Store
+from bench.store import WORK, Store
 from bench.suite import Planned
 
 
@@ -49,7 +53,13 @@ def carry_out(
     listener: Listener,
     time_limit: float | None = None,
 ) -> None:
-    """Runs what is missing. Infeasible sizes become records at once."""
+    """Runs what is missing. Infeasible sizes become records at once.
+
+    Raises:
+        BenchError: the results folder cannot be written, or no worker can start.
+        KeyboardInterrupt: what has ended is kept, checkpoints too.
+    """
+    tidy(planned, done, store)
     todo: list[Run] = []
     for one in planned:
         if one.run.spec.id in done:
@@ -68,7 +78,39 @@ def carry_out(
         return record
 
     if todo:
-        run_all(todo, job, min(workers, len(todo)), listener, time_limit, fail)
+        try:
+            run_all(todo, job, min(workers, len(todo)), listener, time_limit, fail)
+        finally:
+            store.sweep()
+
+
+def tidy(planned: Sequence[Planned], done: set[str], store: Store) -> None:
+    """Removes what processes that were killed have left: temporary files, needless checkpoints."""
+    store.sweep()
+    left = {path.name.partition(".")[0] for path in (store.root / WORK).glob("*.*")}
+    for one in planned:
+        if one.run.spec.id in left & done:
+            with contextlib.suppress(StoreError):  # read-only: it harms nobody
+                store.discard_work(one.run.spec.id)
+
+
+@contextlib.contextmanager
+def claimed(store: Store, run: Run) -> Iterator[None]:
+    """Keeps other processes from doing a run at the same time.
+
+    Raises:
+        BenchError: one is at it, or the results folder cannot be written.
+    """
+    with Claims(store.root / WORK / CLAIMS) as claims:
+        claims.sweep()
+        if not claims.take(run.spec.id):
+            holder = claims.holder(run.spec.id)
+            who = f"process {holder.pid}" if holder and holder.here() else "another machine"
+            raise BenchError(
+                f"{store.root}: {who} is at this run ({run.spec.id}) now; wait for its record,"
+                " or name another folder with --results"
+            )
+        yield
 
 
 def tally(planned: Sequence[Planned], store: Store) -> Tally:
