@@ -47,6 +47,7 @@ class Job:
         device: `cpu`, `cuda`, ...
         threads: of torch, in each worker.
         parallel: whether other workers share the machine.
+        bars: for trials of tuning, what prunes them by method; None for the runs of a board.
     """
 
     dataset: str
@@ -56,6 +57,7 @@ class Job:
     device: str
     threads: int
     parallel: bool
+    bars: dict[str, tuple[float, ...]] | None = None
 
 
 @dataclass
@@ -323,6 +325,7 @@ def _serve(pipe: Connection, job: Job, say: Listener) -> None:
     from bench.execute import execute
     from bench.registry import find_methods
     from bench.store import Store
+    from bench.tune.trial import trial
 
     torch.set_num_threads(job.threads)
     data = load(job.dataset, data_dir=Path(job.data_dir) if job.data_dir else None)
@@ -340,7 +343,11 @@ def _serve(pipe: Connection, job: Job, say: Listener) -> None:
         def report(entry: dict[str, Any]) -> None:
             say("epoch", entry)
 
-        record = execute(run, data, methods, store, job.device, job.parallel, report)
+        if job.bars is None:
+            record = execute(run, data, methods, store, job.device, job.parallel, report)
+        else:
+            bars = job.bars.get(run.spec.method.name, ())
+            record = trial(run, data, methods, store, job.device, report, bars)
         say("done", {"record": record | {"history": []}})
 
 
