@@ -109,9 +109,11 @@ class Pruned(Method):
         """Rows of the pruned table: int64 [*] -> float32 [*, columns]."""
         rows = self.stored(index)
         if self.searching:
-            cut = functional.embedding(index, self.thresholds).sigmoid() * self.gain
+            # A sparse gradient spares a dense array of zeros in each step that touches few rows.
+            few = 2 * index.numel() < len(self.mask) and self.mask.device.type == "cpu"
+            cut = functional.embedding(index, self.thresholds, sparse=few).sigmoid() * self.gain
             return rows.sign() * functional.relu(rows.abs() - cut)
-        return rows * functional.embedding(index, self.mask.to(rows.dtype))
+        return rows * functional.embedding(index, self.mask)
 
     @torch.no_grad()
     def _margins(self) -> Tensor:
@@ -127,8 +129,12 @@ class Pruned(Method):
     def finish(self, phase: Phase) -> None:
         if not phase.until_budget:
             return
-        order = torch.sort(self._margins().flatten(), descending=True, stable=True).indices
+        margins = self._margins()
+        order = torch.sort(margins.flatten(), descending=True, stable=True).indices
         self.mask.fill_(False).view(-1)[order[: self.config.kept]] = True
+        # For variants that go on from here: entries become what lookups returned.
+        weight = self.stored.weight
+        weight.copy_(weight.sign() * margins.clamp(min=0) * self.mask)
 
     def pack(self) -> dict[str, Tensor]:
         free = self.table.budget is not None and self.table.budget.accounting == "values"
