@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from bench.method import Infeasible, Method, Range, Table
 from bench.size import size_of
@@ -103,14 +104,19 @@ class TTRec(Method):
         rank1, rank2 = self.config.rank1, self.config.rank2
         flat = ids.reshape(-1)
         tail = flat % (p2 * p3)
-        head = self.core1[torch.div(flat, p2 * p3, rounding_mode="floor")]  # [n, q1, R1]
+        # Looked up as embeddings, whose gradient goes by whole slices; indexing goes by entries.
+        first = torch.div(flat, p2 * p3, rounding_mode="floor")
+        head = embedding(first, self.core1.flatten(1)).view(-1, q1, rank1)  # [n, q1, R1]
         middle, last = torch.div(tail, p3, rounding_mode="floor"), tail % p3
         if len(flat) * (q1 * rank1 + q1 * q3) > p2 * p3 * rank1 * q3:
             # Many ids: every product of cores 2 and 3 is needed about once; one GEMM makes them.
             joint = self.core2.reshape(-1, rank2) @ self.core3.permute(1, 0, 2).reshape(rank2, -1)
             joint = joint.view(p2, rank1, q2, p3, q3).permute(0, 3, 1, 2, 4)
-            rows = head @ joint.reshape(p2 * p3, rank1, q2 * q3)[tail]
+            slices = embedding(tail, joint.reshape(p2 * p3, rank1 * q2 * q3))
+            rows = head @ slices.view(-1, rank1, q2 * q3)
         else:
-            front = head @ self.core2[middle].flatten(2)  # [n, q1, q2 R2]
-            rows = front.view(-1, q1 * q2, rank2) @ self.core3[last]
+            slices = embedding(middle, self.core2.flatten(1)).view(-1, rank1, q2 * rank2)
+            front = head @ slices  # [n, q1, q2 R2]
+            slices = embedding(last, self.core3.flatten(1)).view(-1, rank2, q3)
+            rows = front.view(-1, q1 * q2, rank2) @ slices
         return rows.reshape(*ids.shape, self.table.dim)
