@@ -28,6 +28,7 @@ from bench.size import Arrays
 from bench.sparse import pack_sparse, sparse_arrays, unpack_sparse
 
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
+_PIECE = 1024  # rows looked at together
 _CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed; `gain` scales it
 
 
@@ -119,8 +120,12 @@ class Pruned(Method):
     def _margins(self) -> Tensor:
         return self.stored.weight.abs() - self.thresholds.sigmoid() * self.gain
 
+    @torch.no_grad()
     def live(self) -> int:
-        return int((self._margins() > 0).sum())
+        # Piece by piece, in a core's cache: it is asked for 20 times an epoch.
+        pieces = zip(self.stored.weight.split(_PIECE), self.thresholds.split(_PIECE), strict=True)
+        kept = (weight.abs() > s.sigmoid().mul_(self.gain) for weight, s in pieces)
+        return int(sum(piece.sum() for piece in kept))
 
     def target(self) -> int:
         return self.config.kept
