@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench.backlog import CLAIMS
@@ -52,8 +53,9 @@ def carry_out(
     workers: int,
     listener: Listener,
     time_limit: float | None = None,
+    cluster: str | None = None,
 ) -> None:
-    """Runs what is missing. Infeasible sizes become records at once.
+    """Runs what is missing, here or on a dask cluster. Infeasible sizes become records at once.
 
     Raises:
         BenchError: the results folder cannot be written, or no worker can start.
@@ -79,9 +81,25 @@ def carry_out(
 
     if todo:
         try:
-            run_all(todo, job, min(workers, len(todo)), listener, time_limit, fail)
+            if cluster is None:
+                run_all(todo, job, min(workers, len(todo)), listener, time_limit, fail)
+            else:
+                clusters = _clusters()
+                with clusters.connect(cluster, min(workers, len(todo))) as client:
+                    clusters.run_on_cluster(todo, job, data, client, listener, time_limit, fail)
         finally:
             store.sweep()
+
+
+def _clusters() -> ModuleType:
+    try:
+        from bench import cluster
+    except ModuleNotFoundError as error:
+        raise BenchError(
+            f"--cluster needs the package {error.name}, which is not installed; pip install"
+            " 'compact-embedding-benchmark[cluster]'"
+        ) from error
+    return cluster
 
 
 def tidy(planned: Sequence[Planned], done: set[str], store: Store) -> None:
