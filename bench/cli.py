@@ -83,6 +83,10 @@ def leaderboard(
     workers: Annotated[
         Optional[int], typer.Option(help="Runs at a time; all cores if not given.", min=1)
     ] = None,
+    cluster: Annotated[
+        Optional[str],
+        typer.Option(help="Run on dask: address or file of a scheduler, or `local`."),
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
     device: Device = "cpu",
     time_limit: Annotated[
@@ -135,7 +139,9 @@ def leaderboard(
     todo = sum(one.run.spec.id not in done and not one.infeasible for one in planned)
     try:
         with show.Live(out, todo, names) as live:
-            board.carry_out(planned, done, data, methods, store, job, many, live, time_limit)
+            board.carry_out(
+                planned, done, data, methods, store, job, many, live, time_limit, cluster
+            )
     except KeyboardInterrupt:
         err.print("Interrupted. What was finished is kept; the same command continues.")
         raise typer.Exit(130) from None
