@@ -39,7 +39,14 @@ from bench.train import Fit, rank
 SHAPES = ((31, 20, 8), (60, 41, 64), (997, 1004, 64), (300, 213, 12))  # users, items, dim
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)  # of the full table
 ACCOUNTINGS: tuple[Accounting, ...] = get_args(Accounting)
-ALLOWED_IMPORTS = ("bench.method", "bench.size", "bench.sparse", "bench.pruning", "torch")
+ALLOWED_IMPORTS = (
+    "bench.method",
+    "bench.methods",  # a variant of another method
+    "bench.size",
+    "bench.sparse",
+    "bench.pruning",
+    "torch",
+)
 SCALE_TOLERANCE = 0.1  # of the standard deviation of starting rows
 RESERVED = ("popularity",)  # what the engine itself ranks by
 _LR = 0.05
@@ -224,7 +231,7 @@ def _identity(subject: _Subject) -> str:
         f"phases must be a tuple of phases with different names, not {names}",
     )
     _require(
-        not names or not kind.phases[-1].until_budget,
+        not names or not kind.phases[-1].until_budget or kind.role == "ablation",
         "the last phase is a search: no epoch of a search is selected by validation, so add a"
         ' phase such as Phase("retrain")',
     )
@@ -537,7 +544,7 @@ def _state_dict(subject: _Subject) -> str:
     table, config = subject.planned()
     method = subject.settled(table, config, seed=6)
     other = subject.fresh(table, config, seed=7)
-    if subject.kind.phases:
+    if subject.kind.phases and not subject.kind.phases[-1].until_budget:
         other.begin(subject.kind.phases[-1], Progress(0, 100, 0, 10), _LR)
     other.load_state_dict({name: tensor.clone() for name, tensor in method.state_dict().items()})
     _require(

@@ -140,6 +140,7 @@ class Pruned(Method):
         # For variants that go on from here: entries become what lookups returned.
         weight = self.stored.weight
         weight.copy_(weight.sign() * margins.clamp(min=0) * self.mask)
+        self.searching = False
 
     def pack(self) -> dict[str, Tensor]:
         free = self.table.budget is not None and self.table.budget.accounting == "values"
