@@ -332,6 +332,67 @@ def tune(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog="Examples:  bench verify --checks   |   bench verify --read --results results   |   "
+    "bench verify --reference MF-BPR"
+)
+def verify(
+    reference: Annotated[
+        Optional[list[str]], typer.Option("--reference", help="Only these reference runs.")
+    ] = None,
+    file: Annotated[
+        Optional[Path], typer.Option("--file", help="Published numbers of your own, as TOML.")
+    ] = None,
+    read: Annotated[
+        bool, typer.Option("--read", help="Run nothing; compare the records that there are.")
+    ] = False,
+    checks: Annotated[
+        bool, typer.Option("--checks", help="Only the cross-checks, which take seconds.")
+    ] = False,
+    data_dir: DataDir = None,
+    results: Results = _RESULTS,
+    workers: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of each run.", min=1)] = 1,
+    device: Device = "cpu",
+) -> None:
+    """Compare reference runs with published numbers, and the engine with other computations."""
+    from bench import resources
+    from bench.records import scan
+    from bench.verify.references import compare, read_references
+    from bench.verify.show import checks_table, comparison
+
+    if checks or not read:
+        from bench.verify.checks import run_checks
+
+        found = run_checks()
+        out.print(checks_table(found))
+        if any(one.failed for one in found):
+            raise typer.Exit(1)
+        if checks and not read:
+            return
+    path = file or resources.folder("verify") / "published.toml"
+    wanted = read_references(path)
+    if reference:
+        unknown = set(reference) - {one.name for one in wanted}
+        if unknown:
+            known = ", ".join(one.name for one in wanted)
+            raise BenchError(f"{path}: there is no reference {min(unknown)!r}; there are {known}")
+        wanted = tuple(one for one in wanted if one.name in reference)
+    for one in wanted if not read else ():
+        chosen = one.resolved()
+        data, methods, planned = _plan(
+            chosen, one.suite, None, None, chosen.training.refit, None, None, data_dir
+        )
+        out.print(f"{one.name}: {_about(data)}")
+        mine = [each for each in planned if each.run.spec.method.name == one.method]
+        source = _source(chosen, None)
+        _carry_out(mine, data, methods, results, data_dir, source, workers, threads, device)
+    lines = compare(wanted, scan(_there(results)).records)
+    out.print(*comparison(lines))
+    if any(line.failed for line in lines):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example:  bench report --results results --reports reports")
 def report(results: Results = _RESULTS, reports: Reports = _REPORTS) -> None:
     """Render the board from the records, without running anything."""
@@ -483,6 +544,74 @@ def new(
     out.print(f"{path}\nTry it: bench check {path}\nRun it: bench leaderboard --plugin {path}")
 
 
+@app.command(
+    epilog="Examples:  bench speed -d gowalla   |   bench speed -d ml-100k -m cerp -m full"
+    " --backbone lightgcn   |   bench speed -d gowalla --against recbole --json"
+)
+def speed(
+    suite: Suite_ = None,
+    dataset: Dataset = None,
+    backbone: Annotated[
+        Optional[list[str]], typer.Option("--backbone", help="Only these backbones.")
+    ] = None,
+    method: Annotated[
+        Optional[list[str]], typer.Option("--method", "-m", help="Only these methods.")
+    ] = None,
+    budget: Annotated[
+        str, typer.Option("--budget", "-b", help="5%, 128k (values) or 256KB.")
+    ] = "10%",
+    against: Annotated[
+        Optional[str], typer.Option(help="Another program to time beside ours: recbole.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of each method in a round.", min=1)] = 10,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are taken.", min=1)] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    settings: Settings = None,
+    plugin: Plugins = None,
+    data_dir: DataDir = None,
+    threads: Annotated[int, typer.Option(help="Threads of torch.", min=1)] = 1,
+    device: Device = "cpu",
+) -> None:
+    """Time training and ranking of each method, beside floors measured in the same run."""
+    import json
+
+    import torch
+
+    from bench.speed.measure import Effort, measure
+    from bench.speed.show import against_table, explain, speed_table
+    from bench.speed.versus import against_recbole
+
+    if against not in (None, "recbole"):
+        raise BenchError(f"--against {against}: there is recbole only")
+    chosen = _suite(suite, dataset, settings, False, None)
+    changes: dict[str, Any] = {"budgets": (budget,), "seeds": 1}
+    if method:
+        changes["methods"] = tuple(method)
+    if backbone:
+        changes["backbones"] = tuple(backbone)
+    chosen = chosen.model_copy(update=changes)
+    data, methods, planned = _plan(
+        chosen, suite, dataset, settings, False, None, plugin, data_dir
+    )
+    torch.set_num_threads(threads)
+    effort = Effort(steps, rounds)
+    if not as_json:
+        out.print(_about(data))
+    with _progress() as tell:
+        result = measure(planned, data, methods, effort, device, tell)
+        if against:
+            result["against"] = against_recbole(
+                data, methods, chosen.dim, chosen.training, effort, tell
+            )
+    if as_json:
+        print(json.dumps(result, indent=1))  # noqa: T201 -- for other programs, as it is
+        return
+    out.print(speed_table(result))
+    out.print(explain(result), highlight=False, soft_wrap=True)
+    if against:
+        out.print(against_table(result["against"]))
+
+
 def _there(results: Path) -> Path:
     if not results.is_dir():
         raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")
@@ -546,6 +675,43 @@ def _plan(
     return data, methods, plan(chosen, data, methods, shlex.join(command))
 
 
+def _carry_out(
+    planned: Any,
+    data: Any,
+    methods: Any,
+    results: Path,
+    data_dir: Path | None,
+    source: str,
+    workers: int,
+    threads: int,
+    device: str,
+) -> None:
+    """Runs what is missing of a plan, with progress on the terminal."""
+    from bench import leaderboard as board
+    from bench import show
+    from bench.pool import Job
+    from bench.store import Store
+
+    store = Store(results)
+    done = board.finished(planned, store)
+    job = Job(
+        dataset=source,
+        data_dir=str(data_dir) if data_dir else None,
+        results=str(results),
+        plugins=(),
+        device=device,
+        threads=threads,
+        parallel=workers > 1,
+    )
+    names = {p.run.spec.id: show.run_name(p.run.spec.canonical(), p.run.label) for p in planned}
+    try:
+        with show.Live(out, len(planned) - len(done), names) as live:
+            board.carry_out(planned, done, data, methods, store, job, workers, live)
+    except KeyboardInterrupt:
+        err.print("Interrupted. What was finished is kept; the same command continues.")
+        raise typer.Exit(130) from None
+
+
 def _about(data: Any) -> str:
     note = f"  ({data.note})" if data.note else ""
     repairs = "".join(f"; {count:,} {what}" for what, count in data.repairs.items())
@@ -553,6 +719,21 @@ def _about(data: Any) -> str:
         f"{data.title}{note}: {data.users:,} users, {data.items:,} items, {data.train.nnz:,} train,"
         f" {data.valid.nnz:,} valid, {data.test.nnz:,} test; split {data.split}{repairs}"
     )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on standard error, told of units done, units in all and what comes next."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=1)
+
+        def tell(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield tell
 
 
 def _report(results: Path, reports: Path, split: str | None = None) -> None:

@@ -1,0 +1,79 @@
+"""What `bench verify` shows on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from bench.verify.checks import Check
+from bench.verify.references import Line
+
+_NAMES = {"recall@20": "Recall@20", "ndcg@20": "NDCG@20"}
+
+
+def comparison(lines: Sequence[Line]) -> list[Table]:
+    """Published against ours: a table for each reference run, a row for each metric of a source."""
+    tables: dict[str, Table] = {}
+    for line in lines:
+        if line.reference not in tables:
+            tables[line.reference] = _empty(line)
+        tables[line.reference].add_row(
+            line.source or "no source",
+            _NAMES[line.metric],
+            "not found" if line.published is None else f"{line.published:.4f}",
+            _ours(line),
+            _relative(line),
+            "" if line.tolerance is None else f"±{line.tolerance:.1%}",
+            _verdict(line),
+        )
+    return list(tables.values())
+
+
+def _empty(line: Line) -> Table:
+    runs = "" if not line.seeds else f", {line.seeds} run{'s' if line.seeds > 1 else ''} of ours"
+    table = Table(title=f"{line.reference}{runs}", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("source", overflow="fold")
+    table.add_column("metric", no_wrap=True)
+    for name in ("published", "ours", "difference", "tolerance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    return table
+
+
+def _verdict(line: Line) -> str:
+    if line.failed:
+        return f"[red]{line.verdict}[/]"
+    return f"{line.why}" if line.verdict == "for orientation" and line.why else line.verdict
+
+
+def checks_table(found: Sequence[Check]) -> Table:
+    """The cross-checks with the largest difference that each found."""
+    table = Table(title="Cross-checks", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("check")
+    for name in ("difference", "tolerance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for one in found:
+        verdict = "[red]FAIL[/]" if one.failed else "agrees"
+        table.add_row(
+            one.name,
+            "" if one.difference is None else f"{one.difference:.1e}",
+            f"{one.tolerance:.0e}",
+            f"skipped: {one.skipped}" if one.skipped else verdict,
+        )
+    return table
+
+
+def _ours(line: Line) -> str:
+    if line.ours is None:
+        return "not run"
+    spread = "" if line.sd is None else f" ± {line.sd:.4f}"
+    return f"{line.ours:.4f}{spread}"
+
+
+def _relative(line: Line) -> str:
+    if line.difference is None or not line.published:
+        return ""
+    return f"{line.difference / line.published:+.1%}"
