@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -590,9 +592,7 @@ def speed(
     if backbone:
         changes["backbones"] = tuple(backbone)
     chosen = chosen.model_copy(update=changes)
-    data, methods, planned = _plan(
-        chosen, suite, dataset, settings, False, None, plugin, data_dir
-    )
+    data, methods, planned = _plan(chosen, suite, dataset, settings, False, None, plugin, data_dir)
     torch.set_num_threads(threads)
     effort = Effort(steps, rounds)
     if not as_json:

@@ -1,0 +1,192 @@
+"""What a step and an evaluation cannot avoid, measured with the same libraries in the same run.
+
+A floor is a sum of parts, each a bare operation on arrays of the shapes that the work has, all
+allocated beforehand: no Python between, no autograd, no sampling. It is what the objective, the
+backbone and the optimiser need whatever the method; what a method does to compose its rows is not
+in it, so that the ratio to the floor shows that as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.backbones.lightgcn import LightGCN
+from bench.backbones.propagation import sparse_matrix
+from bench.evaluate import Evaluator
+from bench.objectives import BPR, Softmax
+from bench.speed.probe import Probe, negatives, tested, timed
+
+_USERS = 128  # a block of the ranking GEMM
+_BLOCKS = 12  # of them timed; the rest are alike
+
+
+@dataclass(frozen=True)
+class Part:
+    """A bare operation.
+
+    Attributes:
+        name: what it is, with its shape, for people.
+        run: does it once.
+        times: how often the work needs it.
+    """
+
+    name: str
+    run: Callable[[], object]
+    times: float = 1.0
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The parts of a step or of an evaluation."""
+
+    parts: tuple[Part, ...]
+    device: torch.device
+
+    def measure(self) -> dict[str, float]:
+        """Seconds of each part, by name."""
+        return {part.name: timed(part.run, self.device) * part.times for part in self.parts}
+
+
+def _gemm(m: int, k: int, n: int, device: torch.device) -> Callable[[], Tensor]:
+    left, right = torch.randn(m, k, device=device), torch.randn(k, n, device=device)
+    out = torch.empty(m, n, device=device)
+    return lambda: torch.mm(left, right, out=out)
+
+
+def _adam(values: int, device: torch.device) -> Callable[[], object]:
+    parameter = nn.Parameter(torch.randn(values, device=device))
+    parameter.grad = torch.randn(values, device=device)
+    return torch.optim.Adam([parameter], lr=1e-3, fused=True).step
+
+
+def _linears(backbone: nn.Module, rows: int, passes: int, device: torch.device) -> list[Part]:
+    parts = []
+    for module in backbone.modules():
+        if isinstance(module, nn.Linear):
+            k, n = module.in_features, module.out_features
+            name = f"{passes} GEMM {rows:,} x {k} x {n}"
+            parts.append(Part(name, _gemm(rows, k, n, device), passes))
+    return parts
+
+
+def _propagation(probe: Probe, times: int) -> list[Part]:
+    backbone = probe.backbone
+    if not isinstance(backbone, LightGCN):
+        return []
+    graph = sparse_matrix(backbone.starts, backbone.columns, backbone.values)
+    rows = torch.randn(probe.data.ids, backbone.dim, device=probe.device)
+    entries = len(backbone.values)
+    name = f"{times} sparse products {entries:,} entries x {backbone.dim}"
+    return [Part(name, lambda: torch.mm(graph, rows), times)]
+
+
+def step_floor(probe: Probe) -> Floor:
+    """Floor of one training step."""
+    training, device = probe.training, probe.device
+    batch, dim, count = training.batch, probe.backbone.dim, negatives(training)
+    batch = min(batch, probe.positives)
+    whole = probe.backbone.whole or not isinstance(training.objective, (BPR, Softmax))
+    rows = probe.data.ids if whole else _distinct(probe)
+    parts: list[Part] = []
+    if isinstance(training.objective, Softmax):
+        if probe.backbone.dot:
+            shapes = (batch, dim, count), (batch, count, dim), (count, batch, dim)
+            for m, k, n in shapes:
+                parts.append(Part(f"GEMM {m:,} x {k:,} x {n:,}", _gemm(m, k, n, device)))
+        scores = torch.randn(batch, count, device=device)
+        out = torch.empty_like(scores)
+        parts.append(
+            Part(f"exp of {batch:,} x {count:,}", lambda: torch.exp(scores, out=out)),
+        )
+    elif isinstance(training.objective, BPR):
+        one, other = (torch.randn(batch, 1 + count, dim, device=device) for _ in range(2))
+        product = torch.empty_like(one)
+        # Forward u * (p - n), backward two products with the scores' gradient.
+        name = f"3 passes of products {batch:,} x {1 + count} x {dim}"
+        parts.append(Part(name, lambda: torch.mul(one, other, out=product), 3))
+    else:
+        for ids in (probe.data.users, probe.data.items):
+            name = f"3 GEMM {dim} x {ids:,} x {dim} (Gramian and its gradient)"
+            parts.append(Part(name, _gemm(dim, ids, dim, device), 3))
+    if not probe.backbone.dot:
+        parts += _linears(probe.backbone, batch * (1 + count), 3, device)
+    parts += _propagation(probe, 2 * getattr(probe.backbone.config, "layers", 0))
+    if not whole:
+        table, index = torch.randn(probe.data.ids, dim, device=device), _some_ids(probe, rows)
+        taken = torch.empty(rows, dim, device=device)
+        parts.append(
+            Part(
+                f"rows in and out: 2 passes of {rows:,} of {probe.data.ids:,} x {dim}",
+                lambda: torch.index_select(table, 0, index, out=taken),
+                2,
+            )
+        )
+    changed = _changed(probe.groups(), rows * dim)
+    parts.append(Part(f"fused Adam over {changed:,} values", _adam(changed, device)))
+    return Floor(tuple(parts), device)
+
+
+def _changed(groups: list[dict[str, Any]], read: int) -> int:
+    """Values that a step has to rewrite: with decay all of a group, else no more than are read."""
+    total = 0
+    for group in groups:
+        size = sum(p.numel() for p in group["params"])
+        total += size if group.get("weight_decay") else min(size, read)
+    return total
+
+
+def _distinct(probe: Probe) -> int:
+    """Distinct ids of a batch."""
+    users, positives, drawn = next(probe.sampled())
+    return len(torch.unique(torch.cat((users, positives, drawn.reshape(-1)))))
+
+
+def _some_ids(probe: Probe, count: int) -> Tensor:
+    return torch.randperm(probe.data.ids, device=probe.device)[:count].sort().values
+
+
+def evaluation_floor(probe: Probe, evaluator: Evaluator) -> Floor:
+    """Floor of one full evaluation: the bare GEMMs of all users with all items.
+
+    The faster of two layouts counts: items by rows, and items by columns.
+    """
+    users, items, dim, device = (
+        tested(probe.data),
+        probe.data.items,
+        probe.backbone.dim,
+        probe.device,
+    )
+    parts = _propagation(probe, getattr(probe.backbone.config, "layers", 0))
+    if not probe.backbone.dot:
+        pairs = min(users, 2) * items
+        return Floor(
+            tuple(
+                Part(f"{p.name} for all {users:,} users", p.run, users / min(users, 2))
+                for p in _linears(probe.backbone, pairs, 1, device)
+            ),
+            device,
+        )
+    block, blocks = min(_USERS, users), -(-users // _USERS)
+    left = torch.randn(block, dim, device=device)
+    table, out = torch.randn(items, dim, device=device), torch.empty(block, items, device=device)
+    columns = table.T.contiguous()
+    some = min(_BLOCKS, blocks)
+
+    def work() -> None:
+        for _ in range(some):
+            torch.mm(left, columns, out=out)
+
+    def other() -> None:
+        for _ in range(some):
+            torch.mm(left, table.T, out=out)
+
+    work()
+    other()
+    best = min((work, other), key=lambda one: min(timed(one, device) for _ in range(2)))
+    name = f"GEMM {users:,} x {dim} x {items:,} in blocks of {block} users"
+    return Floor((*parts, Part(name, best, blocks / some)), device)

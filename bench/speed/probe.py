@@ -1,0 +1,140 @@
+"""One method under one backbone, ready to have its steps and its evaluation timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from bench.backbones.base import Backbone
+from bench.backbones.registry import get_backbone
+from bench.data import Interactions
+from bench.evaluate import Evaluator
+from bench.execute import table_for
+from bench.method import Method
+from bench.sample import Batch, seed_of
+from bench.spec import RunSpec, Training
+from bench.train import CHECKS, Fit, rank
+
+_FEW_USERS = 256  # evaluated where a score is a network, and scaled to all
+
+
+def clock(device: torch.device) -> float:
+    """Seconds, once the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def timed(work: Callable[[], Any], device: torch.device) -> float:
+    """Seconds that a call takes."""
+    began = clock(device)
+    work()
+    return clock(device) - began
+
+
+class Probe:
+    """A phase of a run, built as the run would build it.
+
+    Args:
+        spec: the run; the seed's initial weights and batches are used.
+        data: in the run's numbering of ids.
+        methods: all known methods.
+        phase: index of the phase.
+        device: where to train.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        data: Interactions,
+        methods: Mapping[str, type[Method]],
+        phase: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        assert spec.training is not None
+        kind, scored = methods[spec.method.name], get_backbone(spec.backbone.name)
+        config = kind.Config.model_validate(spec.method.config)
+        self.method = kind(table_for(spec, data), config).to(device)
+        settings = scored.Config.model_validate(spec.backbone.config)
+        self.backbone: Backbone = scored(data, spec.dim, settings).to(device)
+        self.data, self.training, self.device = data, spec.training, torch.device(device)
+        self.phase = self.method.phases[phase]
+        self._fit = Fit(self.method, self.backbone, data, self.training, spec.seed)
+        self._number = phase
+        self._losses: Iterator[Any] | None = None
+        self._everyone = torch.arange(data.users + data.items, device=device)
+
+    @property
+    def batches(self) -> int:
+        """Steps of an epoch."""
+        return self._fit.sampler.steps
+
+    @property
+    def positives(self) -> int:
+        """Positives of an epoch."""
+        return self.data.train.nnz
+
+    def steps(self, count: int) -> list[float]:
+        """Seconds of each of the next steps."""
+        if self._losses is None:
+            self._optimizer, self._losses = self._fit.practice(self._number)
+        losses = self._losses
+        return [timed(lambda: next(losses), self.device) for _ in range(count)]
+
+    def around(self) -> float:
+        """Seconds that an epoch needs beside its steps: drawing its batches, checks of a search."""
+        if self._losses is None:
+            self.steps(1)
+        draw = timed(lambda: next(self.sampled()), self.device)
+        flush = timed(self._optimizer.flush, self.device)
+        if not self.phase.until_budget:
+            return draw + flush
+        checks = self.batches // max(1, self.batches // CHECKS)
+        return draw + checks * (flush + timed(self.method.live, self.device))
+
+    def sampled(self) -> Iterator[Batch]:
+        """Batches of an epoch."""
+        return self._fit.sampler.epoch(seed_of("speed"))
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Optimiser groups of the phase."""
+        if self._losses is None:
+            self.steps(1)
+        own = {"params": list(self.backbone.parameters()), "lr": self.training.lr}
+        return [*self.method.groups(self.training.lr), own]
+
+    def evaluator(self) -> Evaluator:
+        """Full ranking on the test part: all users, or a few where a score is a network."""
+        seen = [self.data.train, self.data.valid]
+        limit = 0 if self.backbone.dot else _FEW_USERS
+        return Evaluator(self.data.test, seen, self.data.items, self.device, limit=limit)
+
+    @torch.no_grad()
+    def evaluation(self, evaluator: Evaluator) -> float:
+        """Seconds of composing all rows, ranking for the evaluator's users and measuring."""
+        self.backbone.eval()
+
+        def work() -> None:
+            rank(self.backbone, self.method(self._everyone), evaluator)
+
+        seconds = timed(work, self.device)
+        self.backbone.train()
+        return seconds
+
+    def close(self) -> None:
+        """Lets go of the optimiser's hold on the tables."""
+        if self._losses is not None:
+            self._optimizer.close()
+
+
+def tested(data: Interactions) -> int:
+    """Users of a full evaluation."""
+    return int((data.test.degrees() > 0).sum())
+
+
+def negatives(training: Training) -> int:
+    """Negatives a positive is set against: its own, or those of the batch."""
+    return training.objective.negatives_shape(1)[-1]
