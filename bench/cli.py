@@ -580,7 +580,7 @@ def speed(
     import torch
 
     from bench.speed.measure import Effort, measure
-    from bench.speed.show import against_table, explain, speed_table
+    from bench.speed.show import against_table, explain, ranking_table, training_table
     from bench.speed.versus import against_recbole
 
     if against not in (None, "recbole"):
@@ -606,7 +606,8 @@ def speed(
     if as_json:
         print(json.dumps(result, indent=1))  # noqa: T201 -- for other programs, as it is
         return
-    out.print(speed_table(result))
+    out.print(training_table(result))
+    out.print(ranking_table(result))
     out.print(explain(result), highlight=False, soft_wrap=True)
     if against:
         out.print(against_table(result["against"]))

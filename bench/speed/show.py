@@ -8,51 +8,60 @@ from rich import box
 from rich.table import Table
 
 
-def speed_table(result: dict[str, Any]) -> Table:
-    """One line for each phase of each method."""
-    title = (
-        f"{result['dataset']}, d = {result['dim']}, batch {result['training']['batch']:,},"
-        f" {result['training']['objective']['name']}, {result['env']['threads']} thread(s)"
-    )
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("backbone", "method", "phase", "budget"):
-        table.add_column(name)
-    for name in (
-        "s/epoch",
-        "x full",
-        "positives/s",
-        "ms/step",
-        "floor",
-        "ratio",
-        "s/evaluation",
-        "floor",
-        "ratio",
-        "peak MB",
-    ):
+def training_table(result: dict[str, Any]) -> Table:
+    """One line for each phase of each method: epochs and steps."""
+    objective, batch = result["training"]["objective"]["name"], result["training"]["batch"]
+    table = _table(f"Training, {objective}, batch {batch:,}; {_setting(result)}")
+    for name in ("s/epoch", "x full", "positives/s", "ms/step", "floor", "ratio", "peak MB"):
         table.add_column(name, justify="right")
     for row in result["rows"]:
-        ranked, share = row["evaluation"], row["epoch_ratio_to_full"]
+        share = row["epoch_ratio_to_full"]
         table.add_row(
-            row["backbone"],
-            row["method"],
-            row["phase"],
-            row["budget"] or "",
+            _name(row),
             f"{row['epoch_s']:.2f}",
             f"{share:.2f}" if share else "",
             f"{row['positives_per_s']:,.0f}",
             f"{1e3 * row['step_s']:.1f}",
             f"{1e3 * row['floor_s']:.1f}",
             f"{row['ratio']:.2f}",
-            f"{ranked['seconds']:.2f}" if ranked else "",
-            f"{ranked['floor_s']:.2f}" if ranked else "",
-            f"{ranked['ratio']:.2f}" if ranked else "",
             f"{row['peak_memory_bytes'] / 1e6:,.0f}",
         )
     return table
 
 
+def ranking_table(result: dict[str, Any]) -> Table:
+    """One line for each method: a full ranking with all metrics."""
+    table = _table(f"Full ranking of {result['items']:,} items; {_setting(result)}")
+    for name in ("s/evaluation", "floor", "ratio"):
+        table.add_column(name, justify="right")
+    for row in result["rows"]:
+        if ranked := row["evaluation"]:
+            table.add_row(
+                _name(row),
+                f"{ranked['seconds']:.3f}",
+                f"{ranked['floor_s']:.3f}",
+                f"{ranked['ratio']:.2f}",
+            )
+    return table
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    return table
+
+
+def _setting(result: dict[str, Any]) -> str:
+    return f"d = {result['dim']}, {result['env']['threads']} thread(s)"
+
+
+def _name(row: dict[str, Any]) -> str:
+    phase = "" if row["phase"] == "train" else row["phase"]
+    return " ".join(part for part in (row["backbone"], row["method"], phase) if part)
+
+
 def explain(result: dict[str, Any]) -> str:
-    """How the numbers were come by, and what the floors are made of."""
+    """How the numbers were come by, and what the floors are made of (a part is named once)."""
     effort = result["effort"]
     lines = [
         f"Medians of {effort['steps']} steps in {effort['rounds']} rounds, the methods in turns."
@@ -60,23 +69,23 @@ def explain(result: dict[str, Any]) -> str:
         " search, the checks of what is kept. Ratios compare what was timed in the same round.",
     ]
     seen: set[str] = set()
+
+    def fresh(parts: dict[str, float], unit: str, scale: float) -> str:
+        """Parts that were not named yet."""
+        new = [name for name in parts if name not in seen]
+        seen.update(new)
+        return "; ".join(f"{name} {parts[name] * scale:.2f} {unit}" for name in new)
+
     for row in result["rows"]:
-        parts = row["floor"]
-        text = "; ".join(f"{name}: {1e3 * seconds:.2f} ms" for name, seconds in parts.items())
-        if text and "|".join(parts) not in seen:
-            seen.add("|".join(parts))
-            name = f"{row['backbone']} {row['method']} {row['phase']}"
-            lines.append(f"Floor of a step ({name}): {text}")
+        if text := fresh(row["floor"], "ms", 1e3):
+            lines.append(f"Floor of a step, {_name(row)}: {text}")
+    for row in result["rows"]:
         ranked = row["evaluation"]
-        if ranked and "|".join(ranked["floor"]) not in seen:
-            seen.add("|".join(ranked["floor"]))
-            text = "; ".join(
-                f"{name}: {seconds:.2f} s" for name, seconds in ranked["floor"].items()
-            )
-            lines.append(f"Floor of an evaluation ({row['backbone']}): {text}")
+        if ranked and (text := fresh(ranked["floor"], "s", 1.0)):
+            lines.append(f"Floor of a ranking, {_name(row)}: {text}")
             if ranked["users_timed"] < ranked["users"]:
                 lines.append(
-                    f"Evaluations under {row['backbone']} were timed for {ranked['users_timed']:,}"
+                    f"Rankings under {row['backbone']} were timed for {ranked['users_timed']:,}"
                     f" of {ranked['users']:,} users and scaled."
                 )
     return "\n".join(lines)
