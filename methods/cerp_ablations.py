@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from bench.methods.cerp import CERP
 
 from bench.method import Phase
@@ -13,6 +15,7 @@ class CERPPlain(CERP):
     name = "cerp-noreg"
     title = "CERP, no regulariser"
     role = "ablation"
+    space: ClassVar = {knob: one for knob, one in CERP.space.items() if knob != "gamma"}
 
     class Config(CERP.Config):
         """As CERP, with a weight of 0."""
