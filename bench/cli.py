@@ -613,6 +613,48 @@ def speed(
         out.print(against_table(result["against"]))
 
 
+@app.command(
+    epilog="Examples:  bench thresholds -m pep   |   bench thresholds -d gowalla -m cerp -b 5%"
+)
+def thresholds(
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="A method that prunes by thresholds.")
+    ],
+    budget: Annotated[
+        str, typer.Option("--budget", "-b", help="5%, 128k (values) or 256KB.")
+    ] = "10%",
+    suite: Suite_ = None,
+    dataset: Dataset = None,
+    settings: Settings = None,
+    plugin: Plugins = None,
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Search with and without decay on the thresholds, to see what moves them."""
+    import json
+    from dataclasses import asdict
+
+    from bench import show
+    from bench.thresholds import examine
+
+    chosen = _suite(suite, dataset, settings, False, None)
+    changes = {"methods": (method,), "budgets": (budget,), "seeds": 1}
+    chosen = chosen.model_copy(update=changes)
+    data, methods, planned = _plan(chosen, suite, dataset, settings, False, None, plugin, data_dir)
+    run = planned[-1].run
+    if not as_json:
+        out.print(_about(data))
+    looks = {}
+    for decay in (True, False):
+        with err.status(f"{method}: search {'with' if decay else 'without'} decay"):
+            looks[decay] = examine(run, data, methods[method], decay)
+    if as_json:
+        rows = [asdict(one) | {"decay": decay} for decay, all_ in looks.items() for one in all_]
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    out.print(show.thresholds(looks))
+
+
 def _there(results: Path) -> Path:
     if not results.is_dir():
         raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bench.standings import Group, Row
 from bench.suite import Planned
+from bench.thresholds import Look
 
 
 def run_name(spec: dict[str, Any], label: str | None) -> str:
@@ -161,4 +162,22 @@ def summary(group: Group) -> Table:
         table.add_section()
         for entry in board.entries:
             add(board.label, str(entry.rank or ""), entry.row)
+    return table
+
+
+def thresholds(looks: Mapping[bool, Sequence[Look]]) -> Table:
+    """Thresholds after each epoch of a search with (True) and without (False) their decay."""
+    table = Table(title="Thresholds in the search", box=None)
+    for name in ("decay", "epoch", "threshold", "95 % / 5 %", "kept", "of the largest"):
+        table.add_column(name, justify="left" if name == "decay" else "right")
+    for decay, rows in looks.items():
+        for one in rows:
+            table.add_row(
+                "yes" if decay else "no",
+                str(one.epoch),
+                f"{one.threshold:.2e}",
+                f"{one.spread:.3f}",
+                f"{one.kept:.1%}",
+                f"{one.overlap:.1%}",
+            )
     return table

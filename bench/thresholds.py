@@ -1,0 +1,113 @@
+"""What moves the thresholds of learned pruning: the loss, or the decay of the optimiser.
+
+Trains the search phase of a method as it is, and again without weight decay on its thresholds, and
+looks at them after each epoch. If decay is what moves them, they stand still in the second search,
+and the entries kept in the first one are those of the largest magnitude.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bench.backbones.registry import get_backbone
+from bench.data import Interactions
+from bench.data.numbering import number
+from bench.errors import SpecError
+from bench.execute import Run, table_for
+from bench.pruning import Pruned
+from bench.train import Fit
+
+
+@dataclass(frozen=True)
+class Look:
+    """Thresholds after an epoch of search.
+
+    Attributes:
+        epoch: from 1.
+        threshold: median of the thresholds, in the unit of the weights.
+        spread: the 95th over the 5th percentile of the thresholds.
+        kept: share of the entries above their threshold.
+        overlap: share of these that are also among as many entries of the largest magnitude.
+    """
+
+    epoch: int
+    threshold: float
+    spread: float
+    kept: float
+    overlap: float
+
+
+@torch.no_grad()
+def look(method: Pruned, epoch: int) -> Look:
+    """Measures the thresholds of a method that searches."""
+    size = method.stored.weight.abs().flatten()
+    cut = (method.thresholds.sigmoid() * method.gain).flatten()
+    kept = size > cut
+    count = int(kept.sum())
+    largest = torch.zeros_like(kept)
+    largest[torch.topk(size, count).indices] = True
+    # torch.quantile takes no more than 16 million values.
+    low, middle, high = (
+        float(cut.kthvalue(max(1, round(share * cut.numel()))).values)
+        for share in (0.05, 0.5, 0.95)
+    )
+    return Look(
+        epoch=epoch,
+        threshold=middle,
+        spread=high / low,
+        kept=count / kept.numel(),
+        overlap=int((kept & largest).sum()) / count if count else 1.0,
+    )
+
+
+class _SearchEnded(Exception):
+    """The search is over; what comes after it is not looked at."""
+
+
+def examine(run: Run, data: Interactions, kind: type[Pruned], decay: bool) -> list[Look]:
+    """Runs the search of a method's run.
+
+    Args:
+        run: a planned run of `kind`.
+        data: the split that it names.
+        kind: a method that prunes by thresholds.
+        decay: whether the thresholds have their weight decay.
+
+    Returns:
+        A look at the thresholds after each epoch.
+
+    Raises:
+        SpecError: the method has no thresholds.
+    """
+    if not issubclass(kind, Pruned):
+        raise SpecError(f"{run.spec.method.name} prunes by no thresholds; name a method that does")
+    training = run.spec.training
+    assert training is not None
+
+    class Searched(kind):  # type: ignore[misc, valid-type]
+        def groups(self, lr: float) -> Any:
+            for group in super().groups(lr):
+                yield group if decay else {**group, "weight_decay": 0.0}
+
+    Searched.__name__ = kind.__name__  # initial weights depend on it
+    numbered = number(data, training.numbering).data
+    table = table_for(run.spec, numbered)
+    backbone = get_backbone(run.spec.backbone.name)
+    method = Searched(table, kind.Config.model_validate(run.spec.method.config))
+    looks: list[Look] = []
+
+    def after(entry: dict[str, Any]) -> None:
+        if "live" not in entry:
+            raise _SearchEnded
+        looks.append(look(method, entry["epoch"]))
+
+    scored = backbone(
+        numbered, run.spec.dim, backbone.Config.model_validate(run.spec.backbone.config)
+    )
+    with suppress(_SearchEnded):
+        Fit(method, scored, numbered, training, run.spec.seed, report=after).run()
+    return looks
