@@ -20,7 +20,7 @@ def test_decay_moves_thresholds_and_the_loss_does_not():
     assert moved[-1]["threshold"] > 5 * moved[0]["threshold"]
     assert moved[-1]["kept"] < 0.9 < still[-1]["kept"]
     assert moved[0]["overlap"] > 0.98  # as long as weights are alike, it is magnitude pruning
-    assert all(row["overlap"] > 1.5 * row["kept"] for row in moved)  # chance is `kept`
+    assert moved[-1]["overlap"] > 1.5 * moved[-1]["kept"]  # chance is `kept`
     assert still[-1]["threshold"] < 2 * still[0]["threshold"]
 
 
