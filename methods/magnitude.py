@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.methods.cerp import CERP
 from bench.methods.pep import PEP
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from bench.method import Phase, Progress
 from bench.pruning import Pruned
-
 
 _OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted or pruned
 
@@ -41,6 +40,7 @@ class Magnitude(_NoThresholds, PEP):
     title = "Magnitude pruning"
     paper = "Han et al., NeurIPS 2015"
     role = "control"
+    space: ClassVar = {}
     phases = (
         Phase("dense", until_budget=True),
         Phase("tune", rewind=False, fresh_optimizer=True),
@@ -53,6 +53,7 @@ class PEPMagnitude(_NoThresholds, PEP):
     name = "pep-magnitude"
     title = "PEP, magnitudes"
     role = "ablation"
+    space: ClassVar = {}
 
 
 class CERPMagnitude(_NoThresholds, CERP):
@@ -61,3 +62,4 @@ class CERPMagnitude(_NoThresholds, CERP):
     name = "cerp-magnitude"
     title = "CERP, magnitudes"
     role = "ablation"
+    space: ClassVar = {knob: one for knob, one in CERP.space.items() if knob != "first"}
