@@ -27,8 +27,9 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
 Seconds = Annotated[float, Field(ge=0.0)]
 
-LOCAL = "local"
-"""The folder inside a results folder that is a results folder of its own."""
+APART = frozenset({"local", "studies", "tune"})
+"""Folders inside a results folder that are none of its boards: runs not to be published, runs that
+settings were chosen by, and trials."""
 
 _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -242,8 +243,8 @@ def scan(results: Path, *, history: bool = False) -> Scan:
     """Read every record below a results folder.
 
     Files are taken at any depth, so that a misplaced record is named rather than overlooked.
-    Folders whose name starts with a dot, `board.json` files, and the folder `local` are left
-    alone; the last is a results folder of its own, where runs go that are not to be published.
+    Folders whose name starts with a dot, `board.json` files, and the folders of `APART`
+    are left alone; each of these is a results folder of its own.
 
     Args:
         results: the folder; one that does not exist is empty.
@@ -263,11 +264,21 @@ def scan(results: Path, *, history: bool = False) -> Scan:
     return Scan(tuple(records), tuple(rejected))
 
 
+def read_record(results: Path, path: Path) -> Record:
+    """Read one record of a results folder.
+
+    Raises:
+        ValueError: what is wrong with it.
+        OSError: it cannot be read.
+    """
+    return _read(path, path.relative_to(results).as_posix(), history=False)
+
+
 def _files(results: Path) -> Iterator[Path]:
     for folder, below, names in os.walk(results):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        if LOCAL in below and Path(folder) == results:
-            below.remove(LOCAL)
+        if Path(folder) == results:
+            below[:] = [name for name in below if name not in APART]
         for name in sorted(names):
             if name.endswith(".json") and not name.startswith(".") and name != "board.json":
                 yield Path(folder) / name
