@@ -32,7 +32,7 @@ class CERP(Pruned):
     title = "CERP"
     paper = "Liang et al., ICDM 2023"
     space: ClassVar = {
-        "sparsity": Range(0.05, 0.8),
+        "sparsity": Range(0.05, 0.95),
         "gamma": LogRange(1e-4, 10.0),
         "first": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
