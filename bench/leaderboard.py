@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench import peruser
 from bench.backlog import CLAIMS
 from bench.claims import Claims
 from bench.data import Interactions
@@ -17,6 +18,7 @@ from bench.errors import BenchError, StoreError
 from bench.execute import Run, blank
 from bench.method import Method
 from bench.pool import Job, Listener, run_all
+from bench.records import read_record
 from bench.store import WORK, Store
 from bench.suite import Planned
 
@@ -30,16 +32,16 @@ class Tally:
 
 
 def finished(planned: Sequence[Planned], store: Store, retry_failed: bool = False) -> set[str]:
-    """Ids of the runs that have a record already."""
+    """Ids of the runs that have a record which a report can use, and need not be done."""
     ids = set()
     for one in planned:
-        spec = one.run.spec
-        record = store.read(spec.canonical(), spec.id)
-        if record and (
-            record["status"] in ("ok", "infeasible")
-            or (record["status"] == "failed" and not retry_failed)
-        ):
-            ids.add(spec.id)
+        try:
+            record = read_record(store.root, record_path(store, one.run))
+            whole = record.status != "ok" or peruser.read(store.root, record) is not None
+        except (OSError, ValueError):  # none yet, or damaged: it is done again
+            continue
+        if whole and (record.status != "failed" or not retry_failed):
+            ids.add(one.run.spec.id)
     return ids
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def read(results: Path, record: Record) -> PerUser | None:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         users, recall, ndcg = arrays["users"], arrays["recall@20"], arrays["ndcg@20"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zip, zlib and numpy each raise kinds of their own
         raise ValueError(f"per-user metrics {path.name} cannot be read: {error}") from error
     if not (users.ndim == 1 and users.shape == recall.shape == ndcg.shape and len(users)):
         raise ValueError(f"per-user metrics {path.name} have shapes that do not agree")
