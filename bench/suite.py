@@ -44,6 +44,8 @@ class Suite(BaseModel):
         seeds: how many, from 0.
         training: settings of the loop.
         backbone, method: configurations by name.
+        backbone_training: learning rate and l2 by backbone, for all methods under it: a board is of
+            one backbone, and what suits one does not suit the next.
         tuned: tuned settings of methods, by name or file; see `bench.tune.files`. What `method`
             says goes before them.
     """
@@ -61,6 +63,7 @@ class Suite(BaseModel):
     training: Training = Training()
     backbone: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
+    backbone_training: dict[str, dict[Literal["lr", "l2"], float]] = {}
     tuned: str = ""
 
 
@@ -180,6 +183,8 @@ def plan(
     for name in (*wanted, *suite.method):
         if name not in methods and name != POPULARITY:
             raise SpecError(f"there is no method {name!r}; there are {', '.join(methods)}")
+    for name in suite.backbone_training:
+        get_backbone(name)
     planned = [_popularity(suite, data, command)]
     tuned = find_tuned(suite.tuned).method if suite.tuned else {}
     counts = torch.from_numpy(number(data, suite.training.numbering).data.counts())
@@ -255,7 +260,9 @@ def one_run(
     settings = tuned.config | suite.method.get(kind.name, {})
     try:
         config = kind.Config.model_validate(settings)
-        training = Training.model_validate(suite.training.model_dump() | tuned.training)
+        training = Training.model_validate(
+            suite.training.model_dump() | suite.backbone_training.get(backbone, {}) | tuned.training
+        )
         scored = get_backbone(backbone).Config.model_validate(suite.backbone.get(backbone, {}))
     except ValidationError as error:
         raise SpecError(_first(error, f"{kind.name} under {backbone}")) from error

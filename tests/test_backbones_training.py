@@ -5,11 +5,12 @@ from backbone_helpers import random_data
 from bench.backbones.registry import find_backbones, get_backbone
 from bench.budget import parse_budget
 from bench.data import load
+from bench.errors import SpecError
 from bench.method import Table
 from bench.objectives import BPR
 from bench.registry import find_methods
 from bench.spec import Training
-from bench.suite import find_suite
+from bench.suite import find_suite, plan, validated
 from bench.train import Fit
 
 DIM = 8
@@ -70,3 +71,26 @@ def test_suite_holds_the_four_backbones():
     assert set(suite.backbones) == {"mf", "lightgcn", "neumf", "mlp"}
     for name in suite.backbones:
         get_backbone(name).Config.model_validate(suite.backbone.get(name, {}))
+
+
+def test_learning_rate_and_l2_are_of_the_backbone_for_all_its_methods():
+    data = random_data(users=60, items=80, seed=9)
+    content = {"backbones": ["mf", "lightgcn"], "methods": ["full", "hashing"], "budgets": ["50%"]}
+    own = {"lightgcn": {"lr": 0.02, "l2": 0.001}}
+    suite = validated({**content, "seeds": 1, "backbone_training": own}, "test")
+    found = {
+        (one.run.spec.backbone.name, one.run.spec.training.lr, one.run.spec.training.l2)
+        for one in plan(suite, data, find_methods(), "bench run")
+        if one.run.spec.training
+    }
+    assert found == {("mf", 0.001, 0.0), ("lightgcn", 0.02, 0.001)}
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [({"lightgnc": {"lr": 0.1}}, "lightgnc"), ({"mf": {"epochs": 3}}, "backbone_training.mf")],
+)
+def test_training_of_a_backbone_that_is_wrong_is_refused(own, said):
+    data = random_data(users=60, items=80, seed=9)
+    with pytest.raises(SpecError, match=said):
+        plan(validated({"backbone_training": own}, "test"), data, find_methods(), "bench run")
