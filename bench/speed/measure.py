@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+
 from bench.data import Interactions
 from bench.data.numbering import number
 from bench.errors import BenchError
@@ -17,7 +19,7 @@ from bench.execute import POPULARITY, environment
 from bench.method import Method
 from bench.spec import RunSpec
 from bench.speed.floors import Floor, evaluation_floor, step_floor
-from bench.speed.probe import Probe, tested
+from bench.speed.probe import Probe, clock_name, tested
 from bench.suite import Planned
 
 SCHEMA = 1
@@ -122,6 +124,7 @@ def measure(
         "dim": spec.dim,
         "training": spec.training.model_dump(mode="json"),
         "effort": {"steps": effort.steps * effort.rounds, "rounds": effort.rounds},
+        "clock": clock_name(torch.device(device)),
         "env": environment(device),
         "rows": rows,
     }

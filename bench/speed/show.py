@@ -7,6 +7,11 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+CLOCKS = {
+    "processor": "of processor time, which leaves out what other programs take",
+    "wall": "by the clock: an idle machine is needed",
+}
+
 
 def training_table(result: dict[str, Any]) -> Table:
     """One line for each phase of each method: epochs and steps."""
@@ -66,7 +71,8 @@ def explain(result: dict[str, Any]) -> str:
     lines = [
         f"Medians of {effort['steps']} steps in {effort['rounds']} rounds, the methods in turns."
         " An epoch is its number of steps times the median, and drawing its batches and, in a"
-        " search, the checks of what is kept. Ratios compare what was timed in the same round.",
+        " search, the checks of what is kept. Ratios compare what was timed in the same round."
+        f" Seconds are {CLOCKS[result['clock']]}.",
     ]
     seen: set[str] = set()
 
