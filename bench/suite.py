@@ -271,6 +271,8 @@ def one_run(
         config = kind.plan(table, config)
     except Infeasible as error:
         infeasible = error
+    except Exception as error:  # a plugin may raise anything; nothing has run yet
+        raise _unplanned(kind, "plan", error) from error
     spec = RunSpec(
         dataset=_dataset(data),
         backbone=BackbonePart(name=backbone, config=scored.model_dump(mode="json")),
@@ -294,8 +296,16 @@ def one_run(
     )
     if infeasible:
         return Planned(run, infeasible=infeasible)
-    size = size_of(kind.arrays(table, config))
+    try:
+        size = size_of(kind.arrays(table, config))
+    except Exception as error:
+        raise _unplanned(kind, "arrays", error) from error
     return Planned(run, size.values, size.bytes)
+
+
+def _unplanned(kind: type[Method], hook: str, error: Exception) -> SpecError:
+    what = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return SpecError(f"{kind.name}: its `{hook}` raises {what}; `bench check` tells more")
 
 
 def _first(error: ValidationError, source: str) -> str:
