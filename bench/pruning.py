@@ -111,7 +111,8 @@ class Pruned(Method):
         rows = self.stored(index)
         if self.searching:
             # A sparse gradient spares a dense array of zeros in each step that touches few rows.
-            few = 2 * index.numel() < len(self.mask) and self.mask.device.type == "cpu"
+            # Only `bench.optim.Adam` takes it, and a table that it updates lazily has a reader.
+            few = self.stored.reader is not None and 2 * index.numel() < len(self.mask)
             cut = functional.embedding(index, self.thresholds, sparse=few).sigmoid() * self.gain
             return rows.sign() * functional.relu(rows.abs() - cut)
         return rows * functional.embedding(index, self.mask)
