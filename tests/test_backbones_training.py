@@ -54,7 +54,8 @@ def test_every_method_trains_under_every_backbone(backbone, method):
         return
     assert state.phases[-1]["name"] == fit.method.phases[-1].name
     last = [entry["loss"] for entry in state.history if entry["phase"] == state.phases[-1]["name"]]
-    assert last[-1] < last[0]
+    if not fit.method.phases[-1].until_budget:  # a search may lose what it prunes
+        assert last[-1] < last[0]
     with torch.no_grad():
         rows = fit.method(torch.arange(data.ids))
     assert rows.isfinite().all()
