@@ -28,7 +28,7 @@ class Hashing(Method):
     paper = "Weinberger et al., ICML 2009; Serra & Karatzoglou, RecSys 2017"
     space: ClassVar = {
         "hashes": Range(1, 4),
-        "head": Range(0.0, 0.9),
+        "head": Range(0.0, 0.99),
         "joint": Choice((False, True)),
     }
 
