@@ -462,6 +462,23 @@ def diff(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example:  bench studies results/studies")
+def studies(
+    folder: Annotated[Path, typer.Argument(help="A folder of run records.")],
+) -> None:
+    """Print what settings were tried and what validation data say, as Markdown."""
+    from bench.records import scan
+    from bench.studies import render_studies
+
+    found = scan(_there(folder))
+    for one in found.rejected:
+        err.print(f"left out {one.path}: {one.reason}", style="yellow", soft_wrap=True)
+    text = render_studies(found.records)
+    if not text:
+        raise BenchError(f"{folder}: no two runs of one method and budget to compare")
+    typer.echo(text)
+
+
 @app.command("list", epilog="Example:  bench list methods")
 def list_(
     what: Annotated[
