@@ -646,6 +646,9 @@ def thresholds(
     plugin: Plugins = None,
     data_dir: DataDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Draw it into this PNG or SVG file.")
+    ] = None,
 ) -> None:
     """Search with and without decay on the thresholds, to see what moves them."""
     import json
@@ -665,6 +668,10 @@ def thresholds(
     for decay in (True, False):
         with err.status(f"{method}: search {'with' if decay else 'without'} decay"):
             looks[decay] = examine(run, data, methods[method], decay)
+    if figure is not None:
+        from bench.report.thresholds import draw
+
+        draw(looks, f"{methods[method].title} at {budget} of {data.title}", figure)
     if as_json:
         rows = [asdict(one) | {"decay": decay} for decay, all_ in looks.items() for one in all_]
         typer.echo(json.dumps(rows, indent=1))

@@ -165,10 +165,13 @@ def summary(group: Group) -> Table:
     return table
 
 
+_EMPTY = ("empty users", "empty items", "columns in common")
+
+
 def thresholds(looks: Mapping[bool, Sequence[Look]]) -> Table:
     """Thresholds after each epoch of a search with (True) and without (False) their decay."""
     table = Table(title="Thresholds in the search", box=None)
-    for name in ("decay", "epoch", "threshold", "95 % / 5 %", "kept", "of the largest"):
+    for name in ("decay", "epoch", "threshold", "95 % / 5 %", "kept", "of the largest", *_EMPTY):
         table.add_column(name, justify="left" if name == "decay" else "right")
     for decay, rows in looks.items():
         for one in rows:
@@ -179,5 +182,8 @@ def thresholds(looks: Mapping[bool, Sequence[Look]]) -> Table:
                 f"{one.spread:.3f}",
                 f"{one.kept:.1%}",
                 f"{one.overlap:.1%}",
+                f"{one.empty_users:.1%}",
+                f"{one.empty_items:.1%}",
+                f"{one.common:.1f}",
             )
     return table

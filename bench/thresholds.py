@@ -11,7 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions
@@ -32,6 +34,10 @@ class Look:
         spread: the 95th over the 5th percentile of the thresholds.
         kept: share of the entries above their threshold.
         overlap: share of these that are also among as many entries of the largest magnitude.
+        empty_users: share of the users whose composed row is all zero: they are ranked nothing.
+        empty_items: share of such items.
+        common: columns that are not zero in the rows of both a user and an item, mean over training
+            interactions. Nothing but these columns makes up their score.
     """
 
     epoch: int
@@ -39,11 +45,22 @@ class Look:
     spread: float
     kept: float
     overlap: float
+    empty_users: float
+    empty_items: float
+    common: float
 
 
 @torch.no_grad()
-def look(method: Pruned, epoch: int) -> Look:
-    """Measures the thresholds of a method that searches."""
+def look(method: Pruned, epoch: int, pairs: tuple[Tensor, Tensor]) -> Look:
+    """Measures the thresholds of a method that searches.
+
+    Args:
+        method: in its search.
+        epoch: from 1.
+        pairs: ids of users and of items that have interacted, both int64 [pairs].
+    """
+    present = method(torch.arange(method.table.ids)) != 0
+    empty = ~present.any(1)
     size = method.stored.weight.abs().flatten()
     cut = (method.thresholds.sigmoid() * method.gain).flatten()
     kept = size > cut
@@ -61,11 +78,22 @@ def look(method: Pruned, epoch: int) -> Look:
         spread=high / low,
         kept=count / kept.numel(),
         overlap=int((kept & largest).sum()) / count if count else 1.0,
+        empty_users=float(empty[: method.table.users].float().mean()),
+        empty_items=float(empty[method.table.users :].float().mean()),
+        common=float((present[pairs[0]] & present[pairs[1]]).sum(1).float().mean()),
     )
 
 
 class _SearchEnded(Exception):
     """The search is over; what comes after it is not looked at."""
+
+
+def _pairs(data: Interactions, most: int = 50_000) -> tuple[Tensor, Tensor]:
+    """Ids of users and items of training interactions, evenly taken, at most so many."""
+    users = data.train.rows()
+    chosen = np.linspace(0, len(users) - 1, min(most, len(users))).astype(np.int64)
+    items = data.train.indices[chosen].astype(np.int64) + data.users
+    return torch.from_numpy(users[chosen]), torch.from_numpy(items)
 
 
 def examine(run: Run, data: Interactions, kind: type[Pruned], decay: bool) -> list[Look]:
@@ -99,11 +127,12 @@ def examine(run: Run, data: Interactions, kind: type[Pruned], decay: bool) -> li
     backbone = get_backbone(run.spec.backbone.name)
     method = Searched(table, kind.Config.model_validate(run.spec.method.config))
     looks: list[Look] = []
+    pairs = _pairs(numbered)
 
     def after(entry: dict[str, Any]) -> None:
         if "live" not in entry:
             raise _SearchEnded
-        looks.append(look(method, entry["epoch"]))
+        looks.append(look(method, entry["epoch"], pairs))
 
     scored = backbone(
         numbered, run.spec.dim, backbone.Config.model_validate(run.spec.backbone.config)
