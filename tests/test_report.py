@@ -438,3 +438,18 @@ def test_the_page_itself_never_scrolls_sideways(opened: Browser, width: int) -> 
     opened.until(f"innerWidth === {width}")
     # The charts follow the width a moment later.
     opened.until(f"document.documentElement.scrollWidth <= {width}", seconds=5)
+
+
+def test_all_budgets_at_a_glance(report: Path, results: Path) -> None:
+    text = (report / "index.md").read_text()
+    group = next(g for g in load(results).groups if g.dataset == "toy")
+    section = text.partition("## toy · mf\n")[2].partition("### NDCG@20 at all budgets\n")[2]
+    lines = section.strip().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:12]]
+    assert cells[0] == ["Method", *(board.label for board in group.boards)]
+    rows = {row[0]: row[1:] for row in cells[2:]}
+    for at, board in enumerate(group.boards):
+        for entry in board.entries:
+            number = entry.row.numbers["ndcg@20"]
+            expected = f"{number.mean:.4f} ± {number.sd:.4f}"
+            assert rows[entry.row.first.method.title][at].rstrip("★†‡") == expected

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from tabulate import tabulate
 
 from bench.board import Board, Entry, Gap, Group, Leaderboard
-from bench.quantities import QUANTITIES
+from bench.quantities import HEADLINE, QUANTITIES, quantity
 from bench.records import canonical_json
 from bench.report import across
-from bench.report.tables import MARKS, leaderboard_columns, markdown, wide_columns
+from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, wide_columns
 from bench.stats import RESAMPLES
 
 FORMULAS = (
@@ -130,6 +130,7 @@ def _group(group: Group, figures: bool) -> Iterable[str]:
     if not group.boards:
         yield _top(group)
         yield ""
+    yield from _overview(group)
     for board in group.boards:
         yield from _leaderboard(group, board)
     yield from _ranking(group)
@@ -160,6 +161,47 @@ def _reference_entries(group: Group) -> list[Entry]:
 def _top(group: Group) -> str:
     empty = Leaderboard("", None, "", 0, (), (), (), "")
     return markdown(group, _reference_entries(group), leaderboard_columns(empty))
+
+
+def _overview(group: Group) -> Iterable[str]:
+    """All budgets at a glance, where there are several: one row a method, best first."""
+    boards = [board for board in group.boards if board.cap is not None]
+    if len(boards) < 2:
+        return
+    cells: dict[str, dict[str, Entry]] = {}
+    for board in boards:
+        for entry in board.entries:
+            cells.setdefault(entry.row.first.method.title, {}).setdefault(board.label, entry)
+
+    def average(title: str) -> float:
+        return -sum(entry.row.mean(HEADLINE) or 0.0 for entry in cells[title].values())
+
+    rows = [
+        [entry.row.label, *[_spread(entry)] * len(boards)] for entry in _reference_entries(group)
+    ]
+    for title in sorted(cells, key=lambda title: (average(title), title)):
+        found = [cells[title].get(board.label) for board in boards]
+        rows.append([title, *(_spread(one) + marks(one) if one else "" for one in found)])
+    yield f"### {quantity(HEADLINE).axis} at all budgets"
+    yield ""
+    yield tabulate(
+        rows,
+        headers=["Method", *(board.label for board in boards)],
+        tablefmt="pipe",
+        colalign=["left"] + ["right"] * len(boards),
+        disable_numparse=True,
+    )
+    yield ""
+    yield "Mean ± standard deviation over seeds; without the latter, one seed."
+    yield ""
+
+
+def _spread(entry: Entry) -> str:
+    number = entry.row.numbers.get(HEADLINE)
+    if number is None or number.mean is None:
+        return ""
+    text = quantity(HEADLINE).text(number.mean)
+    return text if number.sd is None else f"{text} ± {number.sd:.4f}"
 
 
 def _leaderboard(group: Group, board: Leaderboard) -> Iterable[str]:
