@@ -22,20 +22,25 @@ class _Objective(BaseModel):
 class BPR(_Objective):
     """Pairwise ranking (Rendle et al., UAI 2009): mean of softplus(y_ui- - y_ui+).
 
-    `negatives`: unseen items for each positive, drawn anew in every epoch.
+    `negatives`: unseen items for each positive, drawn anew in every epoch; with `shared`, uniform
+    items for the whole batch, of which hundreds cost what a few of each positive's own do.
     """
 
     name: Literal["bpr"] = "bpr"
     negatives: int = Field(1, ge=1)
+    shared: bool = False
 
     def negatives_shape(self, batch: int) -> tuple[int, ...]:
         """Shape of the negatives of a batch."""
-        return batch, self.negatives
+        return (self.negatives,) if self.shared else (batch, self.negatives)
 
     def loss(
         self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
     ) -> Tensor:
-        """Mean loss; users and positives [B, width], negatives [B, k, width]."""
+        """Mean loss; users and positives [B, width], negatives [B, k, width] or [k, width]."""
+        if self.shared:
+            above, below = backbone.pairs(users, positives), backbone.matrix(users, negatives)
+            return functional.softplus(below - above.unsqueeze(1)).mean()
         above, below = backbone.contrast(users, positives, negatives)
         return functional.softplus(below - above).mean()
 

@@ -34,6 +34,16 @@ def test_bpr_by_hand(dot):
     assert float(BPR(negatives=2).loss(dot, users, positives, negatives)) == pytest.approx(expected)
 
 
+def test_bpr_with_shared_negatives_by_hand(dot):
+    users = torch.tensor([[1.0, 0], [0, 2]])
+    positives = torch.tensor([[3.0, 9], [9, 1]])  # scores 3 and 2
+    negatives = torch.tensor([[1.0, 0], [0, 1], [2, 2]])  # 1, 0, 2 and 0, 2, 4
+    expected = sum(math.log1p(math.exp(x)) for x in (-2, -3, -1, -2, 0, 2)) / 6
+    objective = BPR(negatives=3, shared=True)
+    assert objective.negatives_shape(10) == (3,)
+    assert float(objective.loss(dot, users, positives, negatives)) == pytest.approx(expected)
+
+
 def test_softmax_by_hand(dot):
     users = torch.tensor([[1.0, 0], [0, 2]])
     positives = torch.tensor([[3.0, 9], [9, 1]])  # scores 3 and 2
