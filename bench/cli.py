@@ -621,7 +621,7 @@ def speed(
                 data, methods, chosen.dim, chosen.training, effort, tell
             )
     if as_json:
-        print(json.dumps(result, indent=1))  # noqa: T201 -- for other programs, as it is
+        typer.echo(json.dumps(result, indent=1))
         return
     out.print(training_table(result))
     out.print(ranking_table(result))

@@ -115,10 +115,10 @@ class Probe:
         own = {"params": list(self.backbone.parameters()), "lr": self.training.lr}
         return [*self.method.groups(self.training.lr), own]
 
-    def evaluator(self) -> Evaluator:
-        """Full ranking on the test part: all users, or a few where a score is a network."""
+    def evaluator(self, users: int = 0) -> Evaluator:
+        """Full ranking on the test part: so many users; 0 is all, or few if scores are networks."""
         seen = [self.data.train, self.data.valid]
-        limit = 0 if self.backbone.dot else _FEW_USERS
+        limit = users or (0 if self.backbone.dot else _FEW_USERS)
         return Evaluator(self.data.test, seen, self.data.items, self.device, limit=limit)
 
     @torch.no_grad()

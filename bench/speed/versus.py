@@ -59,10 +59,11 @@ def against_recbole(
         ("LightGCN", "lightgcn", {"layers": _LAYERS}, 1e-4),
     )
     rows, rounds = [], effort.rounds
+    full = next(kind for kind in methods.values() if kind.role == "ceiling")
     for at, (model, backbone, knobs, l2) in enumerate(pairs):
         wanted = Training.model_validate(settings | {"l2": l2})
         steps = effort.steps if backbone == "mf" else max(2, effort.steps // 3)
-        spec = _spec(data, dim, backbone, knobs, wanted, methods["full"])
+        spec = _spec(data, dim, backbone, knobs, wanted, full)
         ours = Probe(spec, renumbered(spec, data), methods)
         tell(at * (rounds + 1), 2 * (rounds + 1), f"RecBole reads the data for {model}")
         with _recbole(data, model, dim, wanted) as theirs:

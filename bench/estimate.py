@@ -1,0 +1,186 @@
+"""How long a plan takes: real steps and one ranking are timed, and multiplied out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from bench.data import Interactions
+from bench.execute import POPULARITY
+from bench.method import Method
+from bench.records import Record
+from bench.spec import RunSpec, Training
+from bench.speed.measure import renumbered
+from bench.speed.probe import Probe, tested
+from bench.suite import Planned
+
+_STEPS = 4  # timed after one that is not
+_USERS = {True: (256, 1024), False: (8, 32)}  # ranked for; fewer where a score is a network
+_START = 4.0  # seconds until a worker has imported torch and loaded the data
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method under a backbone and a budget takes.
+
+    Attributes:
+        phases: seconds of an epoch, and whether it is a search, by name of the phase.
+        ranking: seconds of a ranking for nobody (rows are composed), and more for each user.
+    """
+
+    phases: Mapping[str, tuple[float, bool]]
+    ranking: tuple[float, float]
+
+    def rank(self, users: int) -> float:
+        """Seconds of a ranking for so many users."""
+        return self.ranking[0] + users * self.ranking[1]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of a plan.
+
+    Attributes:
+        seconds: until the last run has ended.
+        work: seconds of all runs, one after another.
+        runs: how many are missing.
+        epochs: share of the epochs caps that is expected; 1 where there is no record to go by.
+        from_records: whether that share comes from records.
+    """
+
+    seconds: float
+    work: float
+    runs: int
+    epochs: float
+    from_records: bool
+
+
+def estimate(
+    planned: Sequence[Planned],
+    done: set[str],
+    data: Interactions,
+    methods: Mapping[str, type[Method]],
+    records: Iterable[Record],
+    workers: int,
+    device: str = "cpu",
+    tell: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Estimate | None:
+    """Estimates what the missing runs of a plan take; None if nothing is missing.
+
+    Args:
+        planned: the plan.
+        done: ids of its runs that have a record.
+        data: the split.
+        methods: all known methods.
+        records: earlier ones, which say how many epochs are run before patience ends.
+        workers: runs at a time.
+        device: where.
+        tell: told of progress.
+    """
+    missing = [
+        one.run.spec
+        for one in planned
+        if one.run.spec.id not in done
+        and one.infeasible is None
+        and one.run.spec.method.name != POPULARITY
+    ]
+    if not missing:
+        return None
+    groups: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
+    for spec in missing:
+        groups[spec.backbone.name, spec.method.name].append(spec)
+    shares = epoch_shares(records)
+    every = [share for found in shares.values() for share in found]
+    usual = fmean(every) if every else 1.0
+    users = tested(data), int((data.valid.degrees() > 0).sum())
+    seconds: list[float] = []
+    for at, ((backbone, name), specs) in enumerate(groups.items()):
+        tell(at, len(groups), f"timing {backbone} {name}")
+        cost = measure(_middle(specs), data, methods, device)
+        found = shares.get((backbone, name))
+        share = fmean(found) if found else usual
+        for spec in specs:
+            assert spec.training is not None
+            seconds.append(run_seconds(cost, spec.training, share, *users))
+    return Estimate(
+        seconds=spread(seconds, workers) + _START,
+        work=sum(seconds),
+        runs=len(seconds),
+        epochs=usual,
+        from_records=bool(every),
+    )
+
+
+def measure(
+    spec: RunSpec, data: Interactions, methods: Mapping[str, type[Method]], device: str
+) -> Cost:
+    """Times a few steps of each phase of a run, and one ranking for some users."""
+    phases: dict[str, tuple[float, bool]] = {}
+    numbered = renumbered(spec, data)
+    ranking = 0.0, 0.0
+    for number in range(len(methods[spec.method.name].phases)):
+        probe = Probe(spec, numbered, methods, number, device)
+        probe.steps(1)
+        epoch = median(probe.steps(_STEPS)) * probe.batches + probe.around()
+        phases[probe.phase.name] = epoch, probe.phase.until_budget
+        few, more = (probe.evaluator(users) for users in _USERS[probe.backbone.dot])
+        low, high = len(few.users), len(more.users)
+        probe.evaluation(few)
+        short, long = probe.evaluation(few), probe.evaluation(more)
+        each = max(0.0, long - short) / (high - low) if high > low else long / high
+        ranking = max(0.0, long - high * each), each
+        probe.close()
+    return Cost(phases, ranking)
+
+
+def run_seconds(cost: Cost, training: Training, share: float, tested: int, valid: int) -> float:
+    """Seconds of one run.
+
+    Args:
+        cost: of its method.
+        training: its caps.
+        share: of the cap that phases ended by validation are expected to run.
+        tested: users of the test part.
+        valid: users of the validation part.
+    """
+    total = last = 0.0
+    for epoch, search in cost.phases.values():
+        if search:
+            total += epoch * training.search_epochs
+            continue
+        epochs = max(1.0, share * training.epochs)
+        watched = min(training.valid_users or valid, valid)
+        last = epoch * epochs
+        total += last + epochs / training.eval_every * cost.rank(watched)
+    if training.refit:  # the search again, and the last phase for as many epochs
+        searches = sum(epoch for epoch, search in cost.phases.values() if search)
+        total += searches * training.search_epochs + last
+    return total + cost.rank(tested) + cost.rank(valid)
+
+
+def epoch_shares(records: Iterable[Record]) -> dict[tuple[str, str], list[float]]:
+    """Shares of the epochs cap that recorded runs have used, by backbone and method."""
+    shares: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for record in records:
+        cap = (record.spec.training or {}).get("epochs")
+        # Phases that validation ends are those with a best epoch.
+        epochs = [phase.epochs for phase in record.phases if phase.best_epoch]
+        if record.status == "ok" and cap and epochs:
+            key = record.spec.backbone.name, record.method.name
+            shares[key].append(min(1.0, max(epochs) / cap))
+    return dict(shares)
+
+
+def spread(seconds: Sequence[float], workers: int) -> float:
+    """Seconds until all runs have ended, taken in this order by whichever worker is free."""
+    free = [0.0] * max(1, workers)
+    for one in seconds:
+        free[free.index(min(free))] += one
+    return max(free)
+
+
+def _middle(specs: Sequence[RunSpec]) -> RunSpec:
+    """The run of the middle budget."""
+    return sorted(specs, key=lambda s: s.budget.cap if s.budget else 0)[len(specs) // 2]
