@@ -100,7 +100,7 @@ def choose(
         )
         raise BenchError(
             f"no runs for {asked or 'any data set'} in {board.results}; "
-            + (f"there are {known}" if known else "run something first")
+            + (f"there are {known}" if known else "`bench leaderboard` makes some")
         )
     return tuple(_advice(chosen, max_bytes, max_latency_us) for _, chosen in sorted(groups.items()))
 

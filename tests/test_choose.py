@@ -141,5 +141,5 @@ def test_the_note_and_missing_users_are_told(results: Path) -> None:
 def test_mistakes_are_one_line(results: Path, arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(BenchError, match=said):
         choose(load(results), **arguments)
-    with pytest.raises(BenchError, match="run something first"):
+    with pytest.raises(BenchError, match="bench leaderboard"):
         choose(load(results / "missing"), 10)

@@ -32,7 +32,7 @@ def build(results: Path, out: Path, *, formats: Sequence[str] = FORMATS) -> list
         if name not in FORMATS:
             raise BenchError(f"unknown report format {name!r}; choose among {', '.join(FORMATS)}")
     if not results.is_dir():
-        raise BenchError(f"{results}: no such results folder; run something first")
+        raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")
     if out.exists() and not out.is_dir():
         raise BenchError(f"{out}: is a file; name a folder for the report")
     board = load(results, history="figures" in formats)
