@@ -123,9 +123,10 @@ def leaderboard(
     done = board.finished(planned, store, retry_failed)
     out.print(_about(data))
     out.print(show.plan_table(planned, done))
-    if dry_run:
-        return
     many = workers or board.default_workers(device)
+    if dry_run:
+        _estimate(planned, done, data, methods, store.root, many, device)
+        return
     job = Job(
         dataset=_source(chosen, dataset),
         data_dir=str(data_dir) if data_dir else None,
@@ -740,6 +741,28 @@ def _plan(
     command += ["--accounting", accounting] if accounting else []
     command += [part for path in plugin or () for part in ("--plugin", str(path))]
     return data, methods, plan(chosen, data, methods, shlex.join(command))
+
+
+def _estimate(
+    planned: Any,
+    done: set[str],
+    data: Any,
+    methods: Any,
+    results: Path,
+    workers: int,
+    device: str,
+) -> None:
+    """Says how long the missing runs of a plan take."""
+    import torch
+
+    from bench import show
+    from bench.estimate import estimate
+    from bench.records import scan
+
+    torch.set_num_threads(1)
+    with _progress() as tell:
+        found = estimate(planned, done, data, methods, scan(results).records, workers, device, tell)
+    out.print(show.estimate(found, workers), highlight=False, soft_wrap=True)
 
 
 def _carry_out(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bench.estimate import Estimate
 from bench.standings import Group, Row
 from bench.suite import Planned
 from bench.thresholds import Look
@@ -27,6 +28,21 @@ def duration(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def estimate(found: Estimate | None, workers: int) -> str:
+    """How long a plan takes, in words."""
+    if found is None:
+        return "Nothing is left to run."
+    epochs = (
+        f"phases that validation ends run {found.epochs:.0%} of their epochs, as in earlier records"
+        if found.from_records
+        else "no run is ended early by its validation score"
+    )
+    return (
+        f"Estimate: {duration(found.seconds)} for {found.runs} runs, {workers} at a time, on this "
+        f"machine as busy as it is now ({duration(found.work)} of work), if {epochs}."
+    )
 
 
 def plan_table(planned: Sequence[Planned], done: set[str]) -> Table:
