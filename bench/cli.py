@@ -655,6 +655,8 @@ def thresholds(
     import json
     from dataclasses import asdict
 
+    import torch
+
     from bench import show
     from bench.thresholds import examine
 
@@ -665,6 +667,8 @@ def thresholds(
     run = planned[-1].run
     if not as_json:
         out.print(_about(data))
+    # Without decay the moments of thresholds sink to subnormal numbers, which are 100 times slower.
+    torch.set_flush_denormal(True)
     looks = {}
     for decay in (True, False):
         with err.status(f"{method}: search {'with' if decay else 'without'} decay"):
