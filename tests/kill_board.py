@@ -13,7 +13,9 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 from fault_helpers import children, litter, outcome
@@ -44,14 +46,11 @@ refit = true
 """
 
 
-def command(folder: Path, results: str) -> list[str]:
+def start(folder: Path, results: str, *options: str) -> subprocess.Popen:
+    """The board of `suite.toml`, in a process of its own."""
     words = f"leaderboard --suite suite.toml --results {results} --reports p-{results} --workers 2"
-    return [sys.executable, "-m", "bench", *words.split(), "--plugin", str(folder / "often.py")]
-
-
-def start(folder: Path, results: str) -> subprocess.Popen:
     return subprocess.Popen(
-        command(folder, results),
+        [sys.executable, "-m", "bench", *words.split(), *options],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=(folder / f"{results}.log").open("ab"),
@@ -59,44 +58,89 @@ def start(folder: Path, results: str) -> subprocess.Popen:
     )
 
 
-def disturb(folder: Path, rng: random.Random, every: float, driver_every: float) -> dict:
-    """Runs the board while workers die every few seconds, and now and then all at once."""
-    workers, drivers, restarts, seen = 0, 0, 0, {}
+class Timetable:
+    """Workers are due every few seconds, now and then the driver; both at random."""
+
+    def __init__(self, rng: random.Random, every: float, driver_every: float) -> None:
+        self.rng, self.every, self.driver_every = rng, every, driver_every
+        self.began = time.monotonic()
+        self.worker, self.driver = every, driver_every
+
+    def __call__(self) -> str:
+        """Who is to be killed now: `worker`, `driver` or nobody."""
+        now = time.monotonic() - self.began
+        if now > self.driver:
+            self.driver = now + self.driver_every * self.rng.uniform(0.5, 1.5)
+            return "driver"
+        if now > self.worker:
+            self.worker = now + self.every * self.rng.uniform(0.3, 1.7)
+            return "worker"
+        return ""
+
+
+def disturb(
+    begin: Callable[[], subprocess.Popen], due: Callable[[], str], rng: random.Random
+) -> dict[str, Any]:
+    """Runs a board whose processes are killed whenever they are due, until it has ended."""
+    killed, restarts, seen = {"worker": 0, "driver": 0}, 0, {}
     began = time.monotonic()
-    driver = start(folder, "disturbed")
-    next_worker, next_driver = every, driver_every
+    driver = begin()
     while True:
-        time.sleep(0.05)
-        now = time.monotonic() - began
+        time.sleep(0.02)
         if driver.poll() is not None:
             if driver.returncode >= 0:
                 break
             restarts += 1
-            driver = start(folder, "disturbed")
+            driver = begin()
             continue
         alive = children(driver.pid)
         seen |= {process.pid: process for process in alive}
-        if now > next_driver:
+        who = due()
+        if who == "driver":
             driver.kill()
             driver.wait()
-            drivers += 1
-            next_driver = now + driver_every * rng.uniform(0.5, 1.5)
-        elif now > next_worker and alive:
+        elif who == "worker" and alive:
             try:
                 rng.choice(alive).kill()
-                workers += 1
             except psutil.Error:
-                pass
-            next_worker = now + every * rng.uniform(0.3, 1.7)
+                continue  # it has just ended
+        else:
+            continue
+        killed[who] += 1
     _, left = psutil.wait_procs(list(seen.values()), timeout=15)
     return {
         "status": driver.returncode,
         "seconds": round(time.monotonic() - began, 1),
-        "workers_killed": workers,
-        "drivers_killed": drivers,
+        "workers_killed": killed["worker"],
+        "drivers_killed": killed["driver"],
+        "restarts": restarts,
         "processes_seen": len(seen),
         "orphans": len(left),
     }
+
+
+def compared(peace: Path, disturbed: Path) -> dict[str, Any]:
+    """What differs between two folders of records."""
+    one, other = outcome(peace), outcome(disturbed)
+    return {
+        "runs": len(one),
+        "statuses": sorted({record["status"] for record, _ in other.values()}),
+        "lost": len(one.keys() - other.keys()),
+        "added": len(other.keys() - one.keys()),
+        "different": sum(one[run] != other[run] for run in one.keys() & other.keys()),
+        "litter": litter(disturbed),
+    }
+
+
+def differing(peace: Path, disturbed: Path) -> list[str]:
+    """Files of two reports that differ; `index` and `spend` may, which show times."""
+    return sorted(
+        str(path.relative_to(peace))
+        for path in peace.rglob("*")
+        if path.is_file()
+        and not path.name.startswith(".")
+        and path.read_bytes() != (disturbed / path.relative_to(peace)).read_bytes()
+    )
 
 
 def main() -> int:
@@ -114,20 +158,18 @@ def main() -> int:
     (folder / "suite.toml").write_text(
         SUITE.format(methods=json.dumps(METHODS), budgets=json.dumps(BUDGETS), seeds=seeds)
     )
-    began = time.monotonic()
-    status = start(folder, "peace").wait()
+    plugin = ("--plugin", str(folder / "often.py"))
+    began, rng = time.monotonic(), random.Random(given.seed)
+    status = start(folder, "peace", *plugin).wait()
     figures: dict = {"peace_status": status, "peace_seconds": round(time.monotonic() - began, 1)}
-    figures |= disturb(folder, random.Random(given.seed), given.every, given.driver_every)
-    one, other = outcome(folder / "peace"), outcome(folder / "disturbed")
-    figures["runs"] = len(one)
-    figures["statuses"] = sorted({record["status"] for record, _ in other.values()})
-    figures["lost"] = len(one.keys() - other.keys())
-    figures["added"] = len(other.keys() - one.keys())
-    figures["different"] = sum(one[run] != other[run] for run in one.keys() & other.keys())
-    figures["litter"] = litter(folder / "disturbed")
+    due = Timetable(rng, given.every, given.driver_every)
+    figures |= disturb(lambda: start(folder, "disturbed", *plugin), due, rng)
+    figures |= compared(folder / "peace", folder / "disturbed")
+    figures["report_differs"] = differing(folder / "p-peace", folder / "p-disturbed")
     print(json.dumps(figures, indent=1))  # noqa: T201
-    bad = figures["lost"] or figures["added"] or figures["different"] or figures["litter"]
-    return int(bool(bad or status or figures["status"] or figures["orphans"]))
+    wrong = ("peace_status", "status", "orphans", "lost", "added", "different", "litter")
+    board = any(name.startswith("tables/") for name in figures["report_differs"])
+    return int(board or any(figures[name] for name in wrong))
 
 
 if __name__ == "__main__":
