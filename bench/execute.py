@@ -215,7 +215,8 @@ def _learned(
 
     began = time.perf_counter()
     method, backbone = build(data)
-    selected = _selected(store.work(spec.id, "selected.json")) if training.refit else None
+    names = [phase.name for phase in method.phases]
+    selected = _selected(store.work(spec.id, "selected.json"), names) if training.refit else None
     if selected is None:
         checkpoint = store.work(spec.id)
         state = Fit(method, backbone, data, training, spec.seed, checkpoint, report).run()
@@ -282,13 +283,17 @@ def _in_file_order(per_user: dict[str, np.ndarray], original: np.ndarray) -> dic
     return per_user | named | {"users": users[order].astype(per_user["users"].dtype)}
 
 
-def _selected(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
-    """Phases and history of a first training that has ended, if it has."""
+def _selected(
+    path: Path, names: list[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
+    """Phases and history of a first training that has ended, if it has; damage counts as not."""
     try:
         phases, history = json.loads(path.read_text(encoding="utf-8"))
-        return (phases, history) if all("best_epoch" in phase for phase in phases) else None
-    except (OSError, ValueError, TypeError):
+        whole = [phase["name"] for phase in phases] == names and isinstance(history, list)
+        lasted = [phase["best_epoch"] or phase["epochs"] for phase in phases]
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+    return (phases, history) if whole and all(isinstance(n, int) for n in lasted) else None
 
 
 def _measured(

@@ -86,7 +86,7 @@ def disturb(
     began = time.monotonic()
     driver = begin()
     while True:
-        time.sleep(0.02)
+        time.sleep(0.1)
         if driver.poll() is not None:
             if driver.returncode >= 0:
                 break

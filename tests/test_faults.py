@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from bench.leaderboard import finished, tidy
 from bench.records import scan
 from bench.store import Store, write_atomic
 
+NOTE = Path(leaderboard.__file__).parent.parent / "docs" / "faults.md"
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 
 
@@ -342,6 +344,32 @@ def test_damaged_checkpoint_is_discarded_with_a_warning(name, damage, tmp_path, 
         assert torch.equal(tensor, fit.method.state_dict()[key])
     clean = [{k: v for k, v in e.items() if k != "seconds"} for e in fit.state.history]
     assert clean == [{k: v for k, v in e.items() if k != "seconds"} for e in whole.state.history]
+
+
+SELECTED = {
+    "nothing": "",
+    "noise": "\0\0",
+    "no phases": "[[], []]",
+    "another method's phases": '[[{"name": "train", "best_epoch": 1, "epochs": 1}], []]',
+    "epochs that are no number": '[[{"name": "search", "best_epoch": null, "epochs": "2"},'
+    ' {"name": "retrain", "best_epoch": null, "epochs": 2}], []]',
+    "no list": '{"a": 1, "b": 2}',
+}
+
+
+@pytest.mark.parametrize("damage", SELECTED)
+def test_damaged_note_of_the_first_training_is_made_again(damage, data, tmp_path, expected):
+    one = board(data, tmp_path)
+
+    def killed():
+        do(one, at_epoch("search", 1, True))
+
+    assert in_child(killed) == -signal.SIGKILL
+    path = one.store.work(one.planned[0].run.spec.id, "selected.json")
+    assert path.is_file()
+    path.write_text(SELECTED[damage])
+    do(one)
+    assert outcome(tmp_path) == expected
 
 
 def edited(text: str, **changes) -> str:
@@ -659,5 +687,15 @@ def test_equal_commands_give_equal_records_but_for_times(threads, data, tmp_path
     assert records[0] == records[1]
 
 
-def test_leaderboard_names_what_it_uses():
-    assert leaderboard.finished is finished
+# The note ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not NOTE.is_file(), reason="needs a checkout")
+def test_the_note_names_what_is_tested():
+    named = set(re.findall(r"`(test_\w+)`", NOTE.read_text(encoding="utf-8")))
+    there = {
+        path.stem: set(re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.M))
+        for path in Path(__file__).parent.glob("test_*.py")
+    }
+    assert named <= set(there) | set().union(*there.values())
+    assert there[Path(__file__).stem] - named == {"test_the_note_names_what_is_tested"}
