@@ -125,7 +125,7 @@ def leaderboard(
     out.print(show.plan_table(planned, done))
     many = workers or board.default_workers(device)
     if dry_run:
-        _estimate(planned, done, data, methods, store.root, many, device)
+        _estimate(planned, done, data, methods, store.root, many, threads, device)
         return
     job = Job(
         dataset=_source(chosen, dataset),
@@ -754,6 +754,7 @@ def _estimate(
     methods: Any,
     results: Path,
     workers: int,
+    threads: int,
     device: str,
 ) -> None:
     """Says how long the missing runs of a plan take."""
@@ -763,7 +764,7 @@ def _estimate(
     from bench.estimate import estimate
     from bench.records import scan
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     with _progress() as tell:
         found = estimate(planned, done, data, methods, scan(results).records, workers, device, tell)
     out.print(show.estimate(found, workers), highlight=False, soft_wrap=True)

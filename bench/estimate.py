@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
+
+import torch
 
 from bench.data import Interactions
 from bench.execute import POPULARITY
@@ -13,10 +17,12 @@ from bench.method import Method
 from bench.records import Record
 from bench.spec import RunSpec, Training
 from bench.speed.measure import renumbered
-from bench.speed.probe import Probe, tested
+from bench.speed.probe import Probe, clock, tested
 from bench.suite import Planned
 
 _STEPS = 4  # timed after one that is not
+_LONG = 3.0  # seconds after which a phase's steps are enough
+_LIMIT = 60.0  # seconds after which methods that are left are taken to cost as others did
 _USERS = {True: (256, 1024), False: (8, 32)}  # ranked for; fewer where a score is a network
 _START = 4.0  # seconds until a worker has imported torch and loaded the data
 
@@ -28,10 +34,12 @@ class Cost:
     Attributes:
         phases: seconds of an epoch, and whether it is a search, by name of the phase.
         ranking: seconds of a ranking for nobody (rows are composed), and more for each user.
+        build: seconds until the first step: ids are renumbered, method and backbone are built.
     """
 
     phases: Mapping[str, tuple[float, bool]]
     ranking: tuple[float, float]
+    build: float = 0.0
 
     def rank(self, users: int) -> float:
         """Seconds of a ranking for so many users."""
@@ -48,6 +56,7 @@ class Estimate:
         runs: how many are missing.
         epochs: share of the epochs caps that is expected; 1 where there is no record to go by.
         from_records: whether that share comes from records.
+        untimed: what was not timed, for want of time or because it raised.
     """
 
     seconds: float
@@ -55,6 +64,7 @@ class Estimate:
     runs: int
     epochs: float
     from_records: bool
+    untimed: tuple[str, ...] = ()
 
 
 def estimate(
@@ -69,12 +79,18 @@ def estimate(
 ) -> Estimate | None:
     """Estimates what the missing runs of a plan take; None if nothing is missing.
 
+    Each method under each backbone is timed at its middle budget, on the processor's clock where
+    one thread works, so that what else the machine does now does not count. After a minute no
+    further method is begun: those that are left are taken to cost what the dearest that was timed
+    did, of the same backbone if there is one.
+
     Args:
         planned: the plan.
         done: ids of its runs that have a record.
         data: the split.
         methods: all known methods.
-        records: earlier ones, which say how many epochs are run before patience ends.
+        records: earlier ones; those of the same split say how many epochs are run until patience
+            ends.
         workers: runs at a time.
         device: where.
         tell: told of progress.
@@ -91,25 +107,38 @@ def estimate(
     groups: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
     for spec in missing:
         groups[spec.backbone.name, spec.method.name].append(spec)
-    shares = epoch_shares(records)
+    shares = epoch_shares(one for one in records if one.spec.dataset.split == data.split)
     every = [share for found in shares.values() for share in found]
     usual = fmean(every) if every else 1.0
     users = tested(data), int((data.valid.degrees() > 0).sum())
-    seconds: list[float] = []
-    for at, ((backbone, name), specs) in enumerate(groups.items()):
-        tell(at, len(groups), f"timing {backbone} {name}")
-        cost = measure(_middle(specs), data, methods, device)
-        found = shares.get((backbone, name))
+    costs: dict[tuple[str, str], Cost] = {}
+    began = time.monotonic()
+    for at, (key, specs) in enumerate(groups.items()):
+        if time.monotonic() - began > _LIMIT:
+            break
+        tell(at, len(groups), "timing " + " ".join(key))
+        # A method that raises becomes a failed record, not a plan that cannot be made.
+        with contextlib.suppress(Exception):
+            costs[key] = measure(_middle(specs), data, methods, device)
+
+    def of(spec: RunSpec) -> float:
+        key = spec.backbone.name, spec.method.name
+        found = shares.get(key)
+        alike = [cost for (backbone, _), cost in costs.items() if backbone == key[0]]
+        options = [costs[key]] if key in costs else alike or list(costs.values())
+        assert spec.training is not None
         share = fmean(found) if found else usual
-        for spec in specs:
-            assert spec.training is not None
-            seconds.append(run_seconds(cost, spec.training, share, *users))
+        every = (run_seconds(cost, spec.training, share, *users) for cost in options)
+        return max(every, default=0.0)
+
+    seconds = [of(spec) for spec in missing]
     return Estimate(
         seconds=spread(seconds, workers) + _START,
         work=sum(seconds),
         runs=len(seconds),
         epochs=usual,
         from_records=bool(every),
+        untimed=tuple(" ".join(key) for key in groups if key not in costs),
     )
 
 
@@ -118,12 +147,20 @@ def measure(
 ) -> Cost:
     """Times a few steps of each phase of a run, and one ranking for some users."""
     phases: dict[str, tuple[float, bool]] = {}
+    where = torch.device(device)
+    began = clock(where)
     numbered = renumbered(spec, data)
+    build = clock(where) - began
     ranking = 0.0, 0.0
     for number in range(len(methods[spec.method.name].phases)):
+        began = clock(where)
         probe = Probe(spec, numbered, methods, number, device)
-        probe.steps(1)
-        epoch = median(probe.steps(_STEPS)) * probe.batches + probe.around()
+        build += (clock(where) - began) * (number == 0)  # one for all phases
+        steps = probe.steps(1)
+        while len(steps) <= _STEPS and sum(steps) < _LONG:
+            steps += probe.steps(1)
+        # The first one also sets up what later ones find: it counts only if it is alone.
+        epoch = median(steps[1:] or steps) * probe.batches + probe.around()
         phases[probe.phase.name] = epoch, probe.phase.until_budget
         few, more = (probe.evaluator(users) for users in _USERS[probe.backbone.dot])
         low, high = len(few.users), len(more.users)
@@ -132,7 +169,7 @@ def measure(
         each = max(0.0, long - short) / (high - low) if high > low else long / high
         ranking = max(0.0, long - high * each), each
         probe.close()
-    return Cost(phases, ranking)
+    return Cost(phases, ranking, build)
 
 
 def run_seconds(cost: Cost, training: Training, share: float, tested: int, valid: int) -> float:
@@ -145,7 +182,7 @@ def run_seconds(cost: Cost, training: Training, share: float, tested: int, valid
         tested: users of the test part.
         valid: users of the validation part.
     """
-    total = last = 0.0
+    total, last = cost.build, 0.0
     for epoch, search in cost.phases.values():
         if search:
             total += epoch * training.search_epochs

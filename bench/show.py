@@ -39,10 +39,13 @@ def estimate(found: Estimate | None, workers: int) -> str:
         if found.from_records
         else "no run is ended early by its validation score"
     )
-    return (
+    text = (
         f"Estimate: {duration(found.seconds)} for {found.runs} runs, {workers} at a time, on this "
-        f"machine as busy as it is now ({duration(found.work)} of work), if {epochs}."
+        f"machine with nothing else to do ({duration(found.work)} of work), if {epochs}."
     )
+    if found.untimed:
+        text += f" Not timed, and taken to cost as others do: {', '.join(found.untimed)}."
+    return text
 
 
 def plan_table(planned: Sequence[Planned], done: set[str]) -> Table:

@@ -7,9 +7,13 @@ import re
 import pytest
 from typer.testing import CliRunner
 
+from bench import estimate as estimation
 from bench.cli import app
+from bench.data import load
 from bench.estimate import Cost, run_seconds, spread
+from bench.registry import find_methods
 from bench.spec import Training
+from bench.suite import find_suite, override, plan
 
 COST = Cost({"search": (2.0, True), "retrain": (1.0, False)}, (0.5, 0.01))
 
@@ -41,3 +45,26 @@ def test_dry_run_estimates_what_is_missing(tmp_path):
     assert CliRunner().invoke(app, words).exit_code == 0
     after = CliRunner().invoke(app, [*words, "--dry-run"])
     assert "Nothing is left to run." in after.stdout
+
+
+def test_after_the_limit_the_dearest_stands_for_the_rest(monkeypatch):
+    monkeypatch.setattr(estimation, "_LIMIT", -1.0)
+    told = _estimated(monkeypatch, {})
+    assert told.work == 0  # nothing was timed at all
+    assert told.untimed == ("mf dims", "mf full")
+    monkeypatch.setattr(estimation, "_LIMIT", 60.0)
+    broken = _estimated(monkeypatch, {"dims": COST})
+    assert broken.untimed == ("mf full",)
+    both = _estimated(monkeypatch, {"dims": COST, "full": COST})
+    assert both.untimed == ()
+    assert both.work == pytest.approx(broken.work)
+    assert both.work > 0
+
+
+def _estimated(monkeypatch, costs):
+    """The estimate of the smoke suite's two methods, of which only these can be timed."""
+    data, methods = load("ml-100k"), find_methods()
+    suite = override(find_suite("smoke"), ["seeds=1", 'methods=["dims", "full"]'])
+    planned = plan(suite, data, methods, "bench")
+    monkeypatch.setattr(estimation, "measure", lambda spec, *rest: costs[spec.method.name])
+    return estimation.estimate(planned, set(), data, methods, [], 1)
