@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from make_records import Toy, make, write
+from rich.console import Console
 
 from bench import resources
 from bench.backbones.registry import find_backbones
@@ -19,6 +21,7 @@ from bench.registry import find_methods
 from bench.suite import find_suite
 from bench.verify import checks
 from bench.verify.references import Published, Reference, compare, matching, read_references
+from bench.verify.show import comparison
 
 PUBLISHED = Path(resources.folder("verify")) / "published.toml"
 TOY = Toy("ml-100k", 100, 200, 0.3)
@@ -225,6 +228,29 @@ def test_records_of_tuned_settings_are_found(place):
     record(place, 1, training={"lr": 0.02})
     (found,) = matching(reference(place), read(place))
     assert found.spec.training["lr"] == 0.02
+
+
+def test_records_of_a_backbones_own_learning_rate_are_found(place):
+    with (place / "own.toml").open("a") as stream:
+        stream.write("[backbone_training.mf]\nlr = 0.02\n")
+    record(place, 0)
+    record(place, 1, training={"lr": 0.02})
+    (found,) = matching(reference(place), read(place))
+    assert found.spec.seed == 1
+
+
+def test_a_metric_stays_in_one_line_of_80_characters(place):
+    published = Published(source="BARS, 300 negatives", recall=0.2, ndcg=0.2, tolerance=0.05)
+    for seed in (0, 1):
+        record(place, seed, recall=0.2)
+    screen = Console(width=80, record=True, file=io.StringIO())
+    screen.print(*comparison(compare([reference(place, published)], read(place))))
+    lines = screen.export_text().splitlines()
+    (recall,) = (line for line in lines if "Recall@20" in line)
+    for part in ("BARS, 300 negatives", "0.2000±.0000", "±5.0%", "agrees"):
+        assert part in recall
+    (ndcg,) = (line for line in lines if "NDCG@20" in line)
+    assert "BARS" not in ndcg  # said once
 
 
 @pytest.mark.parametrize(

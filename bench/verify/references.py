@@ -171,7 +171,8 @@ def _same_settings(suite: Suite, record: Record) -> bool:
     tuned = Tuned()
     if suite.tuned:
         tuned = find_tuned(suite.tuned).method.get(record.method.name, tuned)
-    training = Training.model_validate(suite.training.model_dump() | tuned.training)
+    own = suite.backbone_training.get(kind.name, {})
+    training = Training.model_validate(suite.training.model_dump() | own | tuned.training)
     knobs = tuned.config | suite.method.get(record.method.name, {})
     return (
         spec.backbone.config == config.model_dump(mode="json")

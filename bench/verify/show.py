@@ -16,11 +16,13 @@ _NAMES = {"recall@20": "Recall@20", "ndcg@20": "NDCG@20"}
 def comparison(lines: Sequence[Line]) -> list[Table]:
     """Published against ours: a table for each reference run, a row for each metric of a source."""
     tables: dict[str, Table] = {}
+    before = None
     for line in lines:
         if line.reference not in tables:
             tables[line.reference] = _empty(line)
+            before = None
         tables[line.reference].add_row(
-            line.source or "no source",
+            "" if line.source == before else line.source or "no source",
             _NAMES[line.metric],
             "not found" if line.published is None else f"{line.published:.4f}",
             _ours(line),
@@ -28,17 +30,25 @@ def comparison(lines: Sequence[Line]) -> list[Table]:
             "" if line.tolerance is None else f"±{line.tolerance:.1%}",
             _verdict(line),
         )
+        before = line.source
     return list(tables.values())
 
 
 def _empty(line: Line) -> Table:
     runs = "" if not line.seeds else f", {line.seeds} run{'s' if line.seeds > 1 else ''} of ours"
-    table = Table(title=f"{line.reference}{runs}", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("source", overflow="fold")
+    table = Table(
+        title=f"{line.reference}{runs}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),  # seven columns in 80 characters
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.add_column("source", no_wrap=True)
     table.add_column("metric", no_wrap=True)
-    for name in ("published", "ours", "difference", "tolerance"):
+    for name in ("published", "ours", "off by", "allowed"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    table.add_column("verdict", min_width=11)
     return table
 
 
@@ -69,7 +79,7 @@ def checks_table(found: Sequence[Check]) -> Table:
 def _ours(line: Line) -> str:
     if line.ours is None:
         return "not run"
-    spread = "" if line.sd is None else f" ± {line.sd:.4f}"
+    spread = "" if line.sd is None else f"±{line.sd:.4f}".replace("0.", ".")
     return f"{line.ours:.4f}{spread}"
 
 
