@@ -37,7 +37,7 @@ def comparison(lines: Sequence[Line]) -> list[Table]:
 def _empty(line: Line) -> Table:
     runs = "" if not line.seeds else f", {line.seeds} run{'s' if line.seeds > 1 else ''} of ours"
     table = Table(
-        title=f"{line.reference}{runs}",
+        title=f"\n{line.reference}{runs}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),  # seven columns in 80 characters
