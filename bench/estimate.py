@@ -22,7 +22,7 @@ from bench.suite import Planned
 
 _STEPS = 4  # timed after one that is not
 _LONG = 3.0  # seconds after which a phase's steps are enough
-_LIMIT = 60.0  # seconds after which methods that are left are taken to cost as others did
+_LIMIT = 120.0  # seconds after which methods that are left are taken to cost as others did
 _USERS = {True: (256, 1024), False: (8, 32)}  # ranked for; fewer where a score is a network
 _START = 4.0  # seconds until a worker has imported torch and loaded the data
 
@@ -80,9 +80,9 @@ def estimate(
     """Estimates what the missing runs of a plan take; None if nothing is missing.
 
     Each method under each backbone is timed at its middle budget, on the processor's clock where
-    one thread works, so that what else the machine does now does not count. After a minute no
-    further method is begun: those that are left are taken to cost what the dearest that was timed
-    did, of the same backbone if there is one.
+    one thread works, so that what else the machine does now does not count. After two minutes
+    no further method is begun: those that are left are taken to cost what the timed ones do on
+    average, of the same backbone if there is one.
 
     Args:
         planned: the plan.
@@ -128,8 +128,8 @@ def estimate(
         options = [costs[key]] if key in costs else alike or list(costs.values())
         assert spec.training is not None
         share = fmean(found) if found else usual
-        every = (run_seconds(cost, spec.training, share, *users) for cost in options)
-        return max(every, default=0.0)
+        each = [run_seconds(cost, spec.training, share, *users) for cost in options]
+        return fmean(each) if each else 0.0
 
     seconds = [of(spec) for spec in missing]
     return Estimate(

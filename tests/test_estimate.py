@@ -47,7 +47,7 @@ def test_dry_run_estimates_what_is_missing(tmp_path):
     assert "Nothing is left to run." in after.stdout
 
 
-def test_after_the_limit_the_dearest_stands_for_the_rest(monkeypatch):
+def test_after_the_limit_the_mean_stands_for_the_rest(monkeypatch):
     monkeypatch.setattr(estimation, "_LIMIT", -1.0)
     told = _estimated(monkeypatch, {})
     assert told.work == 0  # nothing was timed at all
