@@ -667,8 +667,7 @@ def thresholds(
     run = planned[-1].run
     if not as_json:
         out.print(_about(data))
-    # Without decay the moments of thresholds sink to subnormal numbers, which are 100 times slower.
-    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)  # small steps; more threads would wait for each other
     looks = {}
     for decay in (True, False):
         with err.status(f"{method}: search {'with' if decay else 'without'} decay"):
