@@ -22,3 +22,18 @@ def test_studies_are_those_of_the_records():
     assert shown.strip() == render_studies(found.records).strip(), (
         "docs/studies.md is old: put the output of `bench studies results/studies` below its mark"
     )
+
+
+def test_readme_shows_what_the_report_says():
+    reports, readme = ROOT / "reports" / "index.md", ROOT / "README.md"
+    if not reports.is_file():
+        pytest.skip("the report comes with the repository, not with the package")
+    report = reports.read_text(encoding="utf-8")
+    shown = readme.read_text(encoding="utf-8").split("<!-- board")[1:]
+    assert shown, "README has no board"
+    for block in shown:
+        name, _, rest = block.partition("-->\n")
+        part = report.partition(f"\n## {name.strip()}\n")[2].partition("\n## ")[0]
+        assert part and "|" in rest, f"no board {name.strip()!r}, or not shown"
+        for line in rest.partition("<!-- /board")[0].splitlines():
+            assert line in part, f"README's board {name.strip()!r} is old: {line}"

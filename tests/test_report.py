@@ -453,3 +453,6 @@ def test_all_budgets_at_a_glance(report: Path, results: Path) -> None:
             number = entry.row.numbers["ndcg@20"]
             expected = f"{number.mean:.4f} ± {number.sd:.4f}"
             assert rows[entry.row.first.method.title][at].rstrip("★†‡") == expected
+        for entry in board.apart:
+            cell = rows.get(entry.row.first.method.title, [""] * 9)[at]
+            assert cell.endswith("°") == entry.incomplete

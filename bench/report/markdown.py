@@ -163,6 +163,9 @@ def _top(group: Group) -> str:
     return markdown(group, _reference_entries(group), leaderboard_columns(empty))
 
 
+_FEWER = "°: fewer seeds than others, therefore not ranked."
+
+
 def _overview(group: Group) -> Iterable[str]:
     """All budgets at a glance, where there are several: one row a method, best first."""
     boards = [board for board in group.boards if board.cap is not None]
@@ -172,6 +175,9 @@ def _overview(group: Group) -> Iterable[str]:
     for board in boards:
         for entry in board.entries:
             cells.setdefault(entry.row.first.method.title, {}).setdefault(board.label, entry)
+        for entry in board.apart:
+            if entry.incomplete:
+                cells.setdefault(entry.row.first.method.title, {}).setdefault(board.label, entry)
 
     def average(title: str) -> float:
         return -sum(entry.row.mean(HEADLINE) or 0.0 for entry in cells[title].values())
@@ -192,7 +198,7 @@ def _overview(group: Group) -> Iterable[str]:
         disable_numparse=True,
     )
     yield ""
-    yield "Mean ± standard deviation over seeds; without the latter, one seed."
+    yield f"Mean ± standard deviation over seeds; without the latter, one seed. {_FEWER}"
     yield ""
 
 
@@ -201,7 +207,8 @@ def _spread(entry: Entry) -> str:
     if number is None or number.mean is None:
         return ""
     text = quantity(HEADLINE).text(number.mean)
-    return text if number.sd is None else f"{text} ± {number.sd:.4f}"
+    few = "°" if entry.incomplete else ""
+    return (text if number.sd is None else f"{text} ± {number.sd:.4f}") + few
 
 
 def _leaderboard(group: Group, board: Leaderboard) -> Iterable[str]:
