@@ -27,8 +27,9 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
 Seconds = Annotated[float, Field(ge=0.0)]
 
-APART = frozenset({"local", "studies", "tune"})
-"""Folders inside a results folder that are none of its boards: runs not to be published, runs that
+APART = frozenset({"backbones", "local", "studies", "tune"})
+"""Folders inside a results folder that are none of its boards: a board of other settings (the backbones
+suite is narrower and trained by BPR, for all to share), runs not to be published, runs that
 settings were chosen by, and trials."""
 
 _ITEM_BYTES = {

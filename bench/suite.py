@@ -48,6 +48,8 @@ class Suite(BaseModel):
             one backbone, and what suits one does not suit the next.
         tuned: tuned settings of methods, by name or file; see `bench.tune.files`. What `method`
             says goes before them.
+        pinned: learning rate and l2 that the command line sets, by backbone or "" for all; they go
+            before a backbone's and a method's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +67,7 @@ class Suite(BaseModel):
     method: dict[str, dict[str, Any]] = {}
     backbone_training: dict[str, dict[Literal["lr", "l2"], float]] = {}
     tuned: str = ""
+    pinned: dict[str, dict[Literal["lr", "l2"], float]] = {}
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,8 @@ def override(suite: Suite, settings: Iterable[str]) -> Suite:
         if path == ["training", "objective", "name"]:
             place.clear()  # another objective has other knobs
         place[path[-1]] = value
+        if path[-1] in ("lr", "l2") and path[0] in ("training", "backbone_training"):
+            content["pinned"].setdefault(".".join(path[1:-1]), {})[path[-1]] = value
     return validated(content, "--set")
 
 
@@ -261,7 +266,11 @@ def one_run(
     try:
         config = kind.Config.model_validate(settings)
         training = Training.model_validate(
-            suite.training.model_dump() | suite.backbone_training.get(backbone, {}) | tuned.training
+            suite.training.model_dump()
+            | suite.backbone_training.get(backbone, {})
+            | tuned.training
+            | suite.pinned.get("", {})
+            | suite.pinned.get(backbone, {})
         )
         scored = get_backbone(backbone).Config.model_validate(suite.backbone.get(backbone, {}))
     except ValidationError as error:

@@ -28,7 +28,7 @@ from bench.pool import Job
 from bench.registry import find_methods
 from bench.spec import Training
 from bench.store import Store
-from bench.suite import Suite, plan
+from bench.suite import Suite, find_suite, override, plan
 from bench.tune import search
 from bench.tune.files import Tuned, TunedFile, find_tuned, listing, read_tuned, write_tuned
 from bench.tune.search import Terms, Tuning, tune
@@ -499,3 +499,19 @@ def test_the_command_writes_a_file_that_does_not_depend_on_workers_or_kills(
     said = capsys.readouterr().err
     assert "hashing tuned with budget = '30%', not '40%'" in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_what_the_command_line_sets_goes_before_tuned_settings():
+    suite = find_suite("ml-100k").model_copy(update={"methods": ("cerp",), "budgets": ("10%",)})
+    data, methods = tiny_data(), find_methods()
+
+    def rates(*settings):
+        planned = plan(override(suite, settings), data, methods, "bench run")
+        return {one.run.spec.training.lr for one in planned if one.run.spec.training}
+
+    (tuned,) = rates()
+    assert tuned != suite.training.lr
+    assert rates("training.lr=0.5") == {0.5}
+    assert rates("backbone_training.mf.lr=0.25") == {0.25}
+    assert rates("training.lr=0.5", "backbone_training.mf.lr=0.25") == {0.25}
+    assert rates("backbone_training.lightgcn.lr=0.25") == {tuned}

@@ -63,7 +63,7 @@ class Terms:
             )
         # A refit has no validation part to judge by, and the search starts from no earlier one.
         training = self.suite.training.model_copy(update={"refit": False})
-        suite = self.suite.model_copy(update={"training": training, "tuned": ""})
+        suite = self.suite.model_copy(update={"training": training, "tuned": "", "pinned": {}})
         object.__setattr__(self, "suite", suite)
 
     def conditions(self, data: Interactions) -> dict[str, Any]:
