@@ -24,16 +24,19 @@ def test_studies_are_those_of_the_records():
     )
 
 
-def test_readme_shows_what_the_report_says():
-    reports, readme = ROOT / "reports" / "index.md", ROOT / "README.md"
-    if not reports.is_file():
+@pytest.mark.parametrize(
+    ("page", "report"),
+    [("README.md", "reports/index.md"), ("docs/backbones.md", "reports/backbones/index.md")],
+)
+def test_boards_in_the_text_are_those_of_the_reports(page: str, report: str) -> None:
+    if not (ROOT / report).is_file():
         pytest.skip("the report comes with the repository, not with the package")
-    report = reports.read_text(encoding="utf-8")
-    shown = readme.read_text(encoding="utf-8").split("<!-- board")[1:]
-    assert shown, "README has no board"
+    text = (ROOT / report).read_text(encoding="utf-8")
+    shown = (ROOT / page).read_text(encoding="utf-8").split("<!-- board")[1:]
+    assert shown, f"{page} has no board"
     for block in shown:
         name, _, rest = block.partition("-->\n")
-        part = report.partition(f"\n## {name.strip()}\n")[2].partition("\n## ")[0]
+        part = text.partition(f"\n## {name.strip()}\n")[2].partition("\n## ")[0]
         assert part and "|" in rest, f"no board {name.strip()!r}, or not shown"
         for line in rest.partition("<!-- /board")[0].splitlines():
-            assert line in part, f"README's board {name.strip()!r} is old: {line}"
+            assert line in part, f"{page}: board {name.strip()!r} is old: {line}"
