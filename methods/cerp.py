@@ -72,6 +72,8 @@ class CERP(Pruned):
             return most_kept("stored", *shape, table.cap)
 
         def fits(buckets: int) -> bool:
+            if any(block == 1 for _, block, _ in cls.layout(table, config.but(buckets=buckets))):
+                return False  # a bucket for each id: then Q has a row for each id, too
             rows, columns = cls.shape(table, config.but(buckets=buckets))
             try:
                 return kept(buckets) >= (1 - config.sparsity) * rows * columns
