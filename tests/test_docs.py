@@ -26,7 +26,11 @@ def test_studies_are_those_of_the_records():
 
 @pytest.mark.parametrize(
     ("page", "report"),
-    [("README.md", "reports/index.md"), ("docs/backbones.md", "reports/backbones/index.md")],
+    [
+        ("README.md", "reports/index.md"),
+        ("docs/pruning.md", "reports/index.md"),
+        ("docs/backbones.md", "reports/backbones/index.md"),
+    ],
 )
 def test_boards_in_the_text_are_those_of_the_reports(page: str, report: str) -> None:
     if not (ROOT / report).is_file():
