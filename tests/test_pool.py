@@ -10,8 +10,8 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 import numpy as np
+import psutil
 import pytest
 from fault_helpers import Board, blocks, children, in_child, litter, outcome, suite_text, wait_for
 
