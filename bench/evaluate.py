@@ -178,20 +178,18 @@ def top_columns(scores: Tensor, count: int) -> Tensor:
         width = above.shape[1]
         step = torch.arange(0, below.shape[1], width, dtype=wide, device=scores.device)
         # Entry x of a level is the maximum of x, x + width, x + 2 width, ... of the level below.
-        members = columns.unsqueeze(1) + step
-        flat = (members + (rows * below.shape[1]).unsqueeze(1)).view(-1)
-        found = below.view(-1).index_select(0, flat)
-        limit = bound.index_select(0, rows).unsqueeze(1)
-        at = torch.nonzero((found.view(-1, len(step)) >= limit).view(-1)).squeeze(1)
-        rows = rows.index_select(0, torch.div(at, len(step), rounding_mode="floor"))
+        # [members, groups]: loops over the short side inside would cost more than the rest.
+        members = columns + step.unsqueeze(1)
+        found = below.view(-1).index_select(0, (members + rows * below.shape[1]).view(-1))
+        limit = bound.index_select(0, rows)
+        at = torch.nonzero((found.view(members.shape) >= limit).view(-1)).squeeze(1)
+        rows = rows.repeat(len(step)).index_select(0, at)
         columns, values = members.view(-1).index_select(0, at), found.index_select(0, at)
         rows, columns, values = _spare(rows, columns, values, bound, least, count)
     if bool((bound > least).any()):
         tied = _first_equal(scores, rows, least, bound > least, count)
         rows, columns = torch.cat((rows, tied[0].to(wide))), torch.cat((columns, tied[1].to(wide)))
         values = torch.cat((values, least.index_select(0, tied[0])))
-        rows, order = rows.sort(stable=True)
-        columns, values = columns[order], values[order]
     return _best(rows.long(), columns.long(), values, scores.shape, count)
 
 
@@ -250,20 +248,31 @@ def _first_equal(
 
 
 def _best(rows: Tensor, columns: Tensor, values: Tensor, shape: torch.Size, count: int) -> Tensor:
-    """The first `count` columns of each row, from entries in order of rows."""
-    # One whole number an entry: its upper half rises with the score, the lower one falls with the
-    # column. The bits of a float32 are in order but for negative ones; adding 0 makes -0 a 0.
+    """The first `count` columns of each row, from entries in any order, at least `count` a row."""
+    # The bits of a float32 are in order but for negative ones; adding 0 makes -0 a 0.
     if values.dtype == torch.float32:
         bits = (values + 0.0).view(torch.int32)
-        bits = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+        bits = torch.where(bits < 0, bits ^ _INT32, bits).long()
     else:
         bits = torch.unique(values, return_inverse=True)[1]
-    keys = bits * 2**32 + (shape[1] - 1 - columns)
+    # One whole number an entry that rises with the row, falls with the score and rises with the
+    # column: one sort of them is far cheaper than a top-k of each row.
+    low = (shape[1] - 1).bit_length()
+    keys = (_INT32 - bits << low) + columns
+    if low + 32 + (shape[0] - 1).bit_length() < 64:
+        keys = _sorted((rows << low + 32) + keys)
+    else:
+        order = keys.argsort()
+        keys = keys[order[rows[order].argsort(stable=True)]]
     counts = torch.bincount(rows, minlength=shape[0])
-    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    table = torch.full((shape[0], int(counts.max())), -(2**63), device=rows.device)
-    table[rows, place] = keys
-    return shape[1] - 1 - table.topk(count, dim=1).values % 2**32
+    starts = (counts.cumsum(0) - counts).unsqueeze(1)
+    return keys[starts + torch.arange(count, device=rows.device)] & ((1 << low) - 1)
+
+
+def _sorted(keys: Tensor) -> Tensor:
+    if keys.device.type == "cpu":
+        return torch.from_numpy(np.sort(keys.numpy()))  # vectorised, unlike PyTorch's
+    return keys.sort().values
 
 
 def ranking_metrics(hits: Tensor, wanted: Tensor) -> dict[str, Tensor]:
