@@ -82,7 +82,7 @@ def disturb(
     begin: Callable[[], subprocess.Popen], due: Callable[[], str], rng: random.Random
 ) -> dict[str, Any]:
     """Runs a board whose processes are killed whenever they are due, until it has ended."""
-    killed, restarts, seen = {"worker": 0, "driver": 0}, 0, {}
+    killed, restarts, seen, who = {"worker": 0, "driver": 0}, 0, {}, ""
     began = time.monotonic()
     driver = begin()
     while True:
@@ -95,7 +95,7 @@ def disturb(
             continue
         alive = children(driver.pid)
         seen |= {process.pid: process for process in alive}
-        who = due()
+        who = who or due()  # one that found nobody to kill waits for somebody
         if who == "driver":
             driver.kill()
             driver.wait()
@@ -107,6 +107,7 @@ def disturb(
         else:
             continue
         killed[who] += 1
+        who = ""
     _, left = psutil.wait_procs(list(seen.values()), timeout=15)
     return {
         "status": driver.returncode,
