@@ -15,10 +15,10 @@ SEEDS = 6
 
 
 class Progress:
-    """A worker is due as the board begins and each time a record more is there, the driver amid it.
+    """A worker is due as the board begins and after one to three records more, the driver amid it.
 
-    Both wait for what the board has done, never for a clock: on a machine however fast, a worker
-    is killed before the board's last record is there, and one more after the driver's end.
+    Both wait for what the board has done, never for a clock, so that a fast machine meets them
+    too. One worker more is due when the driver has been started again.
     """
 
     def __init__(self, results, rng, driver_after=7):
