@@ -45,6 +45,7 @@ ALLOWED_IMPORTS = (
     "bench.size",
     "bench.sparse",
     "bench.pruning",
+    "bench.columns",
     "torch",
 )
 SCALE_TOLERANCE = 0.1  # of the standard deviation of starting rows
@@ -267,7 +268,7 @@ def _config(subject: _Subject) -> str:
             continue
         raise _Finding(f"Config.{knob} can be assigned to; leave `frozen` in model_config")
     _, config = subject.planned()
-    stored = config.model_dump(mode="json")
+    stored = config.model_dump(mode="json", exclude_none=True)
     try:
         again = kind.Config.model_validate(stored)
     except ValidationError as error:

@@ -1,13 +1,8 @@
 """Full-ranking evaluation: every item that a user has not seen in training is a candidate.
 
-Scores are made in blocks of users by one GEMM each, seen items are masked in place, and the top 50
-are found exactly without sorting. Maxima are taken of groups of columns, groups of groups and so
-on. The 50th highest maximum at the top is a score that at least 50 items reach, so that only groups
-whose maximum reaches it have to be opened, level by level; what is left at the bottom is little
-more than the top 50. Equal scores rank in a fixed random order of the items, because the order of
-ids carries information (low ids are popular in many files) and hashed items tie exactly. All items
-that tie are opened alike, so ties cost nothing unless they are so many that a user's top 50 is
-mostly ties (all scores 0, say); then the first columns that hold the tied score are looked up.
+Scores are made in blocks of users, seen items are masked in place, and the top 50 are found exactly
+(`bench.topk`). Equal scores rank in a fixed random order of the items, because the order of ids
+carries information (low ids are popular in many files) and hashed items tie exactly.
 """
 
 from __future__ import annotations
@@ -18,21 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bench.data import CSR, Interactions
 from bench.errors import DataError
+from bench.topk import GROUP, Maxima, rough_products, top_columns, top_products
 
 KS = (5, 10, 20, 50)
 _TOP = max(KS)
-_FANS = (8, 8, 4)  # members of a group at each level, from the columns up
-_GROUP = 256  # their product; the columns are padded to a multiple of it
-_FEW = 8  # groups opened for each item wanted, at most; a row that has more is mostly ties
 _ORDER_SEED = 20_231_204
-
-_INT32 = 2**31 - 1
 
 Scores = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(user ids [b], item order [I], out [b, W >= I]) -> scores in out[:, :I], in that order."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Scores that are dot products of rows: users float32 [U, d] and items float32 [I, d].
+
+    They are ranked faster than scores that come as numbers.
+    """
+
+    users: Tensor
+    items: Tensor
 
 
 @dataclass(frozen=True)
@@ -95,36 +98,34 @@ class Evaluator:
         place = torch.empty_like(self.order)
         place[self.order] = torch.arange(items)
         self._place = place.numpy()
-        self._width = -(-items // _GROUP) * _GROUP
+        self._width = -(-items // GROUP) * GROUP
         self._part = part
         self._wanted = _Pairs(part, users, self._place)
         self._masked = [_Pairs(csr, users, self._place) for csr in seen]
 
-    def __call__(self, scores: Scores) -> Result:
+    def __call__(self, scores: Scores | Vectors) -> Result:
         """Ranks with a model's scores and measures."""
-        device, width = self.device, self._width
+        device, width, count = self.device, self._width, min(_TOP, self.items)
         buffer = torch.empty(self.block, width, device=device)
         hit = torch.zeros(self.block, width, dtype=torch.bool, device=device)
         order = self.order.to(device)
+        top = _top_of(scores, order, count, buffer)
         tops, hits = [], []
         for start in range(0, len(self.users), self.block):
             stop = min(start + self.block, len(self.users))
-            out = buffer[: stop - start]
             ids = torch.from_numpy(self.users[start:stop]).to(device)
-            scores(ids, order, out)
-            out[:, self.items :] = -torch.inf
-            for pairs in self._masked:
-                rows, columns = pairs.slice(start, stop)
-                flat = torch.from_numpy(rows * width + columns).to(device)
-                out.view(-1)[flat] = -torch.inf
-            best = top_columns(out, min(_TOP, self.items))
-            rows, columns = self._wanted.slice(start, stop)
-            flat = torch.from_numpy(rows * width + columns).to(device)
-            hit.view(-1)[flat] = True
+            masked = [self._flat(pairs, start, stop) for pairs in self._masked]
+            best = top(ids, masked, buffer[: stop - start])
+            wanted = self._flat(self._wanted, start, stop)
+            hit.view(-1)[wanted] = True
             hits.append(hit[: stop - start].gather(1, best).cpu())
-            hit.view(-1)[flat] = False
+            hit.view(-1)[wanted] = False
             tops.append(order[best.clamp(max=self.items - 1)].to(torch.int32).cpu())
         return self._measure(torch.cat(hits), torch.cat(tops))
+
+    def _flat(self, pairs: _Pairs, start: int, stop: int) -> Tensor:
+        rows, columns = pairs.slice(start, stop)
+        return torch.from_numpy(rows * self._width + columns).to(self.device)
 
     def _measure(self, hits: Tensor, top: Tensor) -> Result:
         wanted = torch.from_numpy(np.diff(self._part.indptr)[self.users])
@@ -135,6 +136,43 @@ class Evaluator:
             per_user={name: values.numpy().astype(np.float32) for name, values in per_user.items()},
             top=top.numpy(),
         )
+
+
+_Top = Callable[[Tensor, list[Tensor], Tensor], Tensor]
+"""(user ids [b], flat places to mask, buffer [b, W]) -> columns of the best items [b, count]."""
+
+
+def _top_of(scores: Scores | Vectors, order: Tensor, count: int, buffer: Tensor) -> _Top:
+    """What finds the best items of a block of users."""
+    items, width = len(order), buffer.shape[1]
+    maxima = Maxima(buffer, count)
+
+    def mask(out: Tensor, masked: list[Tensor]) -> None:
+        out[:, items:] = -torch.inf
+        for flat in masked:
+            out.view(-1)[flat] = -torch.inf
+
+    if not isinstance(scores, Vectors):
+
+        def by_scores(ids: Tensor, masked: list[Tensor], out: Tensor) -> Tensor:
+            scores(ids, order, out)
+            mask(out, masked)
+            return top_columns(out, count, maxima)
+
+        return by_scores
+
+    people = scores.users
+    rows = functional.pad(scores.items[order], (0, 0, 0, width - items))
+    columns = rows.T.contiguous()  # by columns a GEMM with few users takes it a sixth faster
+    longest = rows.norm(dim=1).max()
+
+    def by_products(ids: Tensor, masked: list[Tensor], out: Tensor) -> Tensor:
+        mine = people[ids]
+        rough_products(mine, columns, out)
+        mask(out, masked)
+        return top_products(out, mine, rows, longest, count, maxima)
+
+    return by_products
 
 
 class _Pairs:
@@ -150,129 +188,6 @@ class _Pairs:
     def slice(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         low, high = self._ends[start], self._ends[stop]
         return self._rows[low:high] - start, self._columns[low:high]
-
-
-def top_columns(scores: Tensor, count: int) -> Tensor:
-    """Columns of the largest `count` entries of each row, best first, ties by column.
-
-    Args:
-        scores: [b, W], W at least `count`; not changed, no NaN. A multiple of 256 is
-            fastest.
-        count: how many, at most 50 or so.
-
-    Returns:
-        int64 [b, count].
-    """
-    levels = _maxima(scores, count)
-    # At least `count` entries of a row reach this, so that none below it can be among the first.
-    least = levels[-1].topk(count, dim=1, sorted=False).values.amin(1)
-    bound = least.clone()
-    # Row numbers and columns of the entries that reach the bound, level by level downwards.
-    wide = torch.int64 if scores.numel() > _INT32 else torch.int32
-    rows, columns = (
-        index.to(wide) for index in torch.nonzero(levels[-1] >= bound.unsqueeze(1), as_tuple=True)
-    )
-    values = levels[-1].view(-1).index_select(0, rows * levels[-1].shape[1] + columns)
-    rows, columns, values = _spare(rows, columns, values, bound, least, count)
-    for above, below in zip(levels[:0:-1], levels[-2::-1], strict=True):
-        width = above.shape[1]
-        step = torch.arange(0, below.shape[1], width, dtype=wide, device=scores.device)
-        # Entry x of a level is the maximum of x, x + width, x + 2 width, ... of the level below.
-        # [members, groups]: loops over the short side inside would cost more than the rest.
-        members = columns + step.unsqueeze(1)
-        found = below.view(-1).index_select(0, (members + rows * below.shape[1]).view(-1))
-        limit = bound.index_select(0, rows)
-        at = torch.nonzero((found.view(members.shape) >= limit).view(-1)).squeeze(1)
-        rows = rows.repeat(len(step)).index_select(0, at)
-        columns, values = members.view(-1).index_select(0, at), found.index_select(0, at)
-        rows, columns, values = _spare(rows, columns, values, bound, least, count)
-    if bool((bound > least).any()):
-        tied = _first_equal(scores, rows, least, bound > least, count)
-        rows, columns = torch.cat((rows, tied[0].to(wide))), torch.cat((columns, tied[1].to(wide)))
-        values = torch.cat((values, least.index_select(0, tied[0])))
-    return _best(rows.long(), columns.long(), values, scores.shape, count)
-
-
-def _maxima(scores: Tensor, count: int) -> list[Tensor]:
-    """The scores and the maxima of ever larger groups, while there are enough groups to choose."""
-    levels = [scores]
-    for fan in _FANS:
-        rows, width = levels[-1].shape
-        if width % fan or width // fan < 2 * count:
-            break
-        # The maximum runs over rows of a [fan, width / fan] matrix, which vectorises.
-        levels.append(levels[-1].view(rows, fan, width // fan).amax(1))
-    return levels
-
-
-def _spare(
-    rows: Tensor, columns: Tensor, values: Tensor, bound: Tensor, least: Tensor, count: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Leaves out the entries that equal `least` in rows that have too many; raises their bound."""
-    many = torch.bincount(rows, minlength=len(bound)) > _FEW * count
-    if not bool(many.any()):
-        return rows, columns, values
-    above = torch.nextafter(least, torch.full_like(least, torch.inf))
-    bound.copy_(torch.where(many, above, bound))
-    kept = torch.nonzero(values >= bound.index_select(0, rows)).squeeze(1)
-    return rows[kept], columns[kept], values[kept]
-
-
-def _first_equal(
-    scores: Tensor, found: Tensor, least: Tensor, where: Tensor, count: int
-) -> tuple[Tensor, Tensor]:
-    """Rows and columns of the first entries that equal `least`, until each row has `count`.
-
-    Args:
-        scores: [b, W].
-        found: row numbers of the entries found already.
-        least: [b], the tied score.
-        where: bool [b], the rows to search.
-        count: entries that a row needs.
-    """
-    have = torch.bincount(found, minlength=len(scores))
-    left = torch.nonzero(where & (have < count)).squeeze(1)
-    parts: list[tuple[Tensor, Tensor]] = []
-    start, size = 0, 8 * count
-    while len(left):
-        equal = scores[left, start : start + size] == least[left].unsqueeze(1)
-        place = equal.cumsum(1, dtype=torch.int32) + have[left].unsqueeze(1)
-        row, column = torch.nonzero(equal & (place <= count), as_tuple=True)
-        parts.append((left[row], column + start))
-        have[left] = place[:, -1].long()
-        left = left[have[left] < count]
-        start, size = start + size, 4 * size
-    if not parts:
-        return left, left
-    return torch.cat([row for row, _ in parts]), torch.cat([column for _, column in parts])
-
-
-def _best(rows: Tensor, columns: Tensor, values: Tensor, shape: torch.Size, count: int) -> Tensor:
-    """The first `count` columns of each row, from entries in any order, at least `count` a row."""
-    # The bits of a float32 are in order but for negative ones; adding 0 makes -0 a 0.
-    if values.dtype == torch.float32:
-        bits = (values + 0.0).view(torch.int32)
-        bits = torch.where(bits < 0, bits ^ _INT32, bits).long()
-    else:
-        bits = torch.unique(values, return_inverse=True)[1]
-    # One whole number an entry that rises with the row, falls with the score and rises with the
-    # column: one sort of them is far cheaper than a top-k of each row.
-    low = (shape[1] - 1).bit_length()
-    keys = (_INT32 - bits << low) + columns
-    if low + 32 + (shape[0] - 1).bit_length() < 64:
-        keys = _sorted((rows << low + 32) + keys)
-    else:
-        order = keys.argsort()
-        keys = keys[order[rows[order].argsort(stable=True)]]
-    counts = torch.bincount(rows, minlength=shape[0])
-    starts = (counts.cumsum(0) - counts).unsqueeze(1)
-    return keys[starts + torch.arange(count, device=rows.device)] & ((1 << low) - 1)
-
-
-def _sorted(keys: Tensor) -> Tensor:
-    if keys.device.type == "cpu":
-        return torch.from_numpy(np.sort(keys.numpy()))  # vectorised, unlike PyTorch's
-    return keys.sort().values
 
 
 def ranking_metrics(hits: Tensor, wanted: Tensor) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.columns import Narrow
 from bench.method import Method, Phase, Progress, Rows, Table
 from bench.size import Arrays
 from bench.sparse import pack_sparse, sparse_arrays, unpack_sparse
@@ -47,7 +48,7 @@ class Pruned(Method):
 
     phases = (Phase("search", until_budget=True), Phase("retrain"))
 
-    class Config(Method.Config):
+    class Config(Narrow):
         """Knobs of the search.
 
         `kept`: entries kept; `first`: thresholds at the start of the search, as a multiple of the

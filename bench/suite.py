@@ -46,6 +46,8 @@ class Suite(BaseModel):
         backbone, method: configurations by name.
         backbone_training: learning rate and l2 by backbone, for all methods under it: a board is of
             one backbone, and what suits one does not suit the next.
+        at: configurations of methods that hold at one budget only, by budget and name; they go
+            before `method`.
         tuned: tuned settings of methods, by name or file; see `bench.tune.files`. What `method`
             says goes before them.
         pinned: learning rate and l2 that the command line sets, by backbone or "" for all; they go
@@ -65,6 +67,7 @@ class Suite(BaseModel):
     training: Training = Training()
     backbone: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
+    at: dict[str, dict[str, dict[str, Any]]] = {}
     backbone_training: dict[str, dict[Literal["lr", "l2"], float]] = {}
     tuned: str = ""
     pinned: dict[str, dict[Literal["lr", "l2"], float]] = {}
@@ -157,6 +160,9 @@ def override(suite: Suite, settings: Iterable[str]) -> Suite:
         if path == ["training", "objective", "name"]:
             place.clear()  # another objective has other knobs
         place[path[-1]] = value
+        if path[0] == "method":
+            for at in content["at"].values():  # what is typed goes before what a file says
+                at.get(path[1], {}).pop(path[-1], None)
         if path[-1] in ("lr", "l2") and path[0] in ("training", "backbone_training"):
             content["pinned"].setdefault(".".join(path[1:-1]), {})[path[-1]] = value
     return validated(content, "--set")
@@ -185,7 +191,7 @@ def plan(
         SpecError: an unknown method or backbone, a bad configuration or budget.
     """
     wanted = suite.methods or tuple(m for m, kind in methods.items() if kind.role != "ablation")
-    for name in (*wanted, *suite.method):
+    for name in (*wanted, *suite.method, *(name for at in suite.at.values() for name in at)):
         if name not in methods and name != POPULARITY:
             raise SpecError(f"there is no method {name!r}; there are {', '.join(methods)}")
     for name in suite.backbone_training:
@@ -262,7 +268,11 @@ def one_run(
         suite.training.init_std,
         counts,
     )
-    settings = tuned.config | suite.method.get(kind.name, {})
+    settings = (
+        tuned.config
+        | suite.method.get(kind.name, {})
+        | suite.at.get(label or "", {}).get(kind.name, {})
+    )
     try:
         config = kind.Config.model_validate(settings)
         training = Training.model_validate(
@@ -287,7 +297,9 @@ def one_run(
         backbone=BackbonePart(name=backbone, config=scored.model_dump(mode="json")),
         dim=suite.dim,
         method=MethodPart(
-            name=kind.name, revision=kind.revision, config=config.model_dump(mode="json")
+            name=kind.name,
+            revision=kind.revision,
+            config=config.model_dump(mode="json", exclude_none=True),
         ),
         budget=BudgetPart(cap=cap.cap, accounting=cap.accounting) if cap else None,
         training=training,

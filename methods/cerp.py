@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.columns import columns, solve_width, widen
 from bench.method import Choice, Infeasible, LogRange, Progress, Range, Table
 from bench.pruning import Pruned
 from bench.sparse import most_kept
@@ -36,6 +37,7 @@ class CERP(Pruned):
         "gamma": LogRange(1e-4, 10.0),
         "first": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
+        "wide": LogRange(1.0, 16.0),
     }
 
     class Config(Pruned.Config):
@@ -63,10 +65,13 @@ class CERP(Pruned):
 
     @classmethod
     def shape(cls, table: Table, config: Config) -> tuple[int, int]:
-        return sum(b + rows for b, _, rows in cls.layout(table, config)), table.dim
+        rows = sum(b + rows for b, _, rows in cls.layout(table, config))
+        return rows, columns(table, config)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
+        config = solve_width(table, config)
+
         def kept(buckets: int) -> int:
             shape = cls.shape(table, config.but(buckets=buckets))
             return most_kept("stored", *shape, table.cap)
@@ -103,10 +108,10 @@ class CERP(Pruned):
             rows.append(torch.stack((first, second), -1))
             start += buckets + count
         index = torch.where(part.unsqueeze(-1) == 0, rows[0], rows[-1])
-        return self.entries(index).sum(-2)
+        return widen(self.entries(index).sum(-2), self.table)
 
     def penalty(self, rows: Tensor, progress: Progress) -> Tensor | float:
         if not self.searching or not self.config.gamma:
             return 0.0
         gamma = self.config.gamma * 0.5**progress.epoch
-        return -gamma * torch.tanh(SATURATION * rows).square().mean()
+        return -gamma * torch.tanh(SATURATION * rows[:, : self.mask.shape[1]]).square().mean()

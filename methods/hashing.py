@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.method import Choice, Field, Method, Range, Rows, Table
+from bench.columns import Narrow, columns, solve_width, widen
+from bench.method import Choice, Field, LogRange, Method, Range, Rows, Table
 
 PRIME = 2**31 - 1  # Carter & Wegman's ((a i + c) mod p) mod M is universal for ids below p
 
@@ -30,11 +31,12 @@ class Hashing(Method):
         "hashes": Range(1, 4),
         "head": Range(0.0, 0.99),
         "joint": Choice((False, True)),
+        "wide": LogRange(1.0, 16.0),
     }
 
     hash: Tensor
 
-    class Config(Method.Config):
+    class Config(Narrow):
         """Knobs of the table.
 
         `hashes`: lookups an id; `joint`: users and items share rows; `head`: share of the rows
@@ -48,10 +50,11 @@ class Hashing(Method):
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
+        config = solve_width(table, config)
         return cls.solve("rows", table, config, low=1 if config.joint else 2, high=table.ids)
 
     def build(self) -> None:
-        self.stored = Rows(self.config.rows, self.table.dim)
+        self.stored = Rows(self.config.rows, columns(self.table, self.config))
         self.register_buffer("hash", torch.zeros(self.config.hashes, 2, dtype=torch.int32))
 
     def reset(self, generator: torch.Generator) -> None:
@@ -89,9 +92,10 @@ class Hashing(Method):
     def forward(self, ids: Tensor) -> Tensor:
         rows = self.stored(self.slots(ids)).sum(-2)
         if not self.config.head:
-            return rows
+            return widen(rows, self.table)
         part, own = self.table.locate(ids, self.config.joint)
         users, items = self.heads()
         # k times the same row has k times the variance of k independent ones.
         alone = own < torch.where(part.bool(), items, users)
-        return rows * torch.where(alone, self.config.hashes**-0.5, 1.0).unsqueeze(-1)
+        scale = torch.where(alone, self.config.hashes**-0.5, 1.0).unsqueeze(-1)
+        return widen(rows * scale, self.table)

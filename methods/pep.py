@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.columns import columns, solve_width, widen
 from bench.method import LogRange, Table
 from bench.pruning import Pruned
 from bench.sparse import most_kept
@@ -22,14 +23,15 @@ class PEP(Pruned):
     name = "pep"
     title = "PEP"
     paper = "Liu et al., ICLR 2021"
-    space: ClassVar = {"first": LogRange(1e-3, 0.5)}
+    space: ClassVar = {"first": LogRange(1e-3, 0.5), "wide": LogRange(1.0, 16.0)}
 
     @classmethod
     def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:
-        return table.ids, table.dim
+        return table.ids, columns(table, config)
 
     @classmethod
     def plan(cls, table: Table, config: Pruned.Config) -> Pruned.Config:
+        config = solve_width(table, config)
         return config.but(
             kept=config.kept or most_kept("stored", *cls.shape(table, config), table.cap)
         )
@@ -38,4 +40,4 @@ class PEP(Pruned):
         self.stored.normal(self.table.std, generator)
 
     def forward(self, ids: Tensor) -> Tensor:
-        return self.entries(ids)
+        return widen(self.entries(ids), self.table)

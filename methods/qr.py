@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.method import Choice, Infeasible, Method, Rows, Table
+from bench.columns import Narrow, columns, solve_width, widen
+from bench.method import Choice, Infeasible, LogRange, Method, Rows, Table
 from bench.size import size_of
 
 
@@ -29,9 +30,10 @@ class QR(Method):
         "combine": Choice(("mult", "add")),
         "root": Choice(("small", "large")),
         "joint": Choice((False, True)),
+        "wide": LogRange(1.0, 16.0),
     }
 
-    class Config(Method.Config):
+    class Config(Narrow):
         """Knobs of the tables.
 
         `combine`: how two rows are joined; `root`: which of the two divisors of a size; `joint`:
@@ -47,6 +49,7 @@ class QR(Method):
     def plan(cls, table: Table, config: Config) -> Config:
         if config.divisor:
             return config
+        config = solve_width(table, config)
         # The size falls with c up to about sqrt(N) and rises from there, unevenly because rows are
         # whole: scan it.
         parts, turn = table.parts(config.joint), ceil(table.ids**0.5)
@@ -59,7 +62,7 @@ class QR(Method):
 
         values = table.cap.cap // (4 if table.cap.accounting == "bytes" else 1)
         for divisor, count in rows.items():
-            if count * table.dim <= values and size(divisor) <= table.cap.cap:
+            if count * columns(table, config) <= values and size(divisor) <= table.cap.cap:
                 return config.but(divisor=divisor)
         if not config.joint:
             return cls.plan(table, config.but(joint=True))
@@ -70,8 +73,9 @@ class QR(Method):
         divisor, parts = self.config.divisor, self.table.parts(self.config.joint)
         blocks = [ceil(ids / divisor) for ids in parts]
         self.first_blocks = blocks[0]
-        self.quotient = Rows(sum(blocks), self.table.dim)
-        self.remainder = Rows(divisor * len(parts), self.table.dim)
+        width = columns(self.table, self.config)
+        self.quotient = Rows(sum(blocks), width)
+        self.remainder = Rows(divisor * len(parts), width)
 
     def reset(self, generator: torch.Generator) -> None:
         # The reference code fills both from U(sqrt(1/N), 1): every product is positive and every
@@ -86,4 +90,5 @@ class QR(Method):
         divisor = self.config.divisor
         block = torch.div(own, divisor, rounding_mode="floor") + part * self.first_blocks
         quotient, remainder = self.quotient(block), self.remainder(own % divisor + part * divisor)
-        return quotient * remainder if self.config.combine == "mult" else quotient + remainder
+        mult = self.config.combine == "mult"
+        return widen(quotient * remainder if mult else quotient + remainder, self.table)

@@ -13,10 +13,11 @@ from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.data import CSR, Interactions
 from bench.errors import BenchError
-from bench.evaluate import KS, Evaluator, breakdown, ranking_metrics, top_columns
+from bench.evaluate import KS, Evaluator, Vectors, breakdown, ranking_metrics
 from bench.method import Table
 from bench.registry import get_method
 from bench.spec import Training
+from bench.topk import GROUP, rough_products, top_columns, top_products
 from bench.train import Fit, rank
 
 
@@ -207,6 +208,94 @@ def test_top_columns_of_rows_that_are_mostly_ties(dtype):
     for count in (1, 20, 50):
         expected = scores.argsort(dim=1, descending=True, stable=True)[:, :count]
         assert torch.equal(top_columns(scores, count), expected)
+
+
+def by_hand(users, items, masked, count):
+    """The best columns of every row by the products that decide, and a stable sort."""
+    exact = torch.stack([(user * items).sum(1) for user in users])
+    exact[masked] = -torch.inf
+    return exact.argsort(dim=1, descending=True, stable=True)[:, :count]
+
+
+def rounded(users, items, masked):
+    """Rough products as a processor with bfloat16 makes them, on any processor."""
+    rough = users.bfloat16().float() @ items.bfloat16().float().T
+    rough[masked] = -torch.inf
+    return rough
+
+
+@pytest.mark.parametrize("width", [64, GROUP * 2, 6464, 12_800])
+@pytest.mark.parametrize("dim", [1, 3, 64, 128])
+def test_top_products_equal_a_stable_sort_of_exact_ones(width, dim):
+    generator = torch.Generator().manual_seed(width + dim)
+    users, items = (
+        torch.randn(9, dim, generator=generator),
+        torch.randn(width, dim, generator=generator),
+    )
+    users[1] *= 1e-3
+    items[: width // 2] *= torch.rand(width // 2, 1, generator=generator) * 3
+    masked = torch.rand(9, width, generator=generator) < 0.05
+    rough = rounded(users, items, masked)
+    expected = by_hand(users, items, masked, 50)
+    if dim >= 64 and width > 64:  # or else the case is too easy to tell anything
+        assert not torch.equal(rough.argsort(dim=1, descending=True)[:, :50], expected)
+    before, longest = rough.clone(), items.norm(dim=1).max()
+    assert torch.equal(top_products(rough, users, items, longest, 50), expected)
+    assert torch.equal(rough, before)
+
+
+def test_rough_products_are_as_near_as_the_search_takes_them_to_be():
+    generator = torch.Generator().manual_seed(3)
+    users, items = (
+        torch.randn(64, 200, generator=generator),
+        torch.randn(500, 200, generator=generator),
+    )
+    out = torch.empty(64, 500)
+    precision = torch.get_float32_matmul_precision()
+    rough_products(users, items.T.contiguous(), out)
+    assert torch.get_float32_matmul_precision() == precision
+    off = (out.double() - users.double() @ items.double().T).abs()
+    most = users.norm(dim=1).unsqueeze(1) * items.norm(dim=1)
+    assert float((off / most).max()) < 2**-8
+
+
+@pytest.mark.parametrize("width", [64, 12_800])
+def test_top_products_of_rows_that_are_mostly_ties(width):
+    """Users and items without an entry, items that share a row, all items nearly alike."""
+    generator = torch.Generator().manual_seed(8)
+    users = torch.randint(-3, 4, (8, 16), generator=generator).float()
+    shared = torch.randint(-3, 4, (40, 16), generator=generator).float()
+    items = shared[torch.randint(40, (width,), generator=generator)]
+    items[: width // 2] = 0.0
+    users[2] = 0.0
+    users[3] = torch.where(torch.arange(16) == 5, 1.0, 0.0)
+    masked = torch.zeros(8, width, dtype=torch.bool)
+    masked[4, 30:] = True  # fewer candidates than are wanted
+    masked[5, :-1] = True
+    masked[6] = True
+    rough = rounded(users, items, masked)
+    found = top_products(rough, users, items, items.norm(dim=1).max(), 50)
+    assert torch.equal(found, by_hand(users, items, masked, 50))
+    alike = torch.ones(width, 16) + torch.arange(width).unsqueeze(1) * 2.0**-20
+    none = torch.zeros(8, width, dtype=torch.bool)
+    users = torch.ones(8, 16)
+    found = top_products(rounded(users, alike, none), users, alike, alike.norm(dim=1).max(), 50)
+    assert torch.equal(found, torch.arange(width - 1, width - 51, -1).expand(8, 50))
+
+
+def test_vectors_rank_as_their_scores():
+    users, items = 40, 3000
+    train, valid, test = random_parts(users, items, seed=12)
+    generator = torch.Generator().manual_seed(12)
+    people = torch.randint(-9, 10, (users, 8), generator=generator).float()
+    things = torch.randint(-9, 10, (items, 8), generator=generator).float()
+    people[5] = 0.0
+    for block in (1, 7, 64):
+        evaluator = Evaluator(test, [train, valid], items, block=block)
+        result = evaluator(Vectors(people, things))
+        expected = evaluator(fixed(people @ things.T))
+        assert result.top.tolist() == expected.top.tolist()
+        assert result.metrics == expected.metrics
 
 
 def test_hashed_items_rank_as_by_a_naive_sort():

@@ -203,6 +203,7 @@ def test_methods_import_the_interface_only():
         "bench.methods",
         "bench.size",
         "bench.sparse",
+        "bench.columns",
         "bench.pruning",
         "torch",
     }
