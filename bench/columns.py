@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.budget import VALUE_BYTES
-from bench.method import Field, Method, Table
+from bench.method import Choice, Field, Method, Table
+
+WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
 
 
 class Narrow(Method.Config):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.columns import columns, solve_width, widen
+from bench.columns import WIDE, columns, solve_width, widen
 from bench.method import Choice, Infeasible, LogRange, Progress, Range, Table
 from bench.pruning import Pruned
 from bench.sparse import most_kept
@@ -37,7 +37,7 @@ class CERP(Pruned):
         "gamma": LogRange(1e-4, 10.0),
         "first": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
-        "wide": LogRange(1.0, 16.0),
+        "wide": WIDE,
     }
 
     class Config(Pruned.Config):

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.columns import Narrow, columns, solve_width, widen
-from bench.method import Choice, Field, LogRange, Method, Range, Rows, Table
+from bench.columns import WIDE, Narrow, columns, solve_width, widen
+from bench.method import Choice, Field, Method, Range, Rows, Table
 
 PRIME = 2**31 - 1  # Carter & Wegman's ((a i + c) mod p) mod M is universal for ids below p
 
@@ -31,7 +31,7 @@ class Hashing(Method):
         "hashes": Range(1, 4),
         "head": Range(0.0, 0.99),
         "joint": Choice((False, True)),
-        "wide": LogRange(1.0, 16.0),
+        "wide": WIDE,
     }
 
     hash: Tensor

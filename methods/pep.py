@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.columns import columns, solve_width, widen
+from bench.columns import WIDE, columns, solve_width, widen
 from bench.method import LogRange, Table
 from bench.pruning import Pruned
 from bench.sparse import most_kept
@@ -23,7 +23,7 @@ class PEP(Pruned):
     name = "pep"
     title = "PEP"
     paper = "Liu et al., ICLR 2021"
-    space: ClassVar = {"first": LogRange(1e-3, 0.5), "wide": LogRange(1.0, 16.0)}
+    space: ClassVar = {"first": LogRange(1e-3, 0.5), "wide": WIDE}
 
     @classmethod
     def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:

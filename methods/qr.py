@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.columns import Narrow, columns, solve_width, widen
-from bench.method import Choice, Infeasible, LogRange, Method, Rows, Table
+from bench.columns import WIDE, Narrow, columns, solve_width, widen
+from bench.method import Choice, Infeasible, Method, Rows, Table
 from bench.size import size_of
 
 
@@ -30,7 +30,7 @@ class QR(Method):
         "combine": Choice(("mult", "add")),
         "root": Choice(("small", "large")),
         "joint": Choice((False, True)),
-        "wide": LogRange(1.0, 16.0),
+        "wide": WIDE,
     }
 
     class Config(Narrow):
