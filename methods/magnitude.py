@@ -9,6 +9,7 @@ from bench.methods.cerp import CERP
 from bench.methods.pep import PEP
 from torch import Tensor
 
+from bench.columns import WIDE
 from bench.method import Phase, Progress
 from bench.pruning import Pruned
 
@@ -40,7 +41,7 @@ class Magnitude(_NoThresholds, PEP):
     title = "Magnitude pruning"
     paper = "Han et al., NeurIPS 2015"
     role = "control"
-    space: ClassVar = {}
+    space: ClassVar = {"wide": WIDE}
     phases = (
         Phase("dense", until_budget=True),
         Phase("tune", rewind=False, fresh_optimizer=True),
@@ -53,7 +54,7 @@ class PEPMagnitude(_NoThresholds, PEP):
     name = "pep-magnitude"
     title = "PEP, magnitudes"
     role = "ablation"
-    space: ClassVar = {}
+    space: ClassVar = {"wide": WIDE}
 
 
 class CERPMagnitude(_NoThresholds, CERP):
