@@ -285,7 +285,7 @@ SETTINGS = (
     option(
         "a budget in a unit that is none", "run -m cerp -b 5ki", "'5ki'", "write 5kiB for bytes"
     ),
-    option("a budget that no size fits", "run -m qr -b 0.1%", "qr under 0.1%", "needs at least"),
+    option("a budget that no size fits", "run -m qr -b 0.01%", "qr under 0.01%", "needs at least"),
     option(
         "an accounting that does not exist",
         "leaderboard --accounting bits --dry-run",

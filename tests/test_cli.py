@@ -91,7 +91,7 @@ def test_dry_run_prints_sizes_and_trains_nothing(data: Path, tmp_path: Path) -> 
         (("run", "-m", "cerp", "-b", "5%", "--set", "cerp.gama=1"), "gama"),
         (("run", "-m", "cerp", "-b", "5%", "--set", "training.lr"), "KEY=VALUE"),
         (("run", "-m", "cerp", "-b", "5%", "--set", "training.lr=-1"), "training.lr"),
-        (("run", "-m", "qr", "-b", "0.1%"), "infeasible"),
+        (("run", "-m", "qr", "-b", "0.01%"), "infeasible"),
         (("run", "-m", "full", "--plugin", "absent.py"), "absent.py"),
         (("report", "--results", "absent"), "absent"),
         (("status", "--results", "absent"), "absent"),
