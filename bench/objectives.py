@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Union
+from typing import Annotated, ClassVar, Literal, Union
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bench.backbones.base import Backbone
 from bench.errors import BenchError
+from bench.shared import Derivative, shared_loss
 
 
 class _Objective(BaseModel):
@@ -39,10 +40,20 @@ class BPR(_Objective):
     ) -> Tensor:
         """Mean loss; users and positives [B, width], negatives [B, k, width] or [k, width]."""
         if self.shared:
+            if backbone.dot:
+                return shared_loss(users, positives, negatives, self._derive)
             above, below = backbone.pairs(users, positives), backbone.matrix(users, negatives)
             return functional.softplus(below - above.unsqueeze(1)).mean()
         above, below = backbone.contrast(users, positives, negatives)
         return functional.softplus(below - above).mean()
+
+    @staticmethod
+    def _derive(above: Tensor, below: Tensor) -> Derivative:
+        below.sub_(above.unsqueeze(1))
+        loss = functional.softplus(below).mean()
+        share = below.new_full((len(below), 1), 1 / below.numel())
+        push = below.sigmoid_()
+        return Derivative(loss, -push.sum(1).mul_(share.squeeze(1)), push, share)
 
 
 class Softmax(_Objective):
@@ -64,10 +75,56 @@ class Softmax(_Objective):
     ) -> Tensor:
         """Mean loss; users and positives [B, width], negatives [k, width]."""
         if backbone.dot:
-            return _DotSoftmax.apply(users, positives, negatives, 1 / self.temperature)
+            return shared_loss(users, positives, negatives, self._derive, 1 / self.temperature)
         above = backbone.pairs(users, positives) / self.temperature
         below = backbone.matrix(users, negatives) / self.temperature
         return (torch.logaddexp(above, below.logsumexp(1)) - above).mean()
+
+    @staticmethod
+    def _derive(above: Tensor, below: Tensor) -> Derivative:
+        top = torch.maximum(below.amax(1), above)
+        below.sub_(top.unsqueeze(1)).exp_()
+        hit = (above - top).exp_()
+        total = below.sum(1).add_(hit)
+        share = 1 / (total * len(above))  # turns exp into probabilities / batch
+        pull = hit.mul_(share).sub_(1 / len(above))
+        return Derivative((total.log_() + top - above).mean(), pull, below, share.unsqueeze(1))
+
+
+class Contrastive(_Objective):
+    """Cosine contrastive loss (Mao et al., CIKM 2021, eq. 2), with negatives shared by the batch.
+
+    mean of 1 - y_ui+ + `weight` x mean over negatives of max(0, y_ui- - `margin`). With a
+    similarity that is no cosine nothing bounds it.
+
+    `negatives`: uniform items a batch; `margin`: scores up to here are no concern; `weight`: of
+    the negatives.
+    """
+
+    name: Literal["ccl"] = "ccl"
+    negatives: int = Field(1024, ge=1)
+    margin: float = Field(0.9, gt=-1, lt=1)
+    weight: float = Field(150.0, gt=0)
+
+    def negatives_shape(self, batch: int) -> tuple[int, ...]:
+        """Shape of the negatives of a batch."""
+        return (self.negatives,)
+
+    def loss(
+        self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
+    ) -> Tensor:
+        """Mean loss; users and positives [B, width], negatives [k, width]."""
+        if backbone.dot:
+            return shared_loss(users, positives, negatives, self._derive)
+        above, below = backbone.pairs(users, positives), backbone.matrix(users, negatives)
+        return (1 - above).mean() + self.weight * functional.relu(below - self.margin).mean()
+
+    def _derive(self, above: Tensor, below: Tensor) -> Derivative:
+        over = functional.relu_(below.sub_(self.margin))
+        loss = (1 - above).mean() + self.weight * over.mean()
+        share = below.new_full((len(below), 1), self.weight / below.numel())
+        pull = above.new_full((len(above),), -1 / len(above))
+        return Derivative(loss, pull, over.sign_(), share)
 
 
 class Squared(_Objective):
@@ -107,41 +164,4 @@ class Squared(_Objective):
         return missed + self.weight * cells
 
 
-class _DotSoftmax(torch.autograd.Function):
-    """Sampled softmax over dot products, with its gradient made on the way.
-
-    What the maths needs is three GEMMs of batch x negatives x width and one pass of exp; autograd
-    adds several passes over the [batch, negatives] scores, which cost more than the GEMMs.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        users: Tensor,
-        positives: Tensor,
-        negatives: Tensor,
-        scale: float,
-    ) -> Tensor:
-        scaled = users * scale
-        above = (scaled * positives).sum(1)
-        scores = scaled @ negatives.T
-        top = torch.maximum(scores.amax(1), above)
-        scores.sub_(top.unsqueeze(1)).exp_()
-        hit = (above - top).exp_()
-        total = scores.sum(1).add_(hit)
-        share = (1 / (total * len(users))).unsqueeze(1)  # turns exp into probabilities / batch
-        pull = (hit.unsqueeze(1) * share).sub_(1 / len(users)).mul_(scale)
-        ctx.save_for_backward(
-            (scores @ negatives).mul_(share * scale).addcmul_(pull, positives),
-            pull * users,
-            scores.T @ (scaled * share),
-        )
-        return (total.log_() + top - above).mean()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        users, positives, negatives = ctx.saved_tensors
-        return users * grad, positives * grad, negatives * grad, None
-
-
-Objective = Annotated[Union[BPR, Softmax, Squared], Field(discriminator="name")]  # noqa: UP007
+Objective = Annotated[Union[BPR, Softmax, Contrastive, Squared], Field(discriminator="name")]  # noqa: UP007

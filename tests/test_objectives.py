@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from bench.backbones.mf import MF
 from bench.errors import BenchError
-from bench.objectives import BPR, Objective, Softmax, Squared
+from bench.objectives import BPR, Contrastive, Objective, Softmax, Squared
 
 
 @pytest.fixture
@@ -55,8 +55,43 @@ def test_softmax_by_hand(dot):
         assert float(loss) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.1])
-def test_softmax_and_its_gradient_equal_cross_entropy(dot, tiny, double, temperature):
+def test_contrastive_by_hand(dot):
+    users = torch.tensor([[1.0, 0], [0, 2]])
+    positives = torch.tensor([[0.5, 9], [9, 0.25]])  # scores .5 and .5
+    negatives = torch.tensor([[0.9, 0], [0, 0.1], [0.5, 0.4]])  # .9, 0, .5 and 0, .2, .8
+    objective = Contrastive(negatives=3, margin=0.4, weight=12)
+    expected = 0.5 + 12 * (0.5 + 0.1 + 0.4) / 6
+    assert objective.negatives_shape(10) == (3,)
+    assert float(objective.loss(dot, users, positives, negatives)) == pytest.approx(expected)
+
+
+def _softmax(temperature):
+    def loss(above, below):
+        logits = torch.cat((above, below), 1) / temperature
+        return functional.cross_entropy(logits, torch.zeros(len(above), dtype=torch.int64))
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("objective", "formula"),
+    [
+        (Softmax(negatives=7), _softmax(1.0)),
+        (Softmax(negatives=7, temperature=0.1), _softmax(0.1)),
+        (
+            BPR(negatives=7, shared=True),
+            lambda above, below: -functional.logsigmoid(above - below).mean(),
+        ),
+        (
+            Contrastive(negatives=7, margin=0.1, weight=5),
+            lambda above, below: (1 - above).mean() + 5 * (below - 0.1).clamp(min=0).mean(),
+        ),
+    ],
+    ids=["softmax", "softmax at a temperature", "bpr", "ccl"],
+)
+def test_a_loss_of_shared_negatives_and_its_gradient_equal_autograds(
+    dot, tiny, double, objective, formula
+):
     generator = torch.Generator().manual_seed(0)
     shapes = (5, 4), (5, 4), (7, 4)
     inputs = [torch.randn(shape, generator=generator) for shape in shapes]
@@ -67,13 +102,11 @@ def test_softmax_and_its_gradient_equal_cross_entropy(dot, tiny, double, tempera
         (3 * value).backward()  # a loss may be one term of several
         return float(value.detach()), [tensor.grad for tensor in ours]
 
-    def reference(users, positives, negatives):
-        above = (users * positives).sum(1, keepdim=True)
-        logits = torch.cat((above, users @ negatives.T), 1) / temperature
-        return functional.cross_entropy(logits, torch.zeros(5, dtype=torch.int64))
-
-    expected, gradients = graded(reference)
-    objective = Softmax(negatives=7, temperature=temperature)
+    expected, gradients = graded(
+        lambda users, positives, negatives: formula(
+            (users * positives).sum(1, keepdim=True), users @ negatives.T
+        )
+    )
     for backbone in (dot, Plain(tiny, 4, MF.Config())):
         value, ours = graded(lambda *a, b=backbone: objective.loss(b, *a))
         assert value == pytest.approx(expected, rel=1e-12)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.backbones.base import Backbone
-from bench.backbones.propagation import mean_of_layers, normalised_graph, sparse_matrix
+from bench.backbones.propagation import Graph, mean_of_layers, normalised_graph
 from bench.data import Interactions
 
 
@@ -37,13 +37,15 @@ class LightGCN(Backbone):
     def __init__(self, data: Interactions, dim: int, config: Config) -> None:
         super().__init__(data, dim, config)
         # Not persistent: a checkpoint need not repeat what the data say.
-        for name, tensor in zip(
-            ("starts", "columns", "values"), normalised_graph(data.train, data.items), strict=True
-        ):
+        for name, tensor in vars(normalised_graph(data.train, data.items)).items():
             self.register_buffer(name, tensor, persistent=False)
+
+    @property
+    def graph(self) -> Graph:
+        """A, on the backbone's device."""
+        return Graph(self.starts, self.columns, self.values)
 
     def embed(self, rows: Tensor) -> Tensor:
         """Propagate the rows of all ids: [N, dim] -> [N, dim]."""
-        graph = sparse_matrix(self.starts, self.columns, self.values)
-        mean = mean_of_layers(rows, graph, self.config.layers)
+        mean = mean_of_layers(rows, self.graph, self.config.layers)
         return functional.normalize(mean, dim=-1) if self.config.similarity == "cosine" else mean

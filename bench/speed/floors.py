@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbones.lightgcn import LightGCN
-from bench.backbones.propagation import sparse_matrix
 from bench.evaluate import Evaluator
 from bench.objectives import BPR, Softmax
 from bench.speed.probe import Probe, negatives, tested, timed
@@ -78,11 +77,11 @@ def _propagation(probe: Probe, times: int) -> list[Part]:
     backbone = probe.backbone
     if not isinstance(backbone, LightGCN):
         return []
-    graph = sparse_matrix(backbone.starts, backbone.columns, backbone.values)
+    graph = backbone.graph
     rows = torch.randn(probe.data.ids, backbone.dim, device=probe.device)
     entries = len(backbone.values)
     name = f"{times} sparse products {entries:,} entries x {backbone.dim}"
-    return [Part(name, lambda: torch.mm(graph, rows), times)]
+    return [Part(name, lambda: graph.product(rows), times)]
 
 
 def step_floor(probe: Probe) -> Floor:
