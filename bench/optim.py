@@ -115,10 +115,12 @@ class _Lazy(_Slot):
         if self.pending is not None or 2 * index.numel() >= rows:
             # Most of the table is read: plain dense gradients are cheaper.
             self.flush()
+            if index.shape == (rows,) and _rising(index):
+                return self.parameter  # all rows in order: nothing to copy
             return functional.embedding(index, self.parameter)
         flat = index.reshape(-1)
         inverse: Tensor | None = None
-        if not bool((flat[1:] > flat[:-1]).all()):
+        if not _rising(flat):
             flat, inverse = torch.unique(flat, return_inverse=True)
         weight, m, v = self._current(flat)
         weight.requires_grad_()
@@ -201,6 +203,10 @@ class _Lazy(_Slot):
             self._catch_up(*piece)
         self.last.fill_(self.count)
         self.stale = False
+
+
+def _rising(index: Tensor) -> bool:
+    return bool((index[1:] > index[:-1]).all())
 
 
 class Adam:

@@ -218,12 +218,18 @@ class Fit:
         users, positives, negatives = batch
         everything = torch.cat((users, positives, negatives.reshape(-1)))
         objective = self.training.objective
-        if self.backbone.whole or objective.whole:
-            rows, index = self.method(self._everyone), everything
+        if objective.whole:
+            ids, index = self._everyone, everything
         else:
             ids, index = torch.unique(everything, return_inverse=True)
-            rows = self.method(ids)
-        vectors = self.backbone.embed(rows)
+        if self.backbone.whole:
+            rows = self.method(self._everyone)
+            spread = self.backbone.spread(rows)
+            # No more than the batch needs goes on; a row by itself is cheap, all rows are not.
+            taken = spread if objective.whole else spread.index_select(0, ids)
+        else:
+            taken = rows = self.method(ids)
+        vectors = self.backbone.embed(taken)
         parts = index.split([len(users), len(positives), negatives.numel()])
         u, p = functional.embedding(parts[0], vectors), functional.embedding(parts[1], vectors)
         if objective.whole:
@@ -232,7 +238,8 @@ class Fit:
             n = functional.embedding(parts[2].view(negatives.shape), vectors)
         loss = objective.loss(self.backbone, u, p, n)
         if self.training.l2:
-            squares = rows.square().sum(-1)
+            own = rows.index_select(0, ids) if self.backbone.whole else rows
+            squares = own.square().sum(-1)
             loss = loss + self.training.l2 / 2 * squares[index].sum() / len(users)
         penalised = loss + self.method.penalty(rows, progress)
         penalised.backward()
@@ -362,7 +369,7 @@ def _crc(state: str, tensors: dict[str, Tensor]) -> str:
 
 def rank(backbone: Backbone, rows: Tensor, evaluator: Evaluator) -> Result:
     """Ranks with rows of all N ids."""
-    vectors = backbone.embed(rows)
+    vectors = backbone.embed(backbone.spread(rows))
     people, items = vectors[: backbone.users], vectors[backbone.users :]
     if backbone.dot and vectors.dtype == torch.float32:
         return evaluator(Vectors(people, items))

@@ -37,7 +37,7 @@ def test_propagation_equals_a_dense_computation_in_float64(data, rows, layers):
         power = dense(data) @ power
         total = total + power
     wanted = total / (layers + 1)
-    torch.testing.assert_close(backbone.embed(rows).double(), wanted, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(backbone.spread(rows).double(), wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_propagation_equals_the_formula_of_lightgcn_pytorch(data, rows):
@@ -54,7 +54,7 @@ def test_propagation_equals_the_formula_of_lightgcn_pytorch(data, rows):
     layers = [rows.numpy()]
     for _ in range(3):
         layers.append(graph @ layers[-1])
-    ours = LightGCN(data, 16, LightGCN.Config()).embed(rows)
+    ours = LightGCN(data, 16, LightGCN.Config()).spread(rows)
     np.testing.assert_allclose(ours.numpy(), np.mean(layers, axis=0), atol=1e-5)
 
 
@@ -85,7 +85,7 @@ def test_graph_is_symmetric_and_rows_are_sorted(data):
 
 def test_ids_without_interactions_keep_a_share_of_their_own_row(data, rows):
     lonely = data.users + int(np.flatnonzero(data.item_counts() == 0)[0])
-    got = LightGCN(data, 16, LightGCN.Config(layers=3)).embed(rows)
+    got = LightGCN(data, 16, LightGCN.Config(layers=3)).spread(rows)
     torch.testing.assert_close(got[lonely], rows[lonely] / 4)
 
 
@@ -96,7 +96,8 @@ def test_graph_is_neither_a_parameter_nor_in_a_checkpoint(data):
 
 
 def test_cosine_scales_propagated_rows_to_length_one(data, rows):
-    got = LightGCN(data, 16, LightGCN.Config(similarity="cosine")).embed(rows)
+    backbone = LightGCN(data, 16, LightGCN.Config(similarity="cosine"))
+    got = backbone.embed(backbone.spread(rows))
     torch.testing.assert_close(got.norm(dim=1), torch.ones(data.ids))
 
 
@@ -130,5 +131,5 @@ def test_equals_recbole_on_the_same_graph(data, rows):
         theirs.user_embedding.weight.data.copy_(rows[: data.users])
         theirs.item_embedding.weight.data.copy_(rows[data.users :])
         wanted = torch.cat(theirs.forward()).detach()
-    ours = LightGCN(data, 16, LightGCN.Config()).embed(rows)
+    ours = LightGCN(data, 16, LightGCN.Config()).spread(rows)
     torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=0)

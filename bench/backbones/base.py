@@ -16,7 +16,7 @@ class Backbone(nn.Module):
 
     Class attributes:
         name, title: on the command line and on a board.
-        whole: it needs the rows of all N ids in every step (graph propagation).
+        whole: it needs the rows of all N ids in every step, which `spread` gets.
     """
 
     name: ClassVar[str]
@@ -40,8 +40,12 @@ class Backbone(nn.Module):
     def reset(self, generator: torch.Generator) -> None:
         """(Re)initialises the backbone's own parameters; most have none."""
 
+    def spread(self, rows: Tensor) -> Tensor:
+        """What becomes of the rows of all N ids, in order, if `whole`: [N, dim] -> [N, dim]."""
+        return rows
+
     def embed(self, rows: Tensor) -> Tensor:
-        """What is scored, from rows [n, dim] (all N in order of ids if `whole`) -> [n, width]."""
+        """What is scored, each row by itself, after `spread`: [n, dim] -> [n, width]."""
         return rows
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:

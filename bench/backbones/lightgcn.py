@@ -45,7 +45,8 @@ class LightGCN(Backbone):
         """A, on the backbone's device."""
         return Graph(self.starts, self.columns, self.values)
 
+    def spread(self, rows: Tensor) -> Tensor:
+        return mean_of_layers(rows, self.graph, self.config.layers)
+
     def embed(self, rows: Tensor) -> Tensor:
-        """Propagate the rows of all ids: [N, dim] -> [N, dim]."""
-        mean = mean_of_layers(rows, self.graph, self.config.layers)
-        return functional.normalize(mean, dim=-1) if self.config.similarity == "cosine" else mean
+        return functional.normalize(rows, dim=-1) if self.config.similarity == "cosine" else rows

@@ -59,8 +59,11 @@ class Graph:
     columns: Tensor
     values: Tensor
 
-    def product(self, rows: Tensor) -> Tensor:
-        """A E: float [N, dim] -> [N, dim]."""
+    def product(self, rows: Tensor, scale: float = 1.0) -> Tensor:
+        """`scale` A E: float [N, dim] -> [N, dim], a new array."""
+        values = self.values.to(rows.dtype)
+        if scale != 1:
+            values = values * scale
         if rows.device.type == "cpu":
             # A row of the product is a weighted sum of rows of a table. The kernel that makes such
             # sums for embedding bags takes a third of the time of the CSR product of MKL.
@@ -69,14 +72,14 @@ class Graph:
                 rows,
                 self.starts,
                 mode="sum",
-                per_sample_weights=self.values.to(rows.dtype),
+                per_sample_weights=values,
                 include_last_offset=True,
             )
         with warnings.catch_warnings():
             # "Sparse CSR tensor support is in beta state"; the product is all that is used here.
             warnings.simplefilter("ignore", UserWarning)
             matrix = torch.sparse_csr_tensor(
-                self.starts, self.columns, self.values, (len(rows),) * 2, check_invariants=False
+                self.starts, self.columns, values, (len(rows),) * 2, check_invariants=False
             )
         return torch.mm(matrix, rows)
 
@@ -108,9 +111,9 @@ class _Mean(torch.autograd.Function):
 
 
 def _horner(rows: Tensor, graph: Graph, layers: int) -> Tensor:
-    """E' + A (E' + A (E' + ...)) of E' = E / (layers + 1)."""
-    share = rows / (layers + 1)
-    total = share
-    for _ in range(layers):
-        total = graph.product(total).add_(share)
-    return total
+    """E + A (E + A (E + ...)), the last sum divided by its number of terms on the way."""
+    total, share = rows, 1.0
+    for layer in range(layers):
+        share = 1 / (layers + 1) if layer == layers - 1 else 1.0
+        total = graph.product(total, share).add_(rows, alpha=share)
+    return total if layers else rows.clone()

@@ -17,11 +17,17 @@ from torch import Tensor, nn
 
 from bench.backbones.lightgcn import LightGCN
 from bench.evaluate import Evaluator
-from bench.objectives import BPR, Softmax
+from bench.objectives import BPR, Contrastive, Softmax
 from bench.speed.probe import Probe, negatives, tested, timed
 
 _USERS = 128  # a block of the ranking GEMM
 _BLOCKS = 12  # of them timed; the rest are alike
+# The pass over the scores of shared negatives that gives an objective's derivative.
+_PASS: dict[type, Callable[..., Tensor]] = {
+    Softmax: torch.exp,
+    BPR: torch.sigmoid,
+    Contrastive: torch.sign,
+}
 
 
 @dataclass(frozen=True)
@@ -89,20 +95,20 @@ def step_floor(probe: Probe) -> Floor:
     training, device = probe.training, probe.device
     batch, dim, count = training.batch, probe.backbone.dim, negatives(training)
     batch = min(batch, probe.positives)
-    whole = probe.backbone.whole or not isinstance(training.objective, (BPR, Softmax))
+    whole = probe.backbone.whole or training.objective.whole
     rows = probe.data.ids if whole else _distinct(probe)
     parts: list[Part] = []
-    if isinstance(training.objective, Softmax):
+    objective = training.objective
+    if not objective.whole and len(objective.negatives_shape(batch)) == 1:
         if probe.backbone.dot:
             shapes = (batch, dim, count), (batch, count, dim), (count, batch, dim)
             for m, k, n in shapes:
                 parts.append(Part(f"GEMM {m:,} x {k:,} x {n:,}", _gemm(m, k, n, device)))
         scores = torch.randn(batch, count, device=device)
-        out = torch.empty_like(scores)
-        parts.append(
-            Part(f"exp of {batch:,} x {count:,}", lambda: torch.exp(scores, out=out)),
-        )
-    elif isinstance(training.objective, BPR):
+        out, scan = torch.empty_like(scores), _PASS[type(objective)]
+        name = f"{scan.__name__} of {batch:,} x {count:,}"
+        parts.append(Part(name, lambda: scan(scores, out=out)))
+    elif isinstance(objective, BPR):
         one, other = (torch.randn(batch, 1 + count, dim, device=device) for _ in range(2))
         product = torch.empty_like(one)
         # Forward u * (p - n), backward two products with the scores' gradient.

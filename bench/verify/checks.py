@@ -163,7 +163,7 @@ def check_propagation(name: str, gradient: bool, seeds: Sequence[int]) -> Check:
         generator = torch.Generator().manual_seed(seed)
         rows, pull = (torch.randn(USERS + ITEMS, DIM, generator=generator) for _ in range(2))
         single, double = rows.clone().requires_grad_(), rows.double().requires_grad_()
-        mine = LightGCN(data, DIM, LightGCN.Config(layers=LAYERS)).embed(single)
+        mine = LightGCN(data, DIM, LightGCN.Config(layers=LAYERS)).spread(single)
         theirs = dense_propagation(data, double, LAYERS)
         if gradient:
             (mine,) = torch.autograd.grad((mine * pull).sum(), single)
