@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from bench.errors import BenchError
+from bench.heap import keep_freed_memory
 
 app = typer.Typer(
     name="bench",
@@ -216,6 +217,7 @@ def run(
     if one.infeasible:
         raise BenchError(f"{method} under {one.run.label}: infeasible: {one.infeasible}")
     if again or one.run.spec.id not in finished(wanted, store, retry_failed=True):
+        keep_freed_memory()
         torch.set_num_threads(threads)
         names = {one.run.spec.id: show.run_name(one.run.spec.canonical(), one.run.label)}
         identity = {"id": one.run.spec.id, "worker": 0}
@@ -611,6 +613,7 @@ def speed(
         changes["backbones"] = tuple(backbone)
     chosen = chosen.model_copy(update=changes)
     data, methods, planned = _plan(chosen, suite, dataset, settings, False, None, plugin, data_dir)
+    keep_freed_memory()
     torch.set_num_threads(threads)
     effort = Effort(steps, rounds)
     if not as_json:
@@ -763,6 +766,7 @@ def _estimate(
     from bench.estimate import estimate
     from bench.records import scan
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
     with _progress() as tell:
         found = estimate(planned, done, data, methods, scan(results).records, workers, device, tell)

@@ -33,6 +33,7 @@ from bench.backlog import Backlog
 from bench.data import CSR, Interactions
 from bench.errors import BenchError
 from bench.execute import Run, execute
+from bench.heap import keep_freed_memory
 from bench.method import Method
 from bench.pool import Job, Listener, decode, encode
 from bench.registry import find_methods
@@ -311,6 +312,7 @@ class Station(distributed.WorkerPlugin):
                 f"{method.name} has revision {methods[method.name].revision}, the plan has"
                 f" {method.revision}; install the same version of this program on all machines"
             )
+        keep_freed_memory()
         torch.set_num_threads(self._threads)
         execute(run, data, methods, store, self._device, True, lambda e: self._say("epoch", run, e))
         path = store.path(run.spec.canonical(), run.spec.id)

@@ -323,10 +323,12 @@ def _serve(pipe: Connection, job: Job, say: Listener) -> None:
 
     from bench.data import load
     from bench.execute import execute
+    from bench.heap import keep_freed_memory
     from bench.registry import find_methods
     from bench.store import Store
     from bench.tune.trial import trial
 
+    keep_freed_memory()
     torch.set_num_threads(job.threads)
     data = load(job.dataset, data_dir=Path(job.data_dir) if job.data_dir else None)
     methods = find_methods([Path(plugin) for plugin in job.plugins])

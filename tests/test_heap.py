@@ -1,0 +1,43 @@
+"""Freed memory is kept where the C library lets us, and only then."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_FAULTS = """
+import resource
+import sys
+import numpy as np
+from bench.heap import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+np.ones(4_000_000)  # 32 MB: above what glibc keeps by itself
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.ones(4_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_an_array_takes_the_place_of_a_freed_one_without_new_pages():
+    def faults(how: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", _FAULTS, how], capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    # 20 arrays of 7,813 pages; huge pages, where the system gives them unasked, are 16 each.
+    assert faults("keep") < 16
+    assert faults("give back") >= 20 * 16
+
+
+def test_another_system_is_left_alone(monkeypatch):
+    from bench.heap import keep_freed_memory
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert keep_freed_memory() is False
