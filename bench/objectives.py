@@ -56,19 +56,24 @@ class BPR(_Objective):
         return Derivative(loss, -push.sum(1).mul_(share.squeeze(1)), push, share)
 
 
-class Softmax(_Objective):
+class _SharedNegatives(_Objective):
+    """Base of those whose negatives are uniform items, `negatives` of them for a whole batch."""
+
+    negatives: int = Field(1024, ge=1)
+
+    def negatives_shape(self, batch: int) -> tuple[int, ...]:
+        """Shape of the negatives of a batch."""
+        return (self.negatives,)
+
+
+class Softmax(_SharedNegatives):
     """Sampled softmax with negatives shared by the batch: cross-entropy at a temperature.
 
     `negatives`: uniform items a batch; `temperature`: scores are divided by it.
     """
 
     name: Literal["softmax"] = "softmax"
-    negatives: int = Field(1024, ge=1)
     temperature: float = Field(1.0, gt=0)
-
-    def negatives_shape(self, batch: int) -> tuple[int, ...]:
-        """Shape of the negatives of a batch."""
-        return (self.negatives,)
 
     def loss(
         self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
@@ -91,7 +96,7 @@ class Softmax(_Objective):
         return Derivative((total.log_() + top - above).mean(), pull, below, share.unsqueeze(1))
 
 
-class Contrastive(_Objective):
+class Contrastive(_SharedNegatives):
     """Cosine contrastive loss (Mao et al., CIKM 2021, eq. 2), with negatives shared by the batch.
 
     mean of 1 - y_ui+ + `weight` x mean over negatives of max(0, y_ui- - `margin`). With a
@@ -102,13 +107,8 @@ class Contrastive(_Objective):
     """
 
     name: Literal["ccl"] = "ccl"
-    negatives: int = Field(1024, ge=1)
     margin: float = Field(0.9, gt=-1, lt=1)
     weight: float = Field(150.0, gt=0)
-
-    def negatives_shape(self, batch: int) -> tuple[int, ...]:
-        """Shape of the negatives of a batch."""
-        return (self.negatives,)
 
     def loss(
         self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
