@@ -294,7 +294,7 @@ def one_run(
         raise _unplanned(kind, "plan", error) from error
     spec = RunSpec(
         dataset=_dataset(data),
-        backbone=BackbonePart(name=backbone, config=scored.model_dump(mode="json")),
+        backbone=BackbonePart(name=backbone, config=scored.stored()),
         dim=suite.dim,
         method=MethodPart(
             name=kind.name,

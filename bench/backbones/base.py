@@ -28,6 +28,10 @@ class Backbone(nn.Module):
 
         model_config = ConfigDict(frozen=True, extra="forbid")
 
+        def stored(self) -> dict[str, Any]:
+            """As a record holds it; a knob that is None is left out, so that it can be new."""
+            return self.model_dump(mode="json", exclude_none=True)
+
     def __init__(self, data: Interactions, dim: int, config: Any) -> None:
         super().__init__()
         self.users, self.items, self.dim, self.config = data.users, data.items, dim, config

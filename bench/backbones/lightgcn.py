@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from bench.backbones.base import Backbone
 from bench.backbones.propagation import Graph, mean_of_layers, normalised_graph
+from bench.backbones.similarity import Similarity
 from bench.data import Interactions
 
 
@@ -24,11 +22,10 @@ class LightGCN(Backbone):
     title = "LightGCN"
     whole = True
 
-    class Config(Backbone.Config):
-        """`layers`: L. `similarity`: dot, or cosine (propagated rows scaled to length 1)."""
+    class Config(Similarity):
+        """`layers`: L. `similarity` and `lengths` are of propagated rows."""
 
         layers: int = Field(3, ge=0)
-        similarity: Literal["dot", "cosine"] = "dot"
 
     starts: Tensor
     columns: Tensor
@@ -49,4 +46,4 @@ class LightGCN(Backbone):
         return mean_of_layers(rows, self.graph, self.config.layers)
 
     def embed(self, rows: Tensor) -> Tensor:
-        return functional.normalize(rows, dim=-1) if self.config.similarity == "cosine" else rows
+        return self.config.scaled(rows)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor
-from torch.nn import functional
 
 from bench.backbones.base import Backbone
+from bench.backbones.similarity import Similarity
 
 
 class MF(Backbone):
@@ -16,10 +14,7 @@ class MF(Backbone):
     name = "mf"
     title = "MF"
 
-    class Config(Backbone.Config):
-        """`similarity`: dot, or cosine (both sides scaled to length 1)."""
-
-        similarity: Literal["dot", "cosine"] = "dot"
+    Config = Similarity
 
     def embed(self, rows: Tensor) -> Tensor:
-        return functional.normalize(rows, dim=-1) if self.config.similarity == "cosine" else rows
+        return self.config.scaled(rows)

@@ -127,7 +127,7 @@ def _spec(
     training: Training,
     full: type[Method],
 ) -> RunSpec:
-    config = get_backbone(backbone).Config.model_validate(knobs).model_dump(mode="json")
+    config = get_backbone(backbone).Config.model_validate(knobs).stored()
     return RunSpec(
         dataset=DatasetPart(name=data.name, split=data.split, fingerprint=data.fingerprint),
         backbone=BackbonePart(name=backbone, config=config),

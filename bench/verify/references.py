@@ -175,7 +175,7 @@ def _same_settings(suite: Suite, record: Record) -> bool:
     training = Training.model_validate(suite.training.model_dump() | own | tuned.training)
     knobs = tuned.config | suite.method.get(record.method.name, {})
     return (
-        spec.backbone.config == config.model_dump(mode="json")
+        spec.backbone.config == config.stored()
         and spec.training == training.model_dump(mode="json")
         and all(spec.method.config.get(key) == value for key, value in knobs.items())
         and spec.seed < suite.seeds
