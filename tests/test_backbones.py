@@ -32,8 +32,28 @@ def test_cosine_by_hand(tiny):
     assert mf.pairs(users, items).tolist() == pytest.approx([7 / 5 / 2**0.5, 1])
 
 
-def test_zero_row_has_a_finite_cosine_and_gradient(tiny):
-    mf = backbone(tiny, similarity="cosine")
+@pytest.mark.parametrize(("power", "expected"), [(0.0, 7 / 50**0.5), (0.5, 7 / 50**0.25)])
+def test_lengths_keep_a_power_of_both_lengths(tiny, power, expected):
+    mf = backbone(tiny, similarity="cosine", lengths=power)
+    score = mf.pairs(mf.embed(USERS), mf.embed(ITEMS))[0]  # dot product 7, lengths 5 and 2**.5
+    assert float(score) == pytest.approx(expected)
+
+
+def test_lengths_are_for_cosines():
+    with pytest.raises(ValidationError, match="lengths is for similarity = 'cosine'"):
+        MF.Config(lengths=0.1)
+    with pytest.raises(ValidationError, match="less than 1"):
+        MF.Config(similarity="cosine", lengths=1)
+
+
+def test_a_knob_that_is_not_set_is_not_in_a_record():
+    assert MF.Config(similarity="cosine").stored() == {"similarity": "cosine"}
+    assert MF.Config(similarity="cosine", lengths=0).stored()["lengths"] == 0
+
+
+@pytest.mark.parametrize("lengths", [None, 0.1])
+def test_zero_row_has_a_finite_cosine_and_gradient(tiny, lengths):
+    mf = backbone(tiny, similarity="cosine", lengths=lengths)
     rows = torch.zeros(2, 3, requires_grad=True)
     score = mf.pairs(mf.embed(rows), mf.embed(ITEMS)).sum()
     score.backward()
@@ -50,9 +70,11 @@ def test_pairs_broadcast_and_matrix_writes_in_place(tiny):
     assert torch.equal(out, mf.matrix(USERS, ITEMS))
 
 
-@pytest.mark.parametrize("similarity", ["dot", "cosine"])
-def test_ranking_agrees_with_pairs(tiny, similarity):
-    mf = backbone(tiny, similarity=similarity)
+@pytest.mark.parametrize(
+    "config", [{}, {"similarity": "cosine"}, {"similarity": "cosine", "lengths": 0.3}]
+)
+def test_ranking_agrees_with_pairs(tiny, config):
+    mf = backbone(tiny, **config)
     rows = torch.randn(tiny.ids, 3, generator=torch.Generator().manual_seed(0))
     result = rank(mf, rows, Evaluator(tiny.test, [tiny.train], tiny.items, block=5))
     vectors = mf.embed(rows)
