@@ -11,6 +11,7 @@ from torch.nn.functional import embedding
 
 from bench.method import Infeasible, Method, Range, Table
 from bench.size import size_of
+from bench.tensortrain import train_rows
 
 FILL = 0.992  # share of the budget that has to be used, where ranks allow
 
@@ -109,11 +110,8 @@ class TTRec(Method):
         head = embedding(first, self.core1.flatten(1)).view(-1, q1, rank1)  # [n, q1, R1]
         middle, last = torch.div(tail, p3, rounding_mode="floor"), tail % p3
         if len(flat) * (q1 * rank1 + q1 * q3) > p2 * p3 * rank1 * q3:
-            # Many ids: every product of cores 2 and 3 is needed about once; one GEMM makes them.
-            joint = self.core2.reshape(-1, rank2) @ self.core3.permute(1, 0, 2).reshape(rank2, -1)
-            joint = joint.view(p2, rank1, q2, p3, q3).permute(0, 3, 1, 2, 4)
-            slices = embedding(tail, joint.reshape(p2 * p3, rank1 * q2 * q3))
-            rows = head @ slices.view(-1, rank1, q2 * q3)
+            # Many ids: every product of cores 2 and 3 is needed about once.
+            rows = train_rows(head, self.core2, self.core3, tail)
         else:
             slices = embedding(middle, self.core2.flatten(1)).view(-1, rank1, q2 * rank2)
             front = head @ slices  # [n, q1, q2 R2]
