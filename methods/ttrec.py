@@ -6,6 +6,7 @@ from math import ceil
 from typing import ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
@@ -30,17 +31,26 @@ class TTRec(Method):
     space: ClassVar = {"spread": Range(0.0, 0.9)}
 
     class Config(Method.Config):
-        """`rank1`, `rank2`: the inner ranks; `spread`: 1 - the smaller over the larger, at most."""
+        """Own knobs.
+
+        `rank1`, `rank2`: the inner ranks; `spread`: 1 - the smaller over the larger, at most.
+        `third`: p3; none: about the cube root of N. The fewer, the lower the ranks, and the fewer
+        operations a step.
+        """
 
         rank1: int = 0
         rank2: int = 0
         spread: float = 0.6
+        third: int | None = Field(None, ge=1)
 
     @staticmethod
-    def factors(table: Table) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """(p1, p2, p3) with product >= N, the smallest first, and (q1, q2, q3) of product `dim`."""
-        third = round(table.ids ** (1 / 3))
-        third += third**3 < table.ids
+    def factors(
+        table: Table, third: int | None = None
+    ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """(p1, p2, p3) with product >= N, p1 <= p2 and p3 = `third`, and (q1, q2, q3) of `dim`."""
+        if third is None:
+            third = round(table.ids ** (1 / 3))
+            third += third**3 < table.ids
         second = ceil((table.ids / third) ** 0.5)
         first = ceil(table.ids / third / second)
         splits = [
@@ -56,7 +66,7 @@ class TTRec(Method):
     def plan(cls, table: Table, config: Config) -> Config:
         if config.rank1 and config.rank2:
             return config
-        (p1, p2, p3), (q1, q2, q3) = cls.factors(table)
+        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, config.third)
         # Ranks beyond these add parameters and no freedom.
         top1, top2 = min(p1 * q1, p2 * p3 * q2 * q3), min(p3 * q3, p1 * p2 * q1 * q2)
 
@@ -84,7 +94,7 @@ class TTRec(Method):
         return config.but(rank1=rank1, rank2=rank2)
 
     def build(self) -> None:
-        self.p, self.q = self.factors(self.table)
+        self.p, self.q = self.factors(self.table, self.config.third)
         rank1, rank2 = self.config.rank1, self.config.rank2
         (p1, p2, p3), (q1, q2, q3) = self.p, self.q
         self.core1 = nn.Parameter(torch.empty(p1, q1, rank1))
