@@ -6,11 +6,10 @@ from math import ceil
 from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from bench.method import Infeasible, Method, Range, Table
+from bench.method import Choice, Field, Infeasible, Method, Range, Table
 from bench.size import size_of
 from bench.tensortrain import train_rows
 
@@ -28,7 +27,7 @@ class TTRec(Method):
     name = "ttrec"
     title = "TT-Rec"
     paper = "Yin et al., MLSys 2021"
-    space: ClassVar = {"spread": Range(0.0, 0.9)}
+    space: ClassVar = {"spread": Range(0.0, 0.9), "third": Choice((None, 8, 16, 32))}
 
     class Config(Method.Config):
         """Own knobs.
