@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 leaderboard: $(VENV)/.installed
 	$(BIN)/bench leaderboard $(ARGS)
 
+# A file's tests stay together: they share what is expensive to make.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not gpu' $(ARGS)
