@@ -45,6 +45,7 @@ ALLOWED_IMPORTS = (
     "bench.size",
     "bench.sparse",
     "bench.pruning",
+    "bench.tensortrain",
     "bench.columns",
     "torch",
 )

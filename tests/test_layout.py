@@ -205,6 +205,7 @@ def test_methods_import_the_interface_only():
         "bench.sparse",
         "bench.columns",
         "bench.pruning",
+        "bench.tensortrain",
         "torch",
     }
     for path in sources("methods"):
