@@ -3,7 +3,8 @@
 A row is head[i1] times an `end`, the product of a slice of core 2 and one of core 3. A batch needs
 nearly every end, and each of them for a few rows. So all ends are made by GEMMs, in the layout in
 which they are used, and the rows that share an end are multiplied together, padded to a common
-number. One product a row, with its end gathered, takes twice the time and gigabytes for all ids.
+number. One product a row, with its end gathered, takes twice the time for all ids, and half as much
+memory again.
 """
 
 from __future__ import annotations

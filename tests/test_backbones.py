@@ -32,7 +32,7 @@ def test_cosine_by_hand(tiny):
     assert mf.pairs(users, items).tolist() == pytest.approx([7 / 5 / 2**0.5, 1])
 
 
-@pytest.mark.parametrize(("power", "expected"), [(0.0, 7 / 50**0.5), (0.5, 7 / 50**0.25)])
+@pytest.mark.parametrize(("power", "expected"), [(0.2, 7 / 50**0.4), (0.5, 7 / 50**0.25)])
 def test_lengths_keep_a_power_of_both_lengths(tiny, power, expected):
     mf = backbone(tiny, similarity="cosine", lengths=power)
     score = mf.pairs(mf.embed(USERS), mf.embed(ITEMS))[0]  # dot product 7, lengths 5 and 2**.5
@@ -44,11 +44,13 @@ def test_lengths_are_for_cosines():
         MF.Config(lengths=0.1)
     with pytest.raises(ValidationError, match="less than 1"):
         MF.Config(similarity="cosine", lengths=1)
+    with pytest.raises(ValidationError, match="greater than 0"):
+        MF.Config(similarity="cosine", lengths=0)  # the cosine has one name, not two
 
 
 def test_a_knob_that_is_not_set_is_not_in_a_record():
     assert MF.Config(similarity="cosine").stored() == {"similarity": "cosine"}
-    assert MF.Config(similarity="cosine", lengths=0).stored()["lengths"] == 0
+    assert MF.Config(similarity="cosine", lengths=0.1).stored()["lengths"] == 0.1
 
 
 @pytest.mark.parametrize("lengths", [None, 0.1])

@@ -17,13 +17,13 @@ class Similarity(Backbone.Config):
     """Own knobs.
 
     `similarity`: dot, or cosine (both sides scaled to length 1). `lengths`: under cosine, the
-    power of its own length that a row keeps: 0, as None, is the cosine, 1 would be the dot product.
+    power of its own length that a row keeps: none is the cosine, 1 would be the dot product.
     Angles alone have no room for how popular an item is; a small power gives it some, in the
     values that the row has anyway, without the dot product's slow start.
     """
 
     similarity: Literal["dot", "cosine"] = "dot"
-    lengths: float | None = Field(None, ge=0, lt=1)
+    lengths: float | None = Field(None, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _lengths_need_cosine(self) -> Similarity:
@@ -35,7 +35,7 @@ class Similarity(Backbone.Config):
         """Rows whose dot products are the similarity: [n, dim] -> [n, dim]."""
         if self.similarity == "dot":
             return rows
-        if not self.lengths:
+        if self.lengths is None:
             return functional.normalize(rows, dim=-1, eps=_SHORTEST)
         length = rows.norm(dim=-1, keepdim=True).clamp(min=_SHORTEST)
         return rows * length.pow(self.lengths - 1)
