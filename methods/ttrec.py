@@ -27,24 +27,30 @@ class TTRec(Method):
     name = "ttrec"
     title = "TT-Rec"
     paper = "Yin et al., MLSys 2021"
-    space: ClassVar = {"spread": Range(0.0, 0.9), "third": Choice((None, 8, 16, 32))}
+    space: ClassVar = {
+        "spread": Range(0.0, 0.9),
+        "third": Choice((None, 8, 16, 32)),
+        "middle": Choice((None, 8, 16, 32, 64)),
+    }
 
     class Config(Method.Config):
         """Own knobs.
 
         `rank1`, `rank2`: the inner ranks; `spread`: 1 - the smaller over the larger, at most.
         `third`: p3; none: about the cube root of N. The fewer, the lower the ranks, and the fewer
-        operations a step.
+        operations a step. `middle`: q2, or the largest divisor of `dim` below it, with q1 and q3
+        as equal as they can be; none: all three are. The more, the lower the ranks, too.
         """
 
         rank1: int = 0
         rank2: int = 0
         spread: float = 0.6
         third: int | None = Field(None, ge=1)
+        middle: int | None = Field(None, ge=1)
 
     @staticmethod
     def factors(
-        table: Table, third: int | None = None
+        table: Table, third: int | None = None, middle: int | None = None
     ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """(p1, p2, p3) with product >= N, p1 <= p2 and p3 = `third`, and (q1, q2, q3) of `dim`."""
         if third is None:
@@ -52,6 +58,12 @@ class TTRec(Method):
             third += third**3 < table.ids
         second = ceil((table.ids / third) ** 0.5)
         first = ceil(table.ids / third / second)
+        if middle is not None:
+            middle = max(q for q in range(1, min(middle, table.dim) + 1) if table.dim % q == 0)
+            rest = table.dim // middle
+            ends = [(rest // q, middle, q) for q in range(1, rest + 1) if rest % q == 0]
+            # Not q3 > q1: products of cores 2 and 3 are what a step mostly does, p3 q3 core2.numel.
+            return (first, second, third), min(q for q in ends if q[0] >= q[2])
         splits = [
             (a, b, table.dim // a // b)
             for a in range(1, table.dim + 1)
@@ -65,7 +77,7 @@ class TTRec(Method):
     def plan(cls, table: Table, config: Config) -> Config:
         if config.rank1 and config.rank2:
             return config
-        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, config.third)
+        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, config.third, config.middle)
         # Ranks beyond these add parameters and no freedom.
         top1, top2 = min(p1 * q1, p2 * p3 * q2 * q3), min(p3 * q3, p1 * p2 * q1 * q2)
 
@@ -93,7 +105,7 @@ class TTRec(Method):
         return config.but(rank1=rank1, rank2=rank2)
 
     def build(self) -> None:
-        self.p, self.q = self.factors(self.table, self.config.third)
+        self.p, self.q = self.factors(self.table, self.config.third, self.config.middle)
         rank1, rank2 = self.config.rank1, self.config.rank2
         (p1, p2, p3), (q1, q2, q3) = self.p, self.q
         self.core1 = nn.Parameter(torch.empty(p1, q1, rank1))
