@@ -30,40 +30,34 @@ class TTRec(Method):
     space: ClassVar = {
         "spread": Range(0.0, 0.9),
         "third": Choice((None, 8, 16, 32)),
-        "middle": Choice((None, 8, 16, 32, 64)),
+        "last": Choice((None, 1, 2)),
     }
 
     class Config(Method.Config):
         """Own knobs.
 
         `rank1`, `rank2`: the inner ranks; `spread`: 1 - the smaller over the larger, at most.
-        `third`: p3; none: about the cube root of N. The fewer, the lower the ranks, and the fewer
-        operations a step. `middle`: q2, or the largest divisor of `dim` below it, with q1 and q3
-        as equal as they can be; none: all three are. The more, the lower the ranks, too.
+        `third`: p3; none: about the cube root of N. `last`: q3, or the largest divisor below it of
+        what q2 leaves; none: the q are as equal as they can be. The smaller p3 q3, the fewer
+        operations a step; a small p3 lowers the ranks, too.
         """
 
         rank1: int = 0
         rank2: int = 0
         spread: float = 0.6
         third: int | None = Field(None, ge=1)
-        middle: int | None = Field(None, ge=1)
+        last: int | None = Field(None, ge=1)
 
     @staticmethod
     def factors(
-        table: Table, third: int | None = None, middle: int | None = None
+        table: Table, third: int | None = None, last: int | None = None
     ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """(p1, p2, p3) with product >= N, p1 <= p2 and p3 = `third`, and (q1, q2, q3) of `dim`."""
+        """The p of N ids, with p1 <= p2 and p3 = `third`, and the q of `dim`, with q3 = `last`."""
         if third is None:
             third = round(table.ids ** (1 / 3))
             third += third**3 < table.ids
         second = ceil((table.ids / third) ** 0.5)
         first = ceil(table.ids / third / second)
-        if middle is not None:
-            middle = max(q for q in range(1, min(middle, table.dim) + 1) if table.dim % q == 0)
-            rest = table.dim // middle
-            ends = [(rest // q, middle, q) for q in range(1, rest + 1) if rest % q == 0]
-            # Not q3 > q1: products of cores 2 and 3 are what a step mostly does, p3 q3 core2.numel.
-            return (first, second, third), min(q for q in ends if q[0] >= q[2])
         splits = [
             (a, b, table.dim // a // b)
             for a in range(1, table.dim + 1)
@@ -71,13 +65,17 @@ class TTRec(Method):
             for b in range(a, table.dim // a + 1)
             if table.dim // a % b == 0 and table.dim // a // b >= b
         ]
-        return (first, second, third), min(splits, key=lambda q: q[2] - q[0])
+        q1, q2, q3 = min(splits, key=lambda q: q[2] - q[0])
+        if last is not None:
+            q3 = max(q for q in range(1, last + 1) if table.dim // q2 % q == 0)
+            q1 = table.dim // q2 // q3
+        return (first, second, third), (q1, q2, q3)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         if config.rank1 and config.rank2:
             return config
-        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, config.third, config.middle)
+        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, config.third, config.last)
         # Ranks beyond these add parameters and no freedom.
         top1, top2 = min(p1 * q1, p2 * p3 * q2 * q3), min(p3 * q3, p1 * p2 * q1 * q2)
 
@@ -105,7 +103,7 @@ class TTRec(Method):
         return config.but(rank1=rank1, rank2=rank2)
 
     def build(self) -> None:
-        self.p, self.q = self.factors(self.table, self.config.third, self.config.middle)
+        self.p, self.q = self.factors(self.table, self.config.third, self.config.last)
         rank1, rank2 = self.config.rank1, self.config.rank2
         (p1, p2, p3), (q1, q2, q3) = self.p, self.q
         self.core1 = nn.Parameter(torch.empty(p1, q1, rank1))

@@ -21,7 +21,7 @@ def with_cores(table: Table, p, q, cores) -> Method:
 
     class Given(KIND):
         @staticmethod
-        def factors(table, third=None, middle=None):
+        def factors(table, third=None, last=None):
             return p, q
 
     method = Given(table, KIND.Config(rank1=ranks[0], rank2=ranks[1]))
