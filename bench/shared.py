@@ -1,7 +1,8 @@
 """Losses of dot products with negatives shared by a batch, with their gradient made on the way.
 
 What the maths needs is three GEMMs of batch x negatives x width and a pass or two over the
-[batch, negatives] scores; autograd adds several passes, which cost more than the GEMMs.
+[batch, negatives] scores; autograd adds several passes, which cost more than the GEMMs. On a CPU
+the scores are made in blocks that stay in its caches.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Derivative(NamedTuple):
     push: Tensor
     share: Tensor
 
+
+_BLOCK = 2**19  # scores at a time on a CPU: 2 MB
 
 Derive = Callable[[Tensor, Tensor], Derivative]
 """(scores of positives [B], of negatives [B, k], which may be overwritten) -> derivative."""
@@ -59,15 +62,27 @@ class _Shared(torch.autograd.Function):
         derive: Derive,
         scale: float,
     ) -> Tensor:
-        scaled = users * scale if scale != 1 else users
-        found = derive((scaled * positives).sum(1), scaled @ negatives.T)
-        pull, share = (found.pull * scale).unsqueeze(1), found.share * scale
-        ctx.save_for_backward(
-            (found.push @ negatives).mul_(share).addcmul_(pull, positives),
-            pull * users,
-            found.push.T @ (users * share),
-        )
-        return found.loss
+        batch, block = len(users), len(users)
+        if users.device.type == "cpu":
+            block = max(1, _BLOCK // max(1, len(negatives)))
+        loss = users.new_zeros(())
+        by_user, by_positive = torch.empty_like(users), torch.empty_like(positives)
+        # The gradient stands on its side, [width, k]: GEMMs whose result has few columns, as here
+        # at small widths, take up to twenty times as long as those with few rows.
+        by_negative = users.new_zeros(users.shape[1], len(negatives))
+        for start in range(0, batch, block):
+            u, p = users[start : start + block], positives[start : start + block]
+            scaled = u * scale if scale != 1 else u
+            found = derive((scaled * p).sum(1), scaled @ negatives.T)
+            part = len(u) / batch  # `derive` takes the mean over its rows
+            loss += found.loss * part
+            pull, share = (found.pull * (scale * part)).unsqueeze(1), found.share * (scale * part)
+            pushed = (negatives.T @ found.push.T).T
+            by_user[start : start + block] = pushed.mul_(share).addcmul_(pull, p)
+            by_positive[start : start + block] = pull * u
+            by_negative.addmm_((u * share).T, found.push)
+        ctx.save_for_backward(by_user, by_positive, by_negative.T)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
