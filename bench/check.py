@@ -476,6 +476,10 @@ def _forward(subject: _Subject) -> str:
         )
         _require(rows.dtype == torch.float32, f"forward returned {rows.dtype}; return float32")
         _require(bool(rows.isfinite().all()), f"forward of ids {list(shape)} holds NaN or infinity")
+        _require(
+            0 < method.width <= table.dim and not rows[..., method.width :].any(),
+            f"`width` is {method.width}, which is not where the zeros of rows begin",
+        )
     return "rows [*, dim] in float32 for ids of every shape"
 
 

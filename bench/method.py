@@ -212,6 +212,14 @@ class Method(nn.Module):
         """Rows of the embedding: int64 [*] -> float32 [*, dim]. All N ids at once must work."""
         raise NotImplementedError
 
+    @property
+    def width(self) -> int:
+        """Columns, the first ones, that can hold other than zero, in rows that `forward` returns.
+
+        Training leaves the others out where scores are dot products.
+        """
+        return self.table.dim
+
     def pack(self) -> dict[str, Tensor]:
         """Everything that inference needs and nothing else. This is what a budget binds."""
         return {name: tensor.detach() for name, tensor in self.state_dict().items()}
@@ -250,7 +258,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def penalty(self, rows: Tensor, progress: Progress) -> Tensor | float:
-        """Extra loss, from the distinct rows of the batch, float32 [n, dim]."""
+        """Extra loss, from the distinct rows of the batch, float32 [n, dim or `width`]."""
         return 0.0
 
     def groups(self, lr: float) -> Iterable[dict[str, Any]]:

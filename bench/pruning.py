@@ -77,6 +77,10 @@ class Pruned(Method):
         self.searching = False
         self.rate, self.gain = 0.0, 1.0
 
+    @property
+    def width(self) -> int:
+        return self.mask.shape[1]
+
     def start(self, generator: torch.Generator) -> None:
         """Initialises the stored table."""
         raise NotImplementedError

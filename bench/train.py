@@ -223,12 +223,12 @@ class Fit:
         else:
             ids, index = torch.unique(everything, return_inverse=True)
         if self.backbone.whole:
-            rows = self.method(self._everyone)
+            rows = self._rows(self._everyone)
             spread = self.backbone.spread(rows)
             # No more than the batch needs goes on; a row by itself is cheap, all rows are not.
             taken = spread if objective.whole else spread.index_select(0, ids)
         else:
-            taken = rows = self.method(ids)
+            taken = rows = self._rows(ids)
         vectors = self.backbone.embed(taken)
         parts = index.split([len(users), len(positives), negatives.numel()])
         u, p = functional.embedding(parts[0], vectors), functional.embedding(parts[1], vectors)
@@ -245,6 +245,12 @@ class Fit:
         penalised.backward()
         optimizer.step(self._share(progress))
         return loss.detach()
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        """Rows of ids, without columns that are zero for sure where nothing needs them."""
+        rows = self.method(ids)
+        width = self.method.width
+        return rows[:, :width] if self.backbone.narrow and width < rows.shape[1] else rows
 
     def _share(self, progress: Progress) -> float:
         """Share of the learning rate at a step; a search paces its thresholds by a constant one."""
@@ -369,6 +375,9 @@ def _crc(state: str, tensors: dict[str, Tensor]) -> str:
 
 def rank(backbone: Backbone, rows: Tensor, evaluator: Evaluator) -> Result:
     """Ranks with rows of all N ids."""
+    if backbone.narrow:
+        used = rows.any(0).nonzero()
+        rows = rows[:, : int(used[-1]) + 1 if len(used) else 1].contiguous()
     vectors = backbone.embed(backbone.spread(rows))
     people, items = vectors[: backbone.users], vectors[backbone.users :]
     if backbone.dot and vectors.dtype == torch.float32:

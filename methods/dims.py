@@ -28,6 +28,10 @@ class Dims(Method):
     def build(self) -> None:
         self.stored = Rows(self.table.ids, self.config.width)
 
+    @property
+    def width(self) -> int:
+        return self.config.width
+
     def reset(self, generator: torch.Generator) -> None:
         self.stored.normal(self.table.std, generator)
 

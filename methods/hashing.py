@@ -57,6 +57,10 @@ class Hashing(Method):
         self.stored = Rows(self.config.rows, columns(self.table, self.config))
         self.register_buffer("hash", torch.zeros(self.config.hashes, 2, dtype=torch.int32))
 
+    @property
+    def width(self) -> int:
+        return columns(self.table, self.config)
+
     def reset(self, generator: torch.Generator) -> None:
         self.hash.copy_(torch.randint(1, PRIME, self.hash.shape, generator=generator))
         # A sum of k independent rows has k times the variance of one.

@@ -77,6 +77,10 @@ class QR(Method):
         self.quotient = Rows(sum(blocks), width)
         self.remainder = Rows(divisor * len(parts), width)
 
+    @property
+    def width(self) -> int:
+        return columns(self.table, self.config)
+
     def reset(self, generator: torch.Generator) -> None:
         # The reference code fills both from U(sqrt(1/N), 1): every product is positive and every
         # score starts near d/16. Centred factors give rows of the common scale instead.

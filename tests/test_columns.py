@@ -5,14 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.backbones.lightgcn import LightGCN
+from bench.backbones.mf import MF
 from bench.budget import Budget
 from bench.check import tiny_data
 from bench.columns import Narrow, columns, solve_width
 from bench.errors import SpecError
+from bench.evaluate import Evaluator
 from bench.method import Progress, Table
 from bench.registry import find_methods, get_method
 from bench.size import describe, size_of
+from bench.spec import Training
 from bench.suite import override, plan, validated
+from bench.train import Fit, rank
 
 NARROW = sorted(name for name, kind in find_methods().items() if issubclass(kind.Config, Narrow))
 
@@ -128,3 +133,31 @@ def test_an_unknown_method_at_a_budget_is_refused():
     suite = validated({**CONTENT, "at": {"10%": {"pepp": {}}}}, "test")
     with pytest.raises(SpecError, match="pepp"):
         settings(suite)
+
+
+@pytest.mark.parametrize("backbone", [MF, LightGCN])
+@pytest.mark.parametrize("name", [*NARROW, "dims"])
+def test_training_leaves_the_columns_of_zeros_out(name, backbone, monkeypatch):
+    """The losses of a run are those of rows with all columns, and so is the ranking."""
+    data, kind = tiny_data(), get_method(name)
+    table = Table(data.users, data.items, 16, Budget(2600))
+    asked = kind.Config(wide=1.5) if name in NARROW else kind.Config()
+    training = Training(lr=0.05, batch=64, epochs=3, search_epochs=3)
+
+    def run(narrow: bool) -> tuple[list[float], float, int]:
+        monkeypatch.setattr(backbone, "narrow", narrow)
+        method, seen = kind(table, kind.plan(table, asked)), []
+        scored = backbone(data, 16, backbone.Config(similarity="cosine"))
+        embed = scored.embed
+        monkeypatch.setattr(scored, "embed", lambda rows: seen.append(rows.shape[1]) or embed(rows))
+        state = Fit(method, scored, data, training, seed=0).run()
+        with torch.no_grad():
+            rows = method(torch.arange(table.ids))
+        result = rank(scored, rows, Evaluator(data.test, [data.train], data.items))
+        assert set(seen) == {method.width if narrow else 16}
+        return [entry["loss"] for entry in state.history], result.metrics["ndcg@20"], method.width
+
+    left_out, all_columns = run(True), run(False)
+    assert left_out[2] < 16
+    assert left_out[0] == pytest.approx(all_columns[0], rel=0.01)
+    assert left_out[1] == pytest.approx(all_columns[1], abs=0.02)

@@ -10,6 +10,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch.nn import functional
 
+from bench import shared
 from bench.backbones.mf import MF
 from bench.errors import BenchError
 from bench.objectives import BPR, Contrastive, Objective, Softmax, Squared
@@ -73,6 +74,7 @@ def _softmax(temperature):
     return loss
 
 
+@pytest.mark.parametrize("block", [2**19, 14], ids=["at once", "two users at a time"])
 @pytest.mark.parametrize(
     ("objective", "formula"),
     [
@@ -90,8 +92,9 @@ def _softmax(temperature):
     ids=["softmax", "softmax at a temperature", "bpr", "ccl"],
 )
 def test_a_loss_of_shared_negatives_and_its_gradient_equal_autograds(
-    dot, tiny, double, objective, formula
+    dot, tiny, double, objective, formula, block, monkeypatch
 ):
+    monkeypatch.setattr(shared, "_BLOCK", block)
     generator = torch.Generator().manual_seed(0)
     shapes = (5, 4), (5, 4), (7, 4)
     inputs = [torch.randn(shape, generator=generator) for shape in shapes]

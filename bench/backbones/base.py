@@ -17,11 +17,13 @@ class Backbone(nn.Module):
     Class attributes:
         name, title: on the command line and on a board.
         whole: it needs the rows of all N ids in every step, which `spread` gets.
+        narrow: columns that are zero in all rows change no score, and rows without them do.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     whole: ClassVar[bool] = False
+    narrow: ClassVar[bool] = False
 
     class Config(BaseModel):
         """Own knobs; unknown keys are errors."""

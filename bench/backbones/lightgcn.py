@@ -21,6 +21,7 @@ class LightGCN(Backbone):
     name = "lightgcn"
     title = "LightGCN"
     whole = True
+    narrow = True
 
     class Config(Similarity):
         """`layers`: L. `similarity` and `lengths` are of propagated rows."""

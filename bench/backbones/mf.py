@@ -13,6 +13,7 @@ class MF(Backbone):
 
     name = "mf"
     title = "MF"
+    narrow = True
 
     Config = Similarity
 
