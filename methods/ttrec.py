@@ -29,32 +29,31 @@ class TTRec(Method):
     paper = "Yin et al., MLSys 2021"
     space: ClassVar = {
         "spread": Range(0.0, 0.9),
-        "slices": Choice((None, 14, 21, 30)),
+        "last": Choice((None, 1, 2)),
     }
 
     class Config(Method.Config):
         """Own knobs.
 
         `rank1`, `rank2`: the inner ranks; `spread`: 1 - the smaller over the larger, at most.
-        `slices`: p3, of the last core; none: about the cube root of N, as p1 and p2 are. Fewer
-        there and more in the first core leave the ranks nearly as they are and take fewer
-        operations: products of cores 2 and 3 cost p3 q3 times what core 2 holds.
+        `last`: q3, or the largest divisor below it of what q2 leaves; none: the q are as equal as
+        they can be. The less of a row the last core has and the more the first, the fewer
+        operations a step: products of cores 2 and 3 cost p3 q3 times what core 2 holds.
         """
 
         rank1: int = 0
         rank2: int = 0
         spread: float = 0.6
-        slices: int | None = Field(None, ge=1)
+        last: int | None = Field(None, ge=1)
 
     @staticmethod
     def factors(
-        table: Table, slices: int | None = None
+        table: Table, last: int | None = None
     ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """(p1, p2, p3) with product >= N and p3 = `slices`, and (q1, q2, q3) with product `dim`."""
+        """(p1, p2, p3) with product >= N and (q1, q2, q3) with product `dim` and q3 = `last`."""
         third = round(table.ids ** (1 / 3))
         third += third**3 < table.ids
         second = ceil((table.ids / third) ** 0.5)
-        third = slices or third
         first = ceil(table.ids / third / second)
         splits = [
             (a, b, table.dim // a // b)
@@ -63,13 +62,17 @@ class TTRec(Method):
             for b in range(a, table.dim // a + 1)
             if table.dim // a % b == 0 and table.dim // a // b >= b
         ]
-        return (first, second, third), min(splits, key=lambda q: q[2] - q[0])
+        q1, q2, q3 = min(splits, key=lambda q: q[2] - q[0])
+        if last is not None:
+            q3 = max(q for q in range(1, last + 1) if table.dim // q2 % q == 0)
+            q1 = table.dim // q2 // q3
+        return (first, second, third), (q1, q2, q3)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         if config.rank1 and config.rank2:
             return config
-        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, config.slices)
+        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, config.last)
         # Ranks beyond these add parameters and no freedom.
         top1, top2 = min(p1 * q1, p2 * p3 * q2 * q3), min(p3 * q3, p1 * p2 * q1 * q2)
 
@@ -97,7 +100,7 @@ class TTRec(Method):
         return config.but(rank1=rank1, rank2=rank2)
 
     def build(self) -> None:
-        self.p, self.q = self.factors(self.table, self.config.slices)
+        self.p, self.q = self.factors(self.table, self.config.last)
         rank1, rank2 = self.config.rank1, self.config.rank2
         (p1, p2, p3), (q1, q2, q3) = self.p, self.q
         self.core1 = nn.Parameter(torch.empty(p1, q1, rank1))

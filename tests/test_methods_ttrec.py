@@ -21,7 +21,7 @@ def with_cores(table: Table, p, q, cores) -> Method:
 
     class Given(KIND):
         @staticmethod
-        def factors(table, slices=None):
+        def factors(table, last=None):
             return p, q
 
     method = Given(table, KIND.Config(rank1=ranks[0], rank2=ranks[1]))
@@ -90,7 +90,8 @@ def test_parameter_counts():
 
 def test_factors_cover_all_ids_and_the_dimension_exactly():
     assert KIND.factors(GOWALLA) == ((41, 42, 42), (4, 4, 4))
-    assert KIND.factors(GOWALLA, 21) == ((81, 42, 21), (4, 4, 4))
+    assert KIND.factors(GOWALLA, 1) == ((41, 42, 42), (16, 4, 1))
+    assert KIND.factors(GOWALLA, 3) == ((41, 42, 42), (8, 4, 2))
     for ids in (2, 3, 9, 51, 64, 65, 1000, 2001):
         for dim in (1, 7, 8, 12, 64, 100, 128):
             p, q = KIND.factors(Table(1, ids - 1, dim))
