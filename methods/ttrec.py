@@ -120,17 +120,15 @@ class TTRec(Method):
         (_, p2, p3), (q1, q2, q3) = self.p, self.q
         rank1, rank2 = self.config.rank1, self.config.rank2
         flat = ids.reshape(-1)
-        tail = flat % (p2 * p3)
-        # Looked up as embeddings, whose gradient goes by whole slices; indexing goes by entries.
-        first = torch.div(flat, p2 * p3, rounding_mode="floor")
-        head = embedding(first, self.core1.flatten(1)).view(-1, q1, rank1)  # [n, q1, R1]
-        middle, last = torch.div(tail, p3, rounding_mode="floor"), tail % p3
         if len(flat) * (q1 * rank1 + q1 * q3) > p2 * p3 * rank1 * q3:
             # Many ids: every product of cores 2 and 3 is needed about once.
-            rows = train_rows(head, self.core2, self.core3, tail)
+            rows = train_rows(self.core1, self.core2, self.core3, flat)
         else:
-            slices = embedding(middle, self.core2.flatten(1)).view(-1, rank1, q2 * rank2)
-            front = head @ slices  # [n, q1, q2 R2]
+            # Looked up as embeddings, whose gradient goes by whole slices; indexing by entries.
+            last, rest = flat % p3, torch.div(flat, p3, rounding_mode="floor")
+            first = embedding(torch.div(rest, p2, rounding_mode="floor"), self.core1.flatten(1))
+            slices = embedding(rest % p2, self.core2.flatten(1)).view(-1, rank1, q2 * rank2)
+            front = first.view(-1, q1, rank1) @ slices  # [n, q1, q2 R2]
             slices = embedding(last, self.core3.flatten(1)).view(-1, rank2, q3)
             rows = front.view(-1, q1 * q2, rank2) @ slices
         return rows.reshape(*ids.shape, self.table.dim)

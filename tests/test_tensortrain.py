@@ -7,37 +7,36 @@ import torch
 
 from bench.tensortrain import train_rows
 
-P, Q, RANKS = (3, 4), (2, 3, 5), (2, 6)  # p2 and p3; q1 to q3; R1 and R2
+P, Q, RANKS = (5, 3, 4), (2, 3, 5), (2, 6)
 
-TAILS = {
-    "each end once": torch.arange(12),
-    "some ends not at all": torch.tensor([3, 11, 3, 0]),
-    "one end for nearly all": torch.tensor([7] * 9 + [2, 0]),
-    "all ends often, out of order": torch.arange(60).mul(7) % 12,
+IDS = {
+    "all in order": torch.arange(60),
+    "some heads and ends not at all": torch.tensor([3, 11, 40, 41]),
+    "out of order and again": torch.tensor([59, 7, 7, 7, 31, 2, 59, 0]),
+    "all often": torch.arange(180).mul(7) % 60,
     "one row": torch.tensor([5]),
 }
 
 
-def inputs(rows):
+def cores():
     generator = torch.Generator().manual_seed(0)
     shapes = (
-        (rows, Q[0], RANKS[0]),
-        (P[0], RANKS[0], Q[1], RANKS[1]),
-        (P[1], RANKS[1], Q[2]),
+        (P[0], Q[0], RANKS[0]),
+        (P[1], RANKS[0], Q[1], RANKS[1]),
+        (P[2], RANKS[1], Q[2]),
     )
     return [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
 
 
-@pytest.mark.parametrize("tails", TAILS.values(), ids=TAILS)
-def test_rows_and_gradients_equal_autograds(double, tails):
-    heads, core2, core3 = cores = inputs(len(tails))
-    rows = train_rows(heads, core2, core3, tails)
-    expected = torch.einsum(
-        "niR,nRjS,nSk->nijk", heads, core2[tails // P[1]], core3[tails % P[1]]
-    ).flatten(1)
+@pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+def test_rows_and_gradients_equal_autograds(double, ids):
+    one, two, three = given = cores()
+    rows = train_rows(one, two, three, ids)
+    i1, i2, i3 = ids // 12, ids // 4 % 3, ids % 4
+    expected = torch.einsum("niR,nRjS,nSk->nijk", one[i1], two[i2], three[i3]).flatten(1)
     assert torch.allclose(rows, expected, rtol=1e-12)
     weights = torch.randn(rows.shape, generator=torch.Generator().manual_seed(1))
-    ours = torch.autograd.grad((rows * weights).sum(), cores)
-    theirs = torch.autograd.grad((expected * weights).sum(), cores)
-    for one, other in zip(ours, theirs, strict=True):
-        assert torch.allclose(one, other, rtol=1e-10, atol=1e-12)
+    ours = torch.autograd.grad((rows * weights).sum(), given)
+    theirs = torch.autograd.grad((expected * weights).sum(), given)
+    for our, their in zip(ours, theirs, strict=True):
+        assert torch.allclose(our, their, rtol=1e-10, atol=1e-12)
