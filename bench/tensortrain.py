@@ -22,8 +22,8 @@ def train_rows(core1: Tensor, core2: Tensor, core3: Tensor, ids: Tensor) -> Tens
 
     Args:
         core1: [p1, q1, R1].
-        core2: [p2, R1, q2, R2].
-        core3: [p3, R2, q3].
+        core2: [p2, q2, R1, R2].
+        core3: [p3, q3, R2].
         ids: int64 [n]; fastest if they rise.
 
     Returns:
@@ -67,10 +67,9 @@ def _groups(ids: Tensor, heads: int, ends: int) -> _Groups:
 class _Rows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, core1: Tensor, core2: Tensor, core3: Tensor, ids: Tensor) -> Tensor:
-        (p1, q1, rank1), (p2, _, q2, rank2), (p3, _, q3) = core1.shape, core2.shape, core3.shape
+        (p1, q1, rank1), (p2, q2, _, rank2), (p3, q3, _) = core1.shape, core2.shape, core3.shape
         width = q2 * q3
-        left = core2.transpose(1, 2).reshape(p2, q2 * rank1, rank2)
-        right = core3.transpose(1, 2).reshape(p3 * q3, rank2)
+        left, right = core2.reshape(p2, q2 * rank1, rank2), core3.reshape(p3 * q3, rank2)
         # i2, i3 | q3, q2, R1
         ends = (right.expand(p2, -1, -1) @ left.transpose(1, 2)).view(p2 * p3, width * rank1)
         groups = _groups(ids, p1, p2 * p3)
@@ -106,11 +105,11 @@ class _Rows(torch.autograd.Function):
         towards = torch.ops.aten.embedding_dense_backward(
             pull.view(-1, width * rank1), groups.ends, p2 * p3, -1, False
         ).view(p2, p3 * q3, q2 * rank1)
-        by_middle = right.T.expand(p2, -1, -1) @ towards
+        by_middle = towards.transpose(1, 2) @ right.expand(p2, -1, -1)
         by_last = (towards @ left).sum(0)
         return (
             by_head,
-            by_middle.view(p2, rank2, q2, rank1).permute(0, 3, 2, 1),
-            by_last.view(p3, q3, rank2).transpose(1, 2),
+            by_middle.view(p2, q2, rank1, rank2),
+            by_last.view(p3, q3, rank2),
             None,
         )

@@ -19,7 +19,7 @@ FILL = 0.992  # share of the budget that has to be used, where ranks allow
 class TTRec(Method):
     """Row i is the product G1[i1] G2[i2] G3[i3] with i = (i1 p2 + i2) p3 + i3.
 
-    Core k has shape [p_k, R_{k-1}, q_k, R_k], the product of the p_k covers all ids and that of
+    Core k is [p_k, q_k, R_{k-1}, R_k], the product of the p_k covers all ids and that of
     the q_k is `dim`. Equal ranks leave up to 12 % of a budget unused, very unequal ones make a
     worse table: the ranks taken are the least unequal that use 99 % of it.
     """
@@ -104,8 +104,8 @@ class TTRec(Method):
         rank1, rank2 = self.config.rank1, self.config.rank2
         (p1, p2, p3), (q1, q2, q3) = self.p, self.q
         self.core1 = nn.Parameter(torch.empty(p1, q1, rank1))
-        self.core2 = nn.Parameter(torch.empty(p2, rank1, q2, rank2))
-        self.core3 = nn.Parameter(torch.empty(p3, rank2, q3))
+        self.core2 = nn.Parameter(torch.empty(p2, q2, rank1, rank2))
+        self.core3 = nn.Parameter(torch.empty(p3, q3, rank2))
 
     def reset(self, generator: torch.Generator) -> None:
         # An entry of a row is a sum of R1 R2 products of three: with N(0, s^2) cores its variance
@@ -113,7 +113,7 @@ class TTRec(Method):
         # standard deviation of .03 at rank 1 and 2.9 at rank 96).
         std = (self.table.std**2 / (self.config.rank1 * self.config.rank2)) ** (1 / 6)
         with torch.no_grad():
-            for core in (self.core1, self.core2, self.core3):
+            for core in (self.core1, self.core2.transpose(1, 2), self.core3.transpose(1, 2)):
                 core.copy_(torch.randn(core.shape, generator=generator).mul_(std))
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -127,8 +127,8 @@ class TTRec(Method):
             # Looked up as embeddings, whose gradient goes by whole slices; indexing by entries.
             last, rest = flat % p3, torch.div(flat, p3, rounding_mode="floor")
             first = embedding(torch.div(rest, p2, rounding_mode="floor"), self.core1.flatten(1))
-            slices = embedding(rest % p2, self.core2.flatten(1)).view(-1, rank1, q2 * rank2)
-            front = first.view(-1, q1, rank1) @ slices  # [n, q1, q2 R2]
-            slices = embedding(last, self.core3.flatten(1)).view(-1, rank2, q3)
-            rows = front.view(-1, q1 * q2, rank2) @ slices
+            slices = embedding(rest % p2, self.core2.flatten(1)).view(-1, q2, rank1, rank2)
+            front = first.view(-1, 1, q1, rank1) @ slices  # [n, q2, q1, R2]
+            slices = embedding(last, self.core3.flatten(1)).view(-1, 1, q3, rank2)
+            rows = (front @ slices.transpose(2, 3)).transpose(1, 2)  # [n, q1, q2, q3]
         return rows.reshape(*ids.shape, self.table.dim)

@@ -27,8 +27,9 @@ def with_cores(table: Table, p, q, cores) -> Method:
     method = Given(table, KIND.Config(rank1=ranks[0], rank2=ranks[1]))
     with torch.no_grad():
         for parameter, core in zip((method.core1, method.core2, method.core3), cores, strict=True):
-            assert parameter.shape == core.shape
-            parameter.copy_(core)
+            stored = core if core is cores[0] else core.transpose(1, 2)
+            assert parameter.shape == stored.shape
+            parameter.copy_(stored)
     return method
 
 

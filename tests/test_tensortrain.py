@@ -22,8 +22,8 @@ def cores():
     generator = torch.Generator().manual_seed(0)
     shapes = (
         (P[0], Q[0], RANKS[0]),
-        (P[1], RANKS[0], Q[1], RANKS[1]),
-        (P[2], RANKS[1], Q[2]),
+        (P[1], Q[1], RANKS[0], RANKS[1]),
+        (P[2], Q[2], RANKS[1]),
     )
     return [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
 
@@ -33,7 +33,7 @@ def test_rows_and_gradients_equal_autograds(double, ids):
     one, two, three = given = cores()
     rows = train_rows(one, two, three, ids)
     i1, i2, i3 = ids // 12, ids // 4 % 3, ids % 4
-    expected = torch.einsum("niR,nRjS,nSk->nijk", one[i1], two[i2], three[i3]).flatten(1)
+    expected = torch.einsum("niR,njRS,nkS->nijk", one[i1], two[i2], three[i3]).flatten(1)
     assert torch.allclose(rows, expected, rtol=1e-12)
     weights = torch.randn(rows.shape, generator=torch.Generator().manual_seed(1))
     ours = torch.autograd.grad((rows * weights).sum(), given)
