@@ -9,12 +9,13 @@ long, and so do products an end of the heads of its rows, which are few and smal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+_GATHERED = 2**23  # values of ends that are gathered at a time: 32 MB
 
 
 def train_rows(core1: Tensor, core2: Tensor, core3: Tensor, ids: Tensor) -> Tensor:
@@ -33,83 +34,94 @@ def train_rows(core1: Tensor, core2: Tensor, core3: Tensor, ids: Tensor) -> Tens
     return rows
 
 
-class _Groups(NamedTuple):
-    """Rows by their head.
+class _Stretch(NamedTuple):
+    """Rows whose ends are gathered together, in the order of their heads.
 
     Attributes:
-        order: the rows, so that those with a head in common are neighbours; none if they are.
-        ends: i2 p3 + i3 of each row in that order.
+        rows: which, in that order.
+        ends: i2 p3 + i3 of each.
         counts: rows of each head.
     """
 
-    order: Tensor | None
+    rows: slice
     ends: Tensor
     counts: list[int]
 
-    def each(self, wide: Tensor, width: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Heads that have rows: the head, the ends of its rows, their part of [., n width]."""
-        parts = wide.split([count * width for count in self.counts], 1)
-        for head, (ends, part) in enumerate(zip(self.ends.split(self.counts), parts, strict=True)):
-            if len(ends):
-                yield head, ends, part
+    def split(self, width: int) -> list[int]:
+        """How many of `width` values a row belong to each head."""
+        return [count * width for count in self.counts]
 
 
-def _groups(ids: Tensor, heads: int, ends: int) -> _Groups:
-    first = torch.div(ids, ends, rounding_mode="floor")
-    order = None
-    if bool((first[1:] < first[:-1]).any()):
-        order = torch.argsort(first, stable=True)
-        ids = ids[order]
-    counts: list[int] = torch.bincount(first, minlength=heads).tolist()
-    return _Groups(order, ids % ends, counts)
+def _stretches(ids: Tensor, heads: int, ends: int, most: int) -> list[_Stretch]:
+    first, tails, found = torch.div(ids, ends, rounding_mode="floor"), ids % ends, []
+    for start in range(0, len(ids), most):
+        rows = slice(start, min(start + most, len(ids)))
+        counts = torch.bincount(first[rows], minlength=heads).tolist()
+        found.append(_Stretch(rows, tails[rows], counts))
+    return found
 
 
 class _Rows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, core1: Tensor, core2: Tensor, core3: Tensor, ids: Tensor) -> Tensor:
         (p1, q1, rank1), (p2, q2, _, rank2), (p3, q3, _) = core1.shape, core2.shape, core3.shape
-        width = q2 * q3
+        width, count = q2 * q3, len(ids)
+        order = None
+        if bool((ids[1:] < ids[:-1]).any()):
+            ids, order = ids.sort()
+        stretches = _stretches(ids, p1, p2 * p3, max(1, _GATHERED // (width * rank1)))
         left, right = core2.reshape(p2, q2 * rank1, rank2), core3.reshape(p3 * q3, rank2)
         # i2, i3 | q3, q2, R1
         ends = (right.expand(p2, -1, -1) @ left.transpose(1, 2)).view(p2 * p3, width * rank1)
-        groups = _groups(ids, p1, p2 * p3)
-        found = core1.new_empty(q1, len(ids) * width)
-        for head, tails, part in groups.each(found, width):
-            torch.mm(core1[head], ends.index_select(0, tails).view(-1, rank1).T, out=part)
-        ctx.groups, ctx.shapes = groups, (q1, rank1, p2, q2, rank2, p3, q3)
-        ctx.save_for_backward(core1, left, right, ends)
-        rows = found.view(q1, len(ids), q3, q2).permute(1, 0, 3, 2).reshape(len(ids), -1)
-        return (
-            rows
-            if groups.order is None
-            else torch.empty_like(rows).index_copy_(0, groups.order, rows)
-        )
+        rows = core1.new_empty(count, q1, q2, q3)
+        for stretch in stretches:
+            own = ends.index_select(0, stretch.ends).view(-1, rank1)
+            found, sizes = own.new_empty(q1, len(own)), stretch.split(width)
+            for head, its, out in zip(
+                core1.unbind(), own.T.split(sizes, 1), found.split(sizes, 1), strict=True
+            ):
+                torch.mm(head, its, out=out)
+            rows[stretch.rows] = found.view(q1, -1, q3, q2).permute(1, 0, 3, 2)
+        ctx.stretches, ctx.order = stretches, order
+        # The common case is one stretch, which need not be gathered twice.
+        ctx.save_for_backward(core1, core2, core3, own if len(stretches) == 1 else None, ends)
+        rows = rows.view(count, q1 * width)
+        return rows if order is None else torch.empty_like(rows).index_copy_(0, order, rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        core1, left, right, ends = ctx.saved_tensors
-        groups, (q1, rank1, p2, q2, rank2, p3, q3) = ctx.groups, ctx.shapes
+        core1, core2, core3, kept, ends = ctx.saved_tensors
+        (_, q1, rank1), (p2, q2, _, rank2), (p3, q3, _) = core1.shape, core2.shape, core3.shape
         width = q2 * q3
-        if groups.order is not None:
-            grad = grad.index_select(0, groups.order)
-        grad = grad.view(-1, q1, q2, q3).permute(1, 0, 3, 2).reshape(q1, -1)
-        by_head = torch.zeros_like(core1)
-        pull = grad.new_empty(len(groups.ends) * width, rank1)
-        done = 0
-        for head, tails, part in groups.each(grad, width):
-            torch.mm(part, ends.index_select(0, tails).view(-1, rank1), out=by_head[head])
-            torch.mm(part.T, core1[head], out=pull[done : done + part.shape[1]])
-            done += part.shape[1]
-        # Sums of rows by their end, as an embedding's gradient is made.
-        towards = torch.ops.aten.embedding_dense_backward(
-            pull.view(-1, width * rank1), groups.ends, p2 * p3, -1, False
-        ).view(p2, p3 * q3, q2 * rank1)
+        if ctx.order is not None:
+            grad = grad.index_select(0, ctx.order)
+        grad = grad.reshape(-1, q1, q2, q3)
+        by_head, towards = torch.zeros_like(core1), None
+        for stretch in ctx.stretches:
+            own = ends.index_select(0, stretch.ends) if kept is None else kept
+            own = own.view(-1, rank1)
+            push = grad[stretch.rows].permute(1, 0, 3, 2).reshape(q1, -1)
+            pull, sizes = torch.empty_like(own), stretch.split(width)
+            for head, its, part, change, out in zip(
+                core1.unbind(),
+                own.split(sizes),
+                push.split(sizes, 1),
+                by_head.unbind(),
+                pull.split(sizes),
+                strict=True,
+            ):
+                change.addmm_(part, its)
+                torch.mm(part.T, head, out=out)
+            # Sums of rows by their end, as an embedding's gradient is made.
+            found = torch.ops.aten.embedding_dense_backward(
+                pull.view(-1, width * rank1), stretch.ends, p2 * p3, -1, False
+            )
+            towards = found if towards is None else towards.add_(found)
+        if towards is None:
+            towards = torch.zeros_like(ends)
+        towards = towards.view(p2, p3 * q3, q2 * rank1)
+        left, right = core2.reshape(p2, q2 * rank1, rank2), core3.reshape(p3 * q3, rank2)
         by_middle = towards.transpose(1, 2) @ right.expand(p2, -1, -1)
         by_last = (towards @ left).sum(0)
-        return (
-            by_head,
-            by_middle.view(p2, q2, rank1, rank2),
-            by_last.view(p3, q3, rank2),
-            None,
-        )
+        return by_head, by_middle.view(core2.shape), by_last.view(core3.shape), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.tensortrain import train_rows
+from bench import tensortrain
 
 P, Q, RANKS = (5, 3, 4), (2, 3, 5), (2, 6)
 
@@ -15,6 +15,7 @@ IDS = {
     "out of order and again": torch.tensor([59, 7, 7, 7, 31, 2, 59, 0]),
     "all often": torch.arange(180).mul(7) % 60,
     "one row": torch.tensor([5]),
+    "none": torch.tensor([], dtype=torch.int64),
 }
 
 
@@ -28,10 +29,12 @@ def cores():
     return [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
 
 
+@pytest.mark.parametrize("gathered", [2**23, 7 * 15 * 2], ids=["at once", "seven at a time"])
 @pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
-def test_rows_and_gradients_equal_autograds(double, ids):
+def test_rows_and_gradients_equal_autograds(double, ids, gathered, monkeypatch):
+    monkeypatch.setattr(tensortrain, "_GATHERED", gathered)
     one, two, three = given = cores()
-    rows = train_rows(one, two, three, ids)
+    rows = tensortrain.train_rows(one, two, three, ids)
     i1, i2, i3 = ids // 12, ids // 4 % 3, ids % 4
     expected = torch.einsum("niR,njRS,nkS->nijk", one[i1], two[i2], three[i3]).flatten(1)
     assert torch.allclose(rows, expected, rtol=1e-12)
