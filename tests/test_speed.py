@@ -89,12 +89,14 @@ def test_floor_of_a_softmax_step():
     names = [part.name for part in step_floor(probe()).parts]
     assert names[:4] == [
         "GEMM 64 x 16 x 32",
-        "GEMM 64 x 32 x 16",
-        "GEMM 32 x 64 x 16",
+        "GEMM 16 x 32 x 64",
+        "GEMM 16 x 64 x 32",
         "exp of 64 x 32",
     ]
     assert names[4].endswith(f"of {data.ids} x 16")
     assert names[5].startswith("fused Adam over ")
+    narrow = [part.name for part in step_floor(probe("dims")).parts]
+    assert narrow[0] == f"GEMM 64 x {probe('dims').width} x 32"
     searched = [part.name for part in step_floor(probe("pep")).parts]
     # Thresholds decay, whether a step reads them or not.
     entries = data.ids * 16

@@ -84,16 +84,16 @@ def _propagation(probe: Probe, times: int) -> list[Part]:
     if not isinstance(backbone, LightGCN):
         return []
     graph = backbone.graph
-    rows = torch.randn(probe.data.ids, backbone.dim, device=probe.device)
+    rows = torch.randn(probe.data.ids, probe.width, device=probe.device)
     entries = len(backbone.values)
-    name = f"{times} sparse products {entries:,} entries x {backbone.dim}"
+    name = f"{times} sparse products {entries:,} entries x {probe.width}"
     return [Part(name, lambda: graph.product(rows), times)]
 
 
 def step_floor(probe: Probe) -> Floor:
     """Floor of one training step."""
     training, device = probe.training, probe.device
-    batch, dim, count = training.batch, probe.backbone.dim, negatives(training)
+    batch, dim, count = training.batch, probe.width, negatives(training)
     batch = min(batch, probe.positives)
     whole = probe.backbone.whole or training.objective.whole
     rows = probe.data.ids if whole else _distinct(probe)
@@ -101,7 +101,8 @@ def step_floor(probe: Probe) -> Floor:
     objective = training.objective
     if not objective.whole and len(objective.negatives_shape(batch)) == 1:
         if probe.backbone.dot:
-            shapes = (batch, dim, count), (batch, count, dim), (count, batch, dim)
+            # Gradients with the few columns as rows, which is how a GEMM is fast.
+            shapes = (batch, dim, count), (dim, count, batch), (dim, batch, count)
             for m, k, n in shapes:
                 parts.append(Part(f"GEMM {m:,} x {k:,} x {n:,}", _gemm(m, k, n, device)))
         scores = torch.randn(batch, count, device=device)
@@ -158,7 +159,8 @@ def _some_ids(probe: Probe, count: int) -> Tensor:
 def evaluation_floor(probe: Probe, evaluator: Evaluator) -> Floor:
     """Floor of one full evaluation: the bare GEMMs of all users with all items.
 
-    The faster of two layouts counts: items by rows, and items by columns.
+    The faster of two layouts counts: items by rows, and items by columns. Rows have all columns
+    here, also where a method leaves some out.
     """
     users, items, dim, device = (
         tested(probe.data),

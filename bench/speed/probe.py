@@ -82,6 +82,11 @@ class Probe:
         return self._fit.sampler.steps
 
     @property
+    def width(self) -> int:
+        """Columns that a step works in."""
+        return self.method.width if self.backbone.narrow else self.backbone.dim
+
+    @property
     def positives(self) -> int:
         """Positives of an epoch."""
         return self.data.train.nnz
