@@ -95,6 +95,7 @@ def test_floor_of_a_softmax_step():
     ]
     assert names[4].endswith(f"of {data.ids} x 16")
     assert names[5].startswith("fused Adam over ")
+    assert probe("dims").width < 16
     narrow = [part.name for part in step_floor(probe("dims")).parts]
     assert narrow[0] == f"GEMM 64 x {probe('dims').width} x 32"
     searched = [part.name for part in step_floor(probe("pep")).parts]
