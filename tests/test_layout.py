@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.check import ALLOWED_IMPORTS
 from bench.registry import find_methods
 
 if sys.version_info >= (3, 11):
@@ -198,21 +199,11 @@ def test_reading_results_needs_no_torch(module):
 
 
 def test_methods_import_the_interface_only():
-    allowed = {
-        "bench.method",
-        "bench.methods",
-        "bench.size",
-        "bench.sparse",
-        "bench.columns",
-        "bench.pruning",
-        "bench.tensortrain",
-        "torch",
-    }
     for path in sources("methods"):
         for name, line in imports(path):
             top = name.partition(".")[0]
             known = top in sys.stdlib_module_names or any(
-                name == one or name.startswith(f"{one}.") for one in allowed
+                name == one or name.startswith(f"{one}.") for one in ALLOWED_IMPORTS
             )
             assert known, f"{path.name}:{line} imports {name}"
 
