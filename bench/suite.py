@@ -48,6 +48,8 @@ class Suite(BaseModel):
             one backbone, and what suits one does not suit the next.
         at: configurations of methods that hold at one budget only, by budget and name; they go
             before `method`.
+        at_training: learning rate and l2 of a method at one budget, by budget and name; they go
+            before tuned ones. TT-Rec's best rate falls as its ranks grow.
         tuned: tuned settings of methods, by name or file; see `bench.tune.files`. What `method`
             says goes before them.
         pinned: learning rate and l2 that the command line sets, by backbone or "" for all; they go
@@ -68,6 +70,7 @@ class Suite(BaseModel):
     backbone: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
     at: dict[str, dict[str, dict[str, Any]]] = {}
+    at_training: dict[str, dict[str, dict[Literal["lr", "l2"], float]]] = {}
     backbone_training: dict[str, dict[Literal["lr", "l2"], float]] = {}
     tuned: str = ""
     pinned: dict[str, dict[Literal["lr", "l2"], float]] = {}
@@ -191,7 +194,8 @@ def plan(
         SpecError: an unknown method or backbone, a bad configuration or budget.
     """
     wanted = suite.methods or tuple(m for m, kind in methods.items() if kind.role != "ablation")
-    for name in (*wanted, *suite.method, *(name for at in suite.at.values() for name in at)):
+    special = [name for at in (suite.at, suite.at_training) for one in at.values() for name in one]
+    for name in (*wanted, *suite.method, *special):
         if name not in methods and name != POPULARITY:
             raise SpecError(f"there is no method {name!r}; there are {', '.join(methods)}")
     for name in suite.backbone_training:
@@ -279,6 +283,7 @@ def one_run(
             suite.training.model_dump()
             | suite.backbone_training.get(backbone, {})
             | tuned.training
+            | suite.at_training.get(label or "", {}).get(kind.name, {})
             | suite.pinned.get("", {})
             | suite.pinned.get(backbone, {})
         )

@@ -10,7 +10,7 @@ from bench.method import Table
 from bench.objectives import BPR
 from bench.registry import find_methods
 from bench.spec import Training
-from bench.suite import find_suite, plan, validated
+from bench.suite import find_suite, override, plan, validated
 from bench.train import Fit
 
 DIM = 8
@@ -95,3 +95,33 @@ def test_training_of_a_backbone_that_is_wrong_is_refused(own, said):
     data = random_data(users=60, items=80, seed=9)
     with pytest.raises(SpecError, match=said):
         plan(validated({"backbone_training": own}, "test"), data, find_methods(), "bench run")
+
+
+def test_learning_rate_and_l2_of_a_method_at_one_budget():
+    data = random_data(users=60, items=80, seed=9)
+    content = {"methods": ["full", "hashing", "qr"], "budgets": ["50%", "80%"], "seeds": 1}
+    own = {"50%": {"hashing": {"lr": 0.02, "l2": 0.001}}}
+
+    def rates(*settings):
+        suite = override(validated({**content, "at_training": own}, "test"), settings)
+        return {
+            (one.run.spec.method.name, one.run.label): one.run.spec.training.lr
+            for one in plan(suite, data, find_methods(), "bench run")
+            if one.run.spec.training
+        }
+
+    others = dict.fromkeys(
+        [("full", None), ("hashing", "80%"), ("qr", "50%"), ("qr", "80%")], 0.001
+    )
+    assert rates() == {**others, ("hashing", "50%"): 0.02}
+    assert set(rates("training.lr=0.5").values()) == {0.5}  # what is typed goes before it
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [({"hashign": {"lr": 0.1}}, "hashign"), ({"qr": {"epochs": 3}}, "at_training.50%.qr")],
+)
+def test_training_of_a_method_at_a_budget_that_is_wrong_is_refused(own, said):
+    data = random_data(users=60, items=80, seed=9)
+    with pytest.raises(SpecError, match=said):
+        plan(validated({"at_training": {"50%": own}}, "test"), data, find_methods(), "bench run")
