@@ -27,10 +27,10 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
 Seconds = Annotated[float, Field(ge=0.0)]
 
-APART = frozenset({"backbones", "local", "studies", "tune"})
-"""Folders inside a results folder that are none of its boards: a board of its own (that of the
-backbones suite is narrower and trained by BPR), runs not to be published, runs that settings were
-chosen by, and trials."""
+APART = frozenset({"backbones", "cosine", "local", "studies", "tune"})
+"""Folders inside a results folder that are none of its boards: boards of their own (that of the
+backbones suite is narrower and trained by BPR; those of a plain cosine are kept for comparison),
+runs not to be published, runs that settings were chosen by, and trials."""
 
 _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,

@@ -48,8 +48,9 @@ class Suite(BaseModel):
             one backbone, and what suits one does not suit the next.
         at: configurations of methods that hold at one budget only, by budget and name; they go
             before `method`.
-        at_training: learning rate and l2 of a method at one budget, by budget and name; they go
-            before tuned ones. TT-Rec's best rate falls as its ranks grow.
+        method_training: learning rate and l2 of a method's own, by name; they go before tuned ones.
+        at_training: the same at one budget, by budget and name; they go before those. The best rate
+            falls as a table grows.
         tuned: tuned settings of methods, by name or file; see `bench.tune.files`. What `method`
             says goes before them.
         pinned: learning rate and l2 that the command line sets, by backbone or "" for all; they go
@@ -70,6 +71,7 @@ class Suite(BaseModel):
     backbone: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
     at: dict[str, dict[str, dict[str, Any]]] = {}
+    method_training: dict[str, dict[Literal["lr", "l2"], float]] = {}
     at_training: dict[str, dict[str, dict[Literal["lr", "l2"], float]]] = {}
     backbone_training: dict[str, dict[Literal["lr", "l2"], float]] = {}
     tuned: str = ""
@@ -195,7 +197,7 @@ def plan(
     """
     wanted = suite.methods or tuple(m for m, kind in methods.items() if kind.role != "ablation")
     special = [name for at in (suite.at, suite.at_training) for one in at.values() for name in one]
-    for name in (*wanted, *suite.method, *special):
+    for name in (*wanted, *suite.method, *suite.method_training, *special):
         if name not in methods and name != POPULARITY:
             raise SpecError(f"there is no method {name!r}; there are {', '.join(methods)}")
     for name in suite.backbone_training:
@@ -283,6 +285,7 @@ def one_run(
             suite.training.model_dump()
             | suite.backbone_training.get(backbone, {})
             | tuned.training
+            | suite.method_training.get(kind.name, {})
             | suite.at_training.get(label or "", {}).get(kind.name, {})
             | suite.pinned.get("", {})
             | suite.pinned.get(backbone, {})

@@ -97,13 +97,15 @@ def test_training_of_a_backbone_that_is_wrong_is_refused(own, said):
         plan(validated({"backbone_training": own}, "test"), data, find_methods(), "bench run")
 
 
-def test_learning_rate_and_l2_of_a_method_at_one_budget():
+def test_learning_rate_and_l2_of_a_method_and_of_a_method_at_one_budget():
     data = random_data(users=60, items=80, seed=9)
     content = {"methods": ["full", "hashing", "qr"], "budgets": ["50%", "80%"], "seeds": 1}
-    own = {"50%": {"hashing": {"lr": 0.02, "l2": 0.001}}}
+    own = {"full": {"lr": 0.03}, "hashing": {"lr": 0.04}}
+    at = {"50%": {"hashing": {"lr": 0.02, "l2": 0.001}}}
 
     def rates(*settings):
-        suite = override(validated({**content, "at_training": own}, "test"), settings)
+        suite = validated({**content, "method_training": own, "at_training": at}, "test")
+        suite = override(suite, settings)
         return {
             (one.run.spec.method.name, one.run.label): one.run.spec.training.lr
             for one in plan(suite, data, find_methods(), "bench run")

@@ -30,7 +30,7 @@ def test_studies_are_those_of_the_records():
         ("README.md", "reports/index.md"),
         ("docs/pruning.md", "reports/index.md"),
         ("docs/backbones.md", "reports/backbones/index.md"),
-        ("docs/lengths.md", "reports/lengths/index.md"),
+        ("docs/lengths.md", "reports/cosine/index.md"),
     ],
 )
 def test_boards_in_the_text_are_those_of_the_reports(page: str, report: str) -> None:
