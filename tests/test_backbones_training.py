@@ -112,10 +112,13 @@ def test_learning_rate_and_l2_of_a_method_and_of_a_method_at_one_budget():
             if one.run.spec.training
         }
 
-    others = dict.fromkeys(
-        [("full", None), ("hashing", "80%"), ("qr", "50%"), ("qr", "80%")], 0.001
-    )
-    assert rates() == {**others, ("hashing", "50%"): 0.02}
+    assert rates() == {
+        ("full", None): 0.03,
+        ("hashing", "50%"): 0.02,
+        ("hashing", "80%"): 0.04,
+        ("qr", "50%"): 0.001,
+        ("qr", "80%"): 0.001,
+    }
     assert set(rates("training.lr=0.5").values()) == {0.5}  # what is typed goes before it
 
 
