@@ -36,6 +36,12 @@ class Rows(nn.Module):
         with torch.no_grad():
             self.weight.copy_(torch.randn(self.weight.shape, generator=generator).mul_(std))
 
+    def signs(self, generator: torch.Generator) -> None:
+        """Fills the table with 1 and -1, drawn on the CPU."""
+        with torch.no_grad():
+            drawn = torch.randint(2, self.weight.shape, generator=generator)
+            self.weight.copy_(drawn * 2 - 1)
+
     def forward(self, index: Tensor) -> Tensor:
         """Rows at `index`: int64 [*] -> float32 [*, dim]."""
         if self.reader is not None and torch.is_grad_enabled():

@@ -27,7 +27,7 @@ class QR(Method):
     title = "QR trick"
     paper = "Shi et al., KDD 2020"
     space: ClassVar = {
-        "combine": Choice(("mult", "add")),
+        "combine": Choice(("mult", "add", "signed")),
         "root": Choice(("small", "large")),
         "joint": Choice((False, True)),
         "wide": WIDE,
@@ -38,9 +38,12 @@ class QR(Method):
 
         `combine`: how two rows are joined; `root`: which of the two divisors of a size; `joint`:
         one pair of tables; `divisor`: c, the number of ids that share a row of Q.
+
+        "signed" multiplies as "mult" does, but rows of Q start as random signs and R has the scale:
+        a row of Q in front of many ids weakens no column, and R learns as fast as a plain table.
         """
 
-        combine: Literal["mult", "add"] = "mult"
+        combine: Literal["mult", "add", "signed"] = "mult"
         root: Literal["small", "large"] = "small"
         joint: bool = False
         divisor: int = 0
@@ -85,14 +88,18 @@ class QR(Method):
         # The reference code fills both from U(sqrt(1/N), 1): every product is positive and every
         # score starts near d/16. Centred factors give rows of the common scale instead.
         std = self.table.std
-        factor = std**0.5 if self.config.combine == "mult" else std / 2**0.5
-        self.quotient.normal(factor, generator)
-        self.remainder.normal(factor, generator)
+        if self.config.combine == "signed":
+            self.quotient.signs(generator)
+            self.remainder.normal(std, generator)
+        else:
+            factor = std**0.5 if self.config.combine == "mult" else std / 2**0.5
+            self.quotient.normal(factor, generator)
+            self.remainder.normal(factor, generator)
 
     def forward(self, ids: Tensor) -> Tensor:
         part, own = self.table.locate(ids, self.config.joint)
         divisor = self.config.divisor
         block = torch.div(own, divisor, rounding_mode="floor") + part * self.first_blocks
         quotient, remainder = self.quotient(block), self.remainder(own % divisor + part * divisor)
-        mult = self.config.combine == "mult"
-        return widen(quotient * remainder if mult else quotient + remainder, self.table)
+        add = self.config.combine == "add"
+        return widen(quotient + remainder if add else quotient * remainder, self.table)
