@@ -117,7 +117,7 @@ def test_very_few_rows_still_leave_one_to_each_side():
 
 
 def test_qr_indices_and_both_ways_to_combine():
-    for combine, expected in (("mult", [10, -3]), ("add", [7, 2])):
+    for combine, expected in (("mult", [10, -3]), ("add", [7, 2]), ("signed", [10, -3])):
         method = make("qr", Table(6, 4, 2), divisor=3, combine=combine, joint=True)
         assert method.quotient.weight.shape == (4, 2)
         assert method.remainder.weight.shape == (3, 2)
@@ -150,6 +150,15 @@ def test_qr_of_users_and_items_apart():
     fill(method.quotient.weight, [[0], [10], [20]])
     fill(method.remainder.weight, [[0], [1], [2], [3], [100], [101], [102], [103]])
     assert rows(method).flatten().tolist() == [0, 1, 2, 3, 10, 11, 120, 121, 122, 123]
+
+
+def test_qr_that_starts_by_signs_has_the_common_scale_in_every_column():
+    method = make("qr", Table(6000, 4000, 4, std=0.01), divisor=5900, combine="signed")
+    method.reset(torch.Generator().manual_seed(0))
+    assert set(method.quotient.weight.detach().flatten().tolist()) == {-1.0, 1.0}
+    with torch.no_grad():
+        columns = method(torch.arange(5900)).std(0)  # all of them behind one row of Q
+    assert columns.tolist() == pytest.approx([0.01] * 4, rel=0.05)
 
 
 def test_qr_shares_one_pair_of_tables_where_two_do_not_fit():
