@@ -354,6 +354,22 @@ def test_a_search_starts_from_the_settings_of_the_suite(tmp_path):
     assert run.spec.seed == 1000
 
 
+def test_a_search_starts_from_what_holds_at_its_budget_and_goes_before_it(tmp_path):
+    budget = terms().budget
+    own = {
+        "method": {"hashing": {"hashes": 3, "head": 0.25}},
+        "at": {budget: {"hashing": {"hashes": 2}}},
+        "method_training": {"hashing": {"lr": 0.5, "l2": 0.25}},
+        "at_training": {budget: {"hashing": {"l2": 0.125}}},
+    }
+    suite = SUITE.model_copy(update=own)
+    one = Tuning(terms(suite=suite, own=("lr",)), METHODS["hashing"], tiny_data(), tmp_path)
+    assert (one.start["hashes"], one.start["head"]) == (2, 0.25)
+    run = one.planned({"hashes": 1, "training.lr": 0.01}).run
+    assert (run.spec.method.config["hashes"], run.spec.training.lr) == (1, 0.01)
+    assert run.spec.training.l2 == 0.125  # not tuned, so as on the board
+
+
 def test_a_refit_is_not_tuned_by(tmp_path):
     training = SUITE.training.model_copy(update={"refit": True})
     one = terms(suite=SUITE.model_copy(update={"training": training}))

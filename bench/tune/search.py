@@ -63,8 +63,21 @@ class Terms:
             )
         # A refit has no validation part to judge by, and the search starts from no earlier one.
         training = self.suite.training.model_copy(update={"refit": False})
-        suite = self.suite.model_copy(update={"training": training, "tuned": "", "pinned": {}})
-        object.__setattr__(self, "suite", suite)
+        # What holds at this budget holds at all: it is where trials start, and they go before it.
+        rates = _at(self.suite.method_training, self.suite.at_training, self.budget)
+        update = {
+            "training": training,
+            "tuned": "",
+            "pinned": {},
+            "method": _at(self.suite.method, self.suite.at, self.budget),
+            "at": {},
+            "method_training": {
+                name: {key: value for key, value in own.items() if key not in self.own}
+                for name, own in rates.items()
+            },
+            "at_training": {},
+        }
+        object.__setattr__(self, "suite", self.suite.model_copy(update=update))
 
     def conditions(self, data: Interactions) -> dict[str, Any]:
         """What the settings were tuned under, for the file of the best ones."""
@@ -85,6 +98,16 @@ class Terms:
             "seed": self.seed,
             "training": suite.training.model_dump(mode="json"),
         }
+
+
+def _at(
+    all_: Mapping[str, Mapping[Any, Any]],
+    at: Mapping[str, Mapping[str, Mapping[Any, Any]]],
+    budget: str,
+) -> dict[str, dict[str, Any]]:
+    """What methods have at all budgets, and at this one, by name."""
+    here = at.get(budget, {})
+    return {name: {**all_.get(name, {}), **here.get(name, {})} for name in {*all_, *here}}
 
 
 class Tuning:
