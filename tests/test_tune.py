@@ -360,14 +360,14 @@ def test_a_search_starts_from_what_holds_at_its_budget_and_goes_before_it(tmp_pa
         "method": {"hashing": {"hashes": 3, "head": 0.25}},
         "at": {budget: {"hashing": {"hashes": 2}}},
         "method_training": {"hashing": {"lr": 0.5, "l2": 0.25}},
-        "at_training": {budget: {"hashing": {"l2": 0.125}}},
+        "at_training": {budget: {"hashing": {"lr": 0.4}}},
     }
     suite = SUITE.model_copy(update=own)
     one = Tuning(terms(suite=suite, own=("lr",)), METHODS["hashing"], tiny_data(), tmp_path)
     assert (one.start["hashes"], one.start["head"]) == (2, 0.25)
     run = one.planned({"hashes": 1, "training.lr": 0.01}).run
     assert (run.spec.method.config["hashes"], run.spec.training.lr) == (1, 0.01)
-    assert run.spec.training.l2 == 0.125  # not tuned, so as on the board
+    assert run.spec.training.l2 == SUITE.training.l2  # what the file of the best will say
 
 
 def test_a_refit_is_not_tuned_by(tmp_path):

@@ -63,18 +63,20 @@ class Terms:
             )
         # A refit has no validation part to judge by, and the search starts from no earlier one.
         training = self.suite.training.model_copy(update={"refit": False})
-        # What holds at this budget holds at all: it is where trials start, and they go before it.
-        rates = _at(self.suite.method_training, self.suite.at_training, self.budget)
+        # Trials start from what the suite sets at this budget and go before it. Rates of a method's
+        # own are what a search finds: it starts from the board's.
+        here = self.suite.at.get(self.budget, {})
+        method = {
+            name: {**self.suite.method.get(name, {}), **here.get(name, {})}
+            for name in {*self.suite.method, *here}
+        }
         update = {
             "training": training,
             "tuned": "",
             "pinned": {},
-            "method": _at(self.suite.method, self.suite.at, self.budget),
+            "method": method,
             "at": {},
-            "method_training": {
-                name: {key: value for key, value in own.items() if key not in self.own}
-                for name, own in rates.items()
-            },
+            "method_training": {},
             "at_training": {},
         }
         object.__setattr__(self, "suite", self.suite.model_copy(update=update))
@@ -98,16 +100,6 @@ class Terms:
             "seed": self.seed,
             "training": suite.training.model_dump(mode="json"),
         }
-
-
-def _at(
-    all_: Mapping[str, Mapping[Any, Any]],
-    at: Mapping[str, Mapping[str, Mapping[Any, Any]]],
-    budget: str,
-) -> dict[str, dict[str, Any]]:
-    """What methods have at all budgets, and at this one, by name."""
-    here = at.get(budget, {})
-    return {name: {**all_.get(name, {}), **here.get(name, {})} for name in {*all_, *here}}
 
 
 class Tuning:
