@@ -87,16 +87,6 @@ def test_learning_rate_and_l2_are_of_the_backbone_for_all_its_methods():
     assert found == {("mf", 0.001, 0.0), ("lightgcn", 0.02, 0.001)}
 
 
-@pytest.mark.parametrize(
-    ("own", "said"),
-    [({"lightgnc": {"lr": 0.1}}, "lightgnc"), ({"mf": {"epochs": 3}}, "backbone_training.mf")],
-)
-def test_training_of_a_backbone_that_is_wrong_is_refused(own, said):
-    data = random_data(users=60, items=80, seed=9)
-    with pytest.raises(SpecError, match=said):
-        plan(validated({"backbone_training": own}, "test"), data, find_methods(), "bench run")
-
-
 def test_learning_rate_and_l2_of_a_method_and_of_a_method_at_one_budget():
     data = random_data(users=60, items=80, seed=9)
     content = {"methods": ["full", "hashing", "qr"], "budgets": ["50%", "80%"], "seeds": 1}
@@ -124,9 +114,16 @@ def test_learning_rate_and_l2_of_a_method_and_of_a_method_at_one_budget():
 
 @pytest.mark.parametrize(
     ("own", "said"),
-    [({"hashign": {"lr": 0.1}}, "hashign"), ({"qr": {"epochs": 3}}, "at_training.50%.qr")],
+    [
+        ({"backbone_training": {"lightgnc": {"lr": 0.1}}}, "lightgnc"),
+        ({"backbone_training": {"mf": {"epochs": 3}}}, "backbone_training.mf"),
+        ({"method_training": {"hashign": {"lr": 0.1}}}, "hashign"),
+        ({"method_training": {"qr": {"epochs": 3}}}, "method_training.qr"),
+        ({"at_training": {"50%": {"hashign": {"lr": 0.1}}}}, "hashign"),
+        ({"at_training": {"50%": {"qr": {"epochs": 3}}}}, "at_training.50%.qr"),
+    ],
 )
-def test_training_of_a_method_at_a_budget_that_is_wrong_is_refused(own, said):
+def test_training_of_a_part_that_is_wrong_is_refused(own, said):
     data = random_data(users=60, items=80, seed=9)
     with pytest.raises(SpecError, match=said):
-        plan(validated({"at_training": {"50%": own}}, "test"), data, find_methods(), "bench run")
+        plan(validated(own, "test"), data, find_methods(), "bench run")
