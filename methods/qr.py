@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.columns import WIDE, Narrow, columns, solve_width, widen
-from bench.method import Choice, Infeasible, Method, Rows, Table
+from bench.method import Choice, Field, Infeasible, Method, Rows, Table
 from bench.size import size_of
 
 
@@ -19,8 +19,10 @@ class QR(Method):
     Users and items have a pair of tables each, as features have in the paper. Where the budget is
     too small for two pairs they share one (`joint`), so that a user and an item may share a row of
     R. Two values of c give the same size: with the small one c ids of neighbouring frequency share
-    a row of Q, with the large one ids of very different frequency share a row of R. Budgets between
-    the sizes of c and c + 1 are not reached: rows are whole.
+    a row of Q, with the large one ids of very different frequency share a row of R. The larger
+    table is divided between users and items in proportion to their numbers, so that on both sides
+    as large a part of the ids shares: a small c is that of both, a large one is each its own.
+    Budgets between the sizes of c and c + 1 are not reached: rows are whole.
     """
 
     name = "qr"
@@ -37,7 +39,8 @@ class QR(Method):
         """Knobs of the tables.
 
         `combine`: how two rows are joined; `root`: which of the two divisors of a size; `joint`:
-        one pair of tables; `divisor`: c, the number of ids that share a row of Q.
+        one pair of tables; `divisor`: c, the number of ids that share a row of Q;
+        `item_divisor`: that of items, where it is another.
 
         "signed" multiplies as "mult" does, but rows of Q start as random signs and R has the scale:
         a row of Q in front of many ids weakens no column, and R learns as fast as a plain table.
@@ -47,6 +50,13 @@ class QR(Method):
         root: Literal["small", "large"] = "small"
         joint: bool = False
         divisor: int = 0
+        item_divisor: int | None = Field(None, ge=1)
+
+        def divisors(self) -> tuple[int, ...]:
+            """Of each part of the ids: of all, or of users and of items."""
+            if self.joint:
+                return (self.divisor,)
+            return self.divisor, self.item_divisor or self.divisor
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
@@ -56,29 +66,37 @@ class QR(Method):
         # The size falls with c up to about sqrt(N) and rises from there, unevenly because rows are
         # whole: scan it.
         parts, turn = table.parts(config.joint), ceil(table.ids**0.5)
-        small = config.root == "small"
-        divisors = range(1, turn + 1) if small else range(table.ids, turn - 1, -1)
-        rows = {c: sum(ceil(ids / c) + c for ids in parts) for c in divisors}
+        if config.root == "small":
+            tries = [(c,) * len(parts) for c in range(1, turn + 1)]
+        else:
+            totals = range(table.ids, turn - 1, -1)
+            tries = [tuple(max(1, round(total * n / table.ids)) for n in parts) for total in totals]
 
-        def size(divisor: int) -> int:
-            return size_of(cls.arrays(table, config.but(divisor=divisor))).of(table.cap)
+        def rows(divisors: tuple[int, ...]) -> int:
+            return sum(ceil(n / c) + c for n, c in zip(parts, divisors, strict=True))
+
+        def solved(divisors: tuple[int, ...]) -> QR.Config:
+            users, items = divisors[0], divisors[-1]
+            return config.but(divisor=users, item_divisor=None if items == users else items)
+
+        def size(divisors: tuple[int, ...]) -> int:
+            return size_of(cls.arrays(table, solved(divisors))).of(table.cap)
 
         values = table.cap.cap // (4 if table.cap.accounting == "bytes" else 1)
-        for divisor, count in rows.items():
-            if count * columns(table, config) <= values and size(divisor) <= table.cap.cap:
-                return config.but(divisor=divisor)
+        for one in tries:
+            if rows(one) * columns(table, config) <= values and size(one) <= table.cap.cap:
+                return solved(one)
         if not config.joint:
             return cls.plan(table, config.but(joint=True))
-        smallest = min(rows, key=lambda c: rows[c])
-        raise Infeasible(size(smallest), table.cap.accounting, "two partitions of the ids")
+        raise Infeasible(size(min(tries, key=rows)), table.cap.accounting, "two partitions of ids")
 
     def build(self) -> None:
-        divisor, parts = self.config.divisor, self.table.parts(self.config.joint)
-        blocks = [ceil(ids / divisor) for ids in parts]
+        parts, divisors = self.table.parts(self.config.joint), self.config.divisors()
+        blocks = [ceil(ids / c) for ids, c in zip(parts, divisors, strict=True)]
         self.first_blocks = blocks[0]
         width = columns(self.table, self.config)
         self.quotient = Rows(sum(blocks), width)
-        self.remainder = Rows(divisor * len(parts), width)
+        self.remainder = Rows(sum(divisors), width)
 
     @property
     def width(self) -> int:
@@ -98,8 +116,9 @@ class QR(Method):
 
     def forward(self, ids: Tensor) -> Tensor:
         part, own = self.table.locate(ids, self.config.joint)
-        divisor = self.config.divisor
+        first, last = self.config.divisors()[0], self.config.divisors()[-1]
+        divisor = first + part * (last - first)
         block = torch.div(own, divisor, rounding_mode="floor") + part * self.first_blocks
-        quotient, remainder = self.quotient(block), self.remainder(own % divisor + part * divisor)
+        quotient, remainder = self.quotient(block), self.remainder(own % divisor + part * first)
         add = self.config.combine == "add"
         return widen(quotient + remainder if add else quotient * remainder, self.table)

@@ -152,6 +152,28 @@ def test_qr_of_users_and_items_apart():
     assert rows(method).flatten().tolist() == [0, 1, 2, 3, 10, 11, 120, 121, 122, 123]
 
 
+def test_qr_of_users_and_items_apart_with_a_divisor_each():
+    # Users 0..5 with c = 4: Q rows 0, 1, R rows 0-3; items 6..9 with c = 3: Q 2, 3, R 4-6.
+    method = make("qr", Table(6, 4, 1), divisor=4, item_divisor=3, combine="add")
+    assert method.quotient.weight.shape == (4, 1)
+    fill(method.quotient.weight, [[0], [10], [20], [30]])
+    fill(method.remainder.weight, [[0], [1], [2], [3], [100], [101], [102]])
+    assert rows(method).flatten().tolist() == [0, 1, 2, 3, 10, 11, 120, 121, 122, 130]
+
+
+def test_qr_divides_the_large_table_between_users_and_items_in_proportion():
+    # 600 users, 400 items, 900 rows: 896 of R as 538 : 358, and two of Q for each side.
+    budget = Budget(900 * 64, "values")
+    config = planned("qr", budget, 600, 400, root="large")
+    assert (config.divisor, config.item_divisor) == (538, 358)
+    # As many as there are ids, and a row of Q: nobody shares, nothing is unused.
+    config = planned("qr", Budget(1002 * 64, "values"), 600, 400, root="large")
+    assert (config.divisor, config.item_divisor) == (600, 400)
+    # A small divisor is that of both sides: as many ids share a row of Q there and here.
+    small = planned("qr", budget, 600, 400, root="small")
+    assert (small.divisor, small.item_divisor) == (2, None)
+
+
 def test_qr_that_starts_by_signs_has_the_common_scale_in_every_column():
     method = make("qr", Table(6000, 4000, 4, std=0.01), divisor=5900, combine="signed")
     method.reset(torch.Generator().manual_seed(0))
