@@ -47,6 +47,7 @@ ALLOWED_IMPORTS = (
     "bench.pruning",
     "bench.tensortrain",
     "bench.columns",
+    "bench.sides",
     "torch",
 )
 SCALE_TOLERANCE = 0.1  # of the standard deviation of starting rows

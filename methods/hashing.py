@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.columns import WIDE, Narrow, columns, solve_width, widen
 from bench.method import Choice, Field, Method, Range, Rows, Table
+from bench.sides import USERS, divide
 
 PRIME = 2**31 - 1  # Carter & Wegman's ((a i + c) mod p) mod M is universal for ids below p
 
@@ -31,6 +32,7 @@ class Hashing(Method):
         "hashes": Range(1, 4),
         "head": Range(0.0, 0.99),
         "joint": Choice((False, True)),
+        "users": USERS,
         "wide": WIDE,
     }
 
@@ -40,12 +42,14 @@ class Hashing(Method):
         """Knobs of the table.
 
         `hashes`: lookups an id; `joint`: users and items share rows; `head`: share of the rows
-        that the most frequent ids have to themselves; `rows`: of the table.
+        that the most frequent ids have to themselves (all, where no more rows are needed);
+        `users`: share of the rows that is users', none: in proportion; `rows`: of the table.
         """
 
         hashes: int = Field(2, ge=1)
         joint: bool = False
         head: float = Field(0.0, ge=0, lt=1)
+        users: float | None = Field(None, gt=0, lt=1)
         rows: int = 0
 
     @classmethod
@@ -71,8 +75,8 @@ class Hashing(Method):
         rows = self.config.rows
         if self.config.joint:
             return (0, rows), (0, rows)
-        users = min(max(1, round(rows * self.table.users / self.table.ids)), rows - 1)
-        return (0, users), (users, rows - users)
+        users, items = divide(self.table, rows, self.config.users)
+        return (0, users), (users, items)
 
     def slots(self, ids: Tensor) -> Tensor:
         """Rows of the table that make up each id: int64 [*] -> int64 [*, hashes]."""
@@ -83,7 +87,7 @@ class Hashing(Method):
             torch.where(
                 own.unsqueeze(-1) < head,
                 first + own.unsqueeze(-1),
-                first + head + hashed % (rows - head),
+                first + head + hashed % max(1, rows - head),
             )
             for (first, rows), head in zip(self.parts(), self.heads(), strict=True)
         )
@@ -91,7 +95,11 @@ class Hashing(Method):
 
     def heads(self) -> tuple[int, ...]:
         """How many of the first users, and items, have a row to themselves."""
-        return tuple(int(self.config.head * rows) for _, rows in self.parts())
+        head, ids = self.config.head, self.table.parts(self.config.joint)
+        return tuple(
+            n if head and rows >= n else int(head * rows)
+            for (_, rows), n in zip(self.parts(), (ids[0], ids[-1]), strict=True)
+        )
 
     def forward(self, ids: Tensor) -> Tensor:
         rows = self.stored(self.slots(ids)).sum(-2)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.columns import WIDE, Narrow, columns, solve_width, widen
 from bench.method import Choice, Field, Infeasible, Method, Rows, Table
+from bench.sides import USERS, divide
 from bench.size import size_of
 
 
@@ -18,10 +19,9 @@ class QR(Method):
 
     Users and items have a pair of tables each, as features have in the paper. Where the budget is
     too small for two pairs they share one (`joint`), so that a user and an item may share a row of
-    R. Two values of c give the same size: with the small one c ids of neighbouring frequency share
-    a row of Q, with the large one ids of very different frequency share a row of R. The larger
-    table is divided between users and items in proportion to their numbers, so that on both sides
-    as large a part of the ids shares: a small c is that of both, a large one is each its own.
+    R. Two values of c give the same size: with the small one, which is that of users and of items,
+    c ids of neighbouring frequency share a row of Q; with the large one ids of very different
+    frequency share a row of R, and users and items have a c each, that is, a part of R's rows.
     Budgets between the sizes of c and c + 1 are not reached: rows are whole.
     """
 
@@ -32,6 +32,7 @@ class QR(Method):
         "combine": Choice(("mult", "add", "signed")),
         "root": Choice(("small", "large")),
         "joint": Choice((False, True)),
+        "users": USERS,
         "wide": WIDE,
     }
 
@@ -39,8 +40,9 @@ class QR(Method):
         """Knobs of the tables.
 
         `combine`: how two rows are joined; `root`: which of the two divisors of a size; `joint`:
-        one pair of tables; `divisor`: c, the number of ids that share a row of Q;
-        `item_divisor`: that of items, where it is another.
+        one pair of tables; `users`: share of R's rows that is users' where c is large, none: in
+        proportion; `divisor`: c, the number of ids that share a row of Q; `item_divisor`: that of
+        items, where it is another.
 
         "signed" multiplies as "mult" does, but rows of Q start as random signs and R has the scale:
         a row of Q in front of many ids weakens no column, and R learns as fast as a plain table.
@@ -49,6 +51,7 @@ class QR(Method):
         combine: Literal["mult", "add", "signed"] = "mult"
         root: Literal["small", "large"] = "small"
         joint: bool = False
+        users: float | None = Field(None, gt=0, lt=1)
         divisor: int = 0
         item_divisor: int | None = Field(None, ge=1)
 
@@ -67,10 +70,12 @@ class QR(Method):
         # whole: scan it.
         parts, turn = table.parts(config.joint), ceil(table.ids**0.5)
         if config.root == "small":
-            tries = [(c,) * len(parts) for c in range(1, turn + 1)]
+            tries: list[tuple[int, ...]] = [(c,) * len(parts) for c in range(1, turn + 1)]
         else:
             totals = range(table.ids, turn - 1, -1)
-            tries = [tuple(max(1, round(total * n / table.ids)) for n in parts) for total in totals]
+            tries = [
+                (rows,) if config.joint else divide(table, rows, config.users) for rows in totals
+            ]
 
         def rows(divisors: tuple[int, ...]) -> int:
             return sum(ceil(n / c) + c for n, c in zip(parts, divisors, strict=True))

@@ -33,9 +33,9 @@ def fill(parameter: torch.Tensor, values) -> None:
         parameter.copy_(torch.as_tensor(values, dtype=torch.float32))
 
 
-def planned(name: str, budget: Budget, users=GOWALLA[0], items=GOWALLA[1], dim=64, **knobs):
+def planned(name: str, budget: Budget, shape=GOWALLA, dim=64, **knobs):
     kind = get_method(name)
-    return kind.plan(Table(users, items, dim, budget), kind.Config(**knobs))
+    return kind.plan(Table(*shape, dim, budget), kind.Config(**knobs))
 
 
 def test_full_table_is_an_embedding():
@@ -164,13 +164,16 @@ def test_qr_of_users_and_items_apart_with_a_divisor_each():
 def test_qr_divides_the_large_table_between_users_and_items_in_proportion():
     # 600 users, 400 items, 900 rows: 896 of R as 538 : 358, and two of Q for each side.
     budget = Budget(900 * 64, "values")
-    config = planned("qr", budget, 600, 400, root="large")
+    config = planned("qr", budget, shape=(600, 400), root="large")
     assert (config.divisor, config.item_divisor) == (538, 358)
     # As many as there are ids, and a row of Q: nobody shares, nothing is unused.
-    config = planned("qr", Budget(1002 * 64, "values"), 600, 400, root="large")
+    config = planned("qr", Budget(1002 * 64, "values"), shape=(600, 400), root="large")
     assert (config.divisor, config.item_divisor) == (600, 400)
+    # Half of R's rows are users', a third would be their part by number.
+    config = planned("qr", budget, shape=(300, 600), root="large", users=0.5)
+    assert (config.divisor, config.item_divisor) == (300, 597)
     # A small divisor is that of both sides: as many ids share a row of Q there and here.
-    small = planned("qr", budget, 600, 400, root="small")
+    small = planned("qr", budget, shape=(600, 400), root="small")
     assert (small.divisor, small.item_divisor) == (2, None)
 
 
@@ -218,7 +221,7 @@ def test_qr_is_unique_for_every_id_of_gowalla():
 
 
 def test_fewer_dimensions_leave_the_rest_zero():
-    config = planned("dims", Budget(45, "values"), 6, 4, 8)
+    config = planned("dims", Budget(45, "values"), (6, 4), 8)
     assert config.width == 4
     method = make("dims", Table(6, 4, 8), width=4)
     assert torch.equal(rows(method)[:, :4], method.stored.weight.detach())
@@ -229,5 +232,5 @@ def test_fewer_dimensions_at_all_dimensions_is_a_full_table():
     method = make("dims", Table(6, 4, 8), width=8)
     assert torch.equal(rows(method), method.stored.weight.detach())
     with pytest.raises(Infeasible) as caught:
-        planned("dims", Budget(9, "values"), 6, 4, 8)
+        planned("dims", Budget(9, "values"), (6, 4), 8)
     assert caught.value.minimum == 10
