@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from bench.columns import WIDE, Narrow, columns, solve_width, widen
 from bench.method import Choice, Field, Infeasible, Method, Range, Table
 from bench.size import size_of
 from bench.tensortrain import train_rows
@@ -20,7 +21,7 @@ class TTRec(Method):
     """Row i is the product G1[i1] G2[i2] G3[i3] with i = (i1 p2 + i2) p3 + i3.
 
     Core k is [p_k, q_k, R_{k-1}, R_k], the product of the p_k covers all ids and that of
-    the q_k is `dim`. Equal ranks leave up to 12 % of a budget unused, very unequal ones make a
+    the q_k is `width`. Equal ranks leave up to 12 % of a budget unused, very unequal ones make a
     worse table: the ranks taken are the least unequal that use 99 % of it.
     """
 
@@ -30,9 +31,10 @@ class TTRec(Method):
     space: ClassVar = {
         "spread": Range(0.0, 0.9),
         "last": Choice((None, 1, 2)),
+        "wide": WIDE,
     }
 
-    class Config(Method.Config):
+    class Config(Narrow):
         """Own knobs.
 
         `rank1`, `rank2`: the inner ranks; `spread`: 1 - the smaller over the larger, at most.
@@ -48,31 +50,32 @@ class TTRec(Method):
 
     @staticmethod
     def factors(
-        table: Table, last: int | None = None
+        table: Table, width: int, last: int | None = None
     ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """(p1, p2, p3) with product >= N and (q1, q2, q3) with product `dim` and q3 = `last`."""
+        """(p1, p2, p3) with product >= N and (q1, q2, q3) with product `width` and q3 = `last`."""
         third = round(table.ids ** (1 / 3))
         third += third**3 < table.ids
         second = ceil((table.ids / third) ** 0.5)
         first = ceil(table.ids / third / second)
         splits = [
-            (a, b, table.dim // a // b)
-            for a in range(1, table.dim + 1)
-            if table.dim % a == 0
-            for b in range(a, table.dim // a + 1)
-            if table.dim // a % b == 0 and table.dim // a // b >= b
+            (a, b, width // a // b)
+            for a in range(1, width + 1)
+            if width % a == 0
+            for b in range(a, width // a + 1)
+            if width // a % b == 0 and width // a // b >= b
         ]
         q1, q2, q3 = min(splits, key=lambda q: q[2] - q[0])
         if last is not None:
-            q3 = max(q for q in range(1, last + 1) if table.dim // q2 % q == 0)
-            q1 = table.dim // q2 // q3
+            q3 = max(q for q in range(1, last + 1) if width // q2 % q == 0)
+            q1 = width // q2 // q3
         return (first, second, third), (q1, q2, q3)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         if config.rank1 and config.rank2:
             return config
-        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, config.last)
+        config = solve_width(table, config)
+        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, columns(table, config), config.last)
         # Ranks beyond these add parameters and no freedom.
         top1, top2 = min(p1 * q1, p2 * p3 * q2 * q3), min(p3 * q3, p1 * p2 * q1 * q2)
 
@@ -99,8 +102,12 @@ class TTRec(Method):
         *_, rank1, rank2 = min(found, default=(True, 0, 1, 1))
         return config.but(rank1=rank1, rank2=rank2)
 
+    @property
+    def width(self) -> int:
+        return columns(self.table, self.config)
+
     def build(self) -> None:
-        self.p, self.q = self.factors(self.table, self.config.last)
+        self.p, self.q = self.factors(self.table, self.width, self.config.last)
         rank1, rank2 = self.config.rank1, self.config.rank2
         (p1, p2, p3), (q1, q2, q3) = self.p, self.q
         self.core1 = nn.Parameter(torch.empty(p1, q1, rank1))
@@ -131,4 +138,4 @@ class TTRec(Method):
             front = first.view(-1, 1, q1, rank1) @ slices  # [n, q2, q1, R2]
             slices = embedding(last, self.core3.flatten(1)).view(-1, 1, q3, rank2)
             rows = (front @ slices.transpose(2, 3)).transpose(1, 2)  # [n, q1, q2, q3]
-        return rows.reshape(*ids.shape, self.table.dim)
+        return widen(rows.reshape(*ids.shape, self.width), self.table)

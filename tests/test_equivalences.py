@@ -184,7 +184,7 @@ def train_of(rank1: int, rank2: int, wanted: Tensor) -> float:
 @pytest.fixture(scope="module")
 def wanted() -> Tensor:
     """A random table of 27 ids, as many as the factors address."""
-    assert get_method("ttrec").factors(Table(12, 15, 8)) == ((3, 3, 3), (2, 2, 2))
+    assert get_method("ttrec").factors(Table(12, 15, 8), 8) == ((3, 3, 3), (2, 2, 2))
     return torch.randn(27, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
 

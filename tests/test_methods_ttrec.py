@@ -21,7 +21,7 @@ def with_cores(table: Table, p, q, cores) -> Method:
 
     class Given(KIND):
         @staticmethod
-        def factors(table, last=None):
+        def factors(table, width, last=None):
             return p, q
 
     method = Given(table, KIND.Config(rank1=ranks[0], rank2=ranks[1]))
@@ -90,12 +90,12 @@ def test_parameter_counts():
 
 
 def test_factors_cover_all_ids_and_the_dimension_exactly():
-    assert KIND.factors(GOWALLA) == ((41, 42, 42), (4, 4, 4))
-    assert KIND.factors(GOWALLA, 1) == ((41, 42, 42), (16, 4, 1))
-    assert KIND.factors(GOWALLA, 3) == ((41, 42, 42), (8, 4, 2))
+    assert KIND.factors(GOWALLA, 64) == ((41, 42, 42), (4, 4, 4))
+    assert KIND.factors(GOWALLA, 64, 1) == ((41, 42, 42), (16, 4, 1))
+    assert KIND.factors(GOWALLA, 64, 3) == ((41, 42, 42), (8, 4, 2))
     for ids in (2, 3, 9, 51, 64, 65, 1000, 2001):
         for dim in (1, 7, 8, 12, 64, 100, 128):
-            p, q = KIND.factors(Table(1, ids - 1, dim))
+            p, q = KIND.factors(Table(1, ids - 1, 128), dim)
             assert p[0] * p[1] * p[2] >= ids
             assert q[0] * q[1] * q[2] == dim
             assert sorted(p) == list(p)
