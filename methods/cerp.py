@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from bench.columns import WIDE, columns, solve_width, widen
-from bench.method import Choice, Infeasible, LogRange, Progress, Range, Table
+from bench.method import Choice, Field, Infeasible, LogRange, Progress, Range, Table
 from bench.pruning import Pruned
+from bench.sides import USERS, divide
 from bench.sparse import most_kept
 
 SATURATION = 100.0  # K of the regulariser; tanh(K x) counts |x| above .03 as present
@@ -37,6 +38,7 @@ class CERP(Pruned):
         "gamma": LogRange(1e-4, 10.0),
         "first": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
+        "users": USERS,
         "wide": WIDE,
     }
 
@@ -52,13 +54,18 @@ class CERP(Pruned):
         sparsity: float = 0.5
         gamma: float = 1.0
         joint: bool = True
+        users: float | None = Field(None, gt=0, lt=1)
 
     @staticmethod
     def layout(table: Table, config: Config) -> list[tuple[int, int, int]]:
         """(b, m, rows of Q) of each part: m = ceil(n / b) consecutive ids share a row of Q."""
+        divided: tuple[int, ...] = (config.buckets,)
+        if not config.joint:
+            divided = divide(table, config.buckets, config.users)
         parts = []
-        for ids in table.parts(config.joint):
-            buckets = max(1, round(config.buckets * ids / table.ids))
+        for ids, buckets in zip(table.parts(config.joint), divided, strict=True):
+            if config.users:  # one each would leave Q a row each, too
+                buckets = min(buckets, max(1, ids - 1))
             block = ceil(ids / buckets)
             parts.append((buckets, block, ceil(ids / block)))
         return parts

@@ -206,6 +206,16 @@ def test_users_and_items_apart_share_nothing():
     assert set().union(*used) == set(range(count))
 
 
+def test_users_may_have_more_than_their_part_of_the_buckets():
+    # In proportion 6 : 4 of ten; four fifths are 8 : 2, and more than one less than ids is a waste.
+    table = Table(12, 8, 1)
+    for share, expected in ((None, [(6, 2, 6), (4, 2, 4)]), (0.8, [(8, 2, 6), (2, 4, 2)])):
+        method = make("cerp", table, buckets=10, kept=1, joint=False, users=share)
+        assert method.layout(table, method.config) == expected
+    method = make("cerp", table, buckets=15, kept=1, joint=False, users=0.9)
+    assert method.layout(table, method.config) == [(11, 2, 6), (3, 3, 3)]
+
+
 def test_rows_are_sums_of_what_is_kept():
     method = make("cerp", Table(6, 4, 2), buckets=4, kept=16)
     fill(method.stored.weight, torch.zeros(8, 2))
