@@ -9,7 +9,8 @@ that the run has, so that thresholds pass the scale of the weights in the course
 is 1 unless weights can outgrow sigmoid(0) = 1/2, which no threshold of the papers can pass.
 
 Cut: the search ends once it keeps no more than the budget holds; exactly so many entries are kept,
-those of the largest margin |v| - g sigmoid(s), ties by index.
+those of the largest margin |v| - g sigmoid(s), ties by index: of all, or of users and of items
+apart, if a share is set.
 
 Retrain: from the initial values, under the mask, without thresholds (as a lottery ticket).
 """
@@ -24,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.columns import Narrow
-from bench.method import Method, Phase, Progress, Rows, Table
+from bench.method import Field, Method, Phase, Progress, Rows, Table
+from bench.sides import divide
 from bench.size import Arrays
 from bench.sparse import pack_sparse, sparse_arrays, unpack_sparse
 
@@ -35,6 +37,11 @@ _CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed; `g
 
 def _logit(share: float) -> float:
     return float(torch.logit(torch.tensor(share, dtype=torch.float64)))
+
+
+def _keep(mask: Tensor, margins: Tensor, count: int) -> None:
+    order = torch.sort(margins.flatten(), descending=True, stable=True).indices
+    mask.view(-1)[order[:count]] = True
 
 
 class Pruned(Method):
@@ -52,11 +59,13 @@ class Pruned(Method):
         """Knobs of the search.
 
         `kept`: entries kept; `first`: thresholds at the start of the search, as a multiple of the
-        magnitude that the budget would cut at in the initial table.
+        magnitude that the budget would cut at in the initial table; `kept_users`: share of the
+        entries kept that is users', none: whatever the cut leaves them.
         """
 
         kept: int = 0
         first: float = 0.01
+        kept_users: float | None = Field(None, gt=0, lt=1)
 
     @classmethod
     def shape(cls, table: Table, config: Any) -> tuple[int, int]:
@@ -80,6 +89,11 @@ class Pruned(Method):
     @property
     def width(self) -> int:
         return self.mask.shape[1]
+
+    @property
+    def first_rows(self) -> int | None:
+        """How many rows of the table are users', which come first; none if all are shared."""
+        return None
 
     def start(self, generator: torch.Generator) -> None:
         """Initialises the stored table."""
@@ -140,9 +154,15 @@ class Pruned(Method):
     def finish(self, phase: Phase) -> None:
         if not phase.until_budget:
             return
-        margins = self._margins()
-        order = torch.sort(margins.flatten(), descending=True, stable=True).indices
-        self.mask.fill_(False).view(-1)[order[: self.config.kept]] = True
+        margins, kept, first = self._margins(), self.config.kept, self.first_rows
+        self.mask.fill_(False)
+        if self.config.kept_users is None or first is None:
+            _keep(self.mask, margins, kept)
+        else:
+            sides = (slice(None, first), slice(first, None))
+            most = margins[sides[0]].numel(), margins[sides[1]].numel()
+            for side, count in zip(sides, divide(kept, self.config.kept_users, most), strict=True):
+                _keep(self.mask[side], margins[side], count)
         # For variants that go on from here: entries become what lookups returned.
         weight = self.stored.weight
         weight.copy_(weight.sign() * margins.clamp(min=0) * self.mask)

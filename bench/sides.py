@@ -1,4 +1,4 @@
-"""How users and items divide the rows of a table that each of them shares.
+"""How users and items divide what a method has to spend: rows of a table, or entries of one.
 
 Both have an equal say in a score, and there may be fewer of one: a row that nobody shares costs a
 side less bytes the fewer ids it has. So a division in proportion need not be the best.
@@ -6,20 +6,20 @@ side less bytes the fewer ids it has. So a division in proportion need not be th
 
 from __future__ import annotations
 
-from bench.method import Choice, Table
+from bench.method import Choice
 
-USERS = Choice((None, 0.5, 0.6))  # what `bench tune` tries
+USERS = Choice((None, 0.5, 0.6, 0.8))  # what `bench tune` tries
 
 
-def divide(table: Table, rows: int, share: float | None) -> tuple[int, int]:
-    """Rows of users and of items, together `rows`, of which there are 2 to N.
+def divide(count: int, share: float | None, most: tuple[int, int]) -> tuple[int, int]:
+    """Parts of users and of items, together `count`, of which there are 2 at least.
 
     Args:
-        table: says how many users and items there are; neither gets more rows than that.
-        rows: to divide.
-        share: that of users; none: in proportion to their number.
+        count: to divide.
+        share: that of users; none: in proportion to `most`.
+        most: of users and of items: what one side cannot use is the other's.
     """
-    users = round(rows * (table.users / table.ids if share is None else share))
-    low, high = max(1, rows - table.items), min(rows - 1, table.users)
+    users = round(count * (most[0] / sum(most) if share is None else share))
+    low, high = max(1, count - most[1]), min(count - 1, most[0])
     users = max(low, min(users, high))
-    return users, rows - users
+    return users, count - users

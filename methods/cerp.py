@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from bench.columns import WIDE, columns, solve_width, widen
-from bench.method import Choice, Field, Infeasible, LogRange, Progress, Range, Table
+from bench.method import Choice, Infeasible, LogRange, Progress, Range, Table
 from bench.pruning import Pruned
-from bench.sides import USERS, divide
+from bench.sides import USERS
 from bench.sparse import most_kept
 
 SATURATION = 100.0  # K of the regulariser; tanh(K x) counts |x| above .03 as present
@@ -38,7 +38,7 @@ class CERP(Pruned):
         "gamma": LogRange(1e-4, 10.0),
         "first": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
-        "users": USERS,
+        "kept_users": USERS,
         "wide": WIDE,
     }
 
@@ -54,18 +54,13 @@ class CERP(Pruned):
         sparsity: float = 0.5
         gamma: float = 1.0
         joint: bool = True
-        users: float | None = Field(None, gt=0, lt=1)
 
     @staticmethod
     def layout(table: Table, config: Config) -> list[tuple[int, int, int]]:
         """(b, m, rows of Q) of each part: m = ceil(n / b) consecutive ids share a row of Q."""
-        divided: tuple[int, ...] = (config.buckets,)
-        if not config.joint:
-            divided = divide(table, config.buckets, config.users)
         parts = []
-        for ids, buckets in zip(table.parts(config.joint), divided, strict=True):
-            if config.users:  # one each would leave Q a row each, too
-                buckets = min(buckets, max(1, ids - 1))
+        for ids in table.parts(config.joint):
+            buckets = max(1, round(config.buckets * ids / table.ids))
             block = ceil(ids / buckets)
             parts.append((buckets, block, ceil(ids / block)))
         return parts
@@ -102,6 +97,11 @@ class CERP(Pruned):
                 low, high = (middle, high) if fits(middle) else (low, middle - 1)
             buckets = low
         return config.but(buckets=buckets, kept=config.kept or kept(buckets))
+
+    @property
+    def first_rows(self) -> int | None:
+        (buckets, _, rows), *others = self.layout(self.table, self.config)
+        return buckets + rows if others else None
 
     def start(self, generator: torch.Generator) -> None:
         self.stored.normal(self.table.std / 2**0.5, generator)

@@ -75,7 +75,7 @@ class Hashing(Method):
         rows = self.config.rows
         if self.config.joint:
             return (0, rows), (0, rows)
-        users, items = divide(self.table, rows, self.config.users)
+        users, items = divide(rows, self.config.users, (self.table.users, self.table.items))
         return (0, users), (users, items)
 
     def slots(self, ids: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.columns import WIDE
 from bench.method import Phase, Progress
 from bench.pruning import Pruned
+from bench.sides import USERS
 
 _OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted or pruned
 
@@ -41,7 +42,7 @@ class Magnitude(_NoThresholds, PEP):
     title = "Magnitude pruning"
     paper = "Han et al., NeurIPS 2015"
     role = "control"
-    space: ClassVar = {"wide": WIDE}
+    space: ClassVar = {"kept_users": USERS, "wide": WIDE}
     phases = (
         Phase("dense", until_budget=True),
         Phase("tune", rewind=False, fresh_optimizer=True),
@@ -54,7 +55,7 @@ class PEPMagnitude(_NoThresholds, PEP):
     name = "pep-magnitude"
     title = "PEP, magnitudes"
     role = "ablation"
-    space: ClassVar = {"wide": WIDE}
+    space: ClassVar = {"kept_users": USERS, "wide": WIDE}
 
 
 class CERPMagnitude(_NoThresholds, CERP):

@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.columns import WIDE, columns, solve_width, widen
 from bench.method import LogRange, Table
 from bench.pruning import Pruned
+from bench.sides import USERS
 from bench.sparse import most_kept
 
 
@@ -23,7 +24,7 @@ class PEP(Pruned):
     name = "pep"
     title = "PEP"
     paper = "Liu et al., ICLR 2021"
-    space: ClassVar = {"first": LogRange(1e-3, 0.5), "wide": WIDE}
+    space: ClassVar = {"first": LogRange(1e-3, 0.5), "kept_users": USERS, "wide": WIDE}
 
     @classmethod
     def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:
@@ -35,6 +36,10 @@ class PEP(Pruned):
         return config.but(
             kept=config.kept or most_kept("stored", *cls.shape(table, config), table.cap)
         )
+
+    @property
+    def first_rows(self) -> int:
+        return self.table.users
 
     def start(self, generator: torch.Generator) -> None:
         self.stored.normal(self.table.std, generator)

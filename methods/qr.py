@@ -73,8 +73,9 @@ class QR(Method):
             tries: list[tuple[int, ...]] = [(c,) * len(parts) for c in range(1, turn + 1)]
         else:
             totals = range(table.ids, turn - 1, -1)
+            most = table.users, table.items
             tries = [
-                (rows,) if config.joint else divide(table, rows, config.users) for rows in totals
+                (rows,) if config.joint else divide(rows, config.users, most) for rows in totals
             ]
 
         def rows(divisors: tuple[int, ...]) -> int:

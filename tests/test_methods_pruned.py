@@ -206,16 +206,6 @@ def test_users_and_items_apart_share_nothing():
     assert set().union(*used) == set(range(count))
 
 
-def test_users_may_have_more_than_their_part_of_the_buckets():
-    # In proportion 6 : 4 of ten; four fifths are 8 : 2, and more than one less than ids is a waste.
-    table = Table(12, 8, 1)
-    for share, expected in ((None, [(6, 2, 6), (4, 2, 4)]), (0.8, [(8, 2, 6), (2, 4, 2)])):
-        method = make("cerp", table, buckets=10, kept=1, joint=False, users=share)
-        assert method.layout(table, method.config) == expected
-    method = make("cerp", table, buckets=15, kept=1, joint=False, users=0.9)
-    assert method.layout(table, method.config) == [(11, 2, 6), (3, 3, 3)]
-
-
 def test_rows_are_sums_of_what_is_kept():
     method = make("cerp", Table(6, 4, 2), buckets=4, kept=16)
     fill(method.stored.weight, torch.zeros(8, 2))
@@ -251,6 +241,39 @@ def test_cut_is_joint_over_both_tables():
     assert int(method.mask.sum()) == 8
     size = method.stored.weight.detach().abs()
     assert float(size[method.mask].min()) >= float(size[~method.mask].max())
+
+
+@pytest.mark.parametrize(
+    ("kept", "share", "users", "items"),
+    [
+        (6, None, 1, 5),  # the largest of all
+        (6, 0.5, 3, 3),
+        (11, 0.9, 8, 3),  # users have eight entries in all, the rest is items'
+    ],
+)
+def test_users_and_items_keep_the_largest_of_their_share(kept, share, users, items):
+    method = make("magnitude", Table(4, 6, 2), kept=kept, kept_users=share)
+    method.begin(method.phases[0], START, 1e-3)
+    size = torch.tensor([25, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 8, 15, 16, 17, 18, 19, 20])
+    fill(method.stored.weight, size.view(10, 2).float())
+    method.finish(method.phases[0])
+    assert int(method.mask[:4].sum()) == users
+    assert int(method.mask[4:].sum()) == items
+    for side in (slice(None, 4), slice(4, None)):
+        mask, own = method.mask[side], size.view(10, 2)[side]
+        assert not bool((~mask).any()) or own[mask].min() > own[~mask].max()
+
+
+def test_users_of_cerp_have_the_first_rows_unless_they_are_shared():
+    # Ten buckets, 6 : 4; pairs of ids share a row of Q, which makes 6 and 4 rows more.
+    apart = make("cerp", Table(12, 8, 1), buckets=10, kept=8, joint=False, kept_users=0.25)
+    assert apart.first_rows == 12
+    apart.begin(SEARCH, START, 1e-3)
+    apart.finish(SEARCH)
+    assert int(apart.mask[:12].sum()) == 2
+    assert int(apart.mask[12:].sum()) == 6
+    shared = make("cerp", Table(12, 8, 1), buckets=10, kept=8, joint=True, kept_users=0.25)
+    assert shared.first_rows is None
 
 
 def test_given_buckets_decide_the_sparsity():

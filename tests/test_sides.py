@@ -21,7 +21,7 @@ from bench.sides import divide
     ],
 )
 def test_rows_are_divided_by_share_and_nobody_has_more_than_one(rows, share, expected):
-    assert divide(Table(60, 40, 4), rows, share) == expected
+    assert divide(rows, share, (60, 40)) == expected
 
 
 def test_a_hashed_side_with_a_row_for_each_id_shares_none():
