@@ -1,7 +1,7 @@
 """How users and items divide what a method has to spend: rows of a table, or entries of one.
 
-Both have an equal say in a score, and there may be fewer of one: a row that nobody shares costs a
-side less bytes the fewer ids it has. So a division in proportion need not be the best.
+Both have an equal say in a score, however many there are of either, and what a rare item's row says
+counts in few. So a division in proportion to their numbers need not be the best.
 """
 
 from __future__ import annotations
