@@ -43,7 +43,8 @@ class Hashing(Method):
 
         `hashes`: lookups an id; `joint`: users and items share rows; `head`: share of the rows
         that the most frequent ids have to themselves (all, where no more rows are needed);
-        `users`: share of the rows that is users', none: in proportion; `rows`: of the table.
+        `users`: share of the rows that is users', unless rows are shared; none: in proportion;
+        `rows`: of the table.
         """
 
         hashes: int = Field(2, ge=1)

@@ -40,9 +40,9 @@ class QR(Method):
         """Knobs of the tables.
 
         `combine`: how two rows are joined; `root`: which of the two divisors of a size; `joint`:
-        one pair of tables; `users`: share of R's rows that is users' where c is large, none: in
-        proportion; `divisor`: c, the number of ids that share a row of Q; `item_divisor`: that of
-        items, where it is another.
+        one pair of tables; `users`: share of R's rows that is users' where c is large and R is
+        not shared, none: in proportion; `divisor`: c, the number of ids that share a row of Q;
+        `item_divisor`: that of items, where it is another.
 
         "signed" multiplies as "mult" does, but rows of Q start as random signs and R has the scale:
         a row of Q in front of many ids weakens no column, and R learns as fast as a plain table.
