@@ -103,6 +103,7 @@ class Evaluator:
         self._wanted = _Pairs(part, users, self._place)
         self._masked = [_Pairs(csr, users, self._place) for csr in seen]
 
+    @torch.inference_mode()  # scores of networks carry gradients, whoever asks for the ranking
     def __call__(self, scores: Scores | Vectors) -> Result:
         """Ranks with a model's scores and measures."""
         device, width, count = self.device, self._width, min(_TOP, self.items)
