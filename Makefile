@@ -16,7 +16,7 @@ test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not gpu' $(ARGS)
 
 lint: $(VENV)/.installed
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 types: $(VENV)/.installed
 	$(BIN)/mypy

@@ -8,11 +8,21 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.columns import WIDE, columns, solve_width, widen
-from bench.method import Choice, Infeasible, LogRange, Progress, Range, Table
-from bench.pruning import Pruned
-from bench.sides import USERS
-from bench.sparse import most_kept
+from bench.method import (
+    USERS,
+    WIDE,
+    Choice,
+    Infeasible,
+    LogRange,
+    Progress,
+    Pruned,
+    Range,
+    Table,
+    columns,
+    most_kept,
+    solve_width,
+    widen,
+)
 
 SATURATION = 100.0  # K of the regulariser; tanh(K x) counts |x| above .03 as present
 

@@ -7,9 +7,21 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.columns import WIDE, Narrow, columns, solve_width, widen
-from bench.method import Choice, Field, Method, Range, Rows, Table
-from bench.sides import USERS, divide
+from bench.method import (
+    USERS,
+    WIDE,
+    Choice,
+    Field,
+    Method,
+    Narrow,
+    Range,
+    Rows,
+    Table,
+    columns,
+    divide,
+    solve_width,
+    widen,
+)
 
 PRIME = 2**31 - 1  # Carter & Wegman's ((a i + c) mod p) mod M is universal for ids below p
 

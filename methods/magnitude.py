@@ -9,10 +9,7 @@ from bench.methods.cerp import CERP
 from bench.methods.pep import PEP
 from torch import Tensor
 
-from bench.columns import WIDE
-from bench.method import Phase, Progress
-from bench.pruning import Pruned
-from bench.sides import USERS
+from bench.method import USERS, WIDE, Phase, Progress, Pruned
 
 _OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted or pruned
 

@@ -7,11 +7,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.columns import WIDE, columns, solve_width, widen
-from bench.method import LogRange, Table
-from bench.pruning import Pruned
-from bench.sides import USERS
-from bench.sparse import most_kept
+from bench.method import (
+    USERS,
+    WIDE,
+    LogRange,
+    Pruned,
+    Table,
+    columns,
+    most_kept,
+    solve_width,
+    widen,
+)
 
 
 class PEP(Pruned):

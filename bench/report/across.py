@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from tabulate import tabulate
 
-from bench.across import Kept, Side
 from bench.board import Across, Board
-from bench.quantities import quantity
+from bench.board.backbones import Kept, Side
+from bench.board.quantities import quantity
 from bench.report.tables import to_csv
 
 EXPLANATION = (

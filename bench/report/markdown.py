@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from tabulate import tabulate
 
 from bench.board import Board, Entry, Gap, Group, Leaderboard
-from bench.quantities import HEADLINE, QUANTITIES, quantity
-from bench.records import canonical_json
+from bench.board.quantities import HEADLINE, QUANTITIES, quantity
+from bench.board.stats import RESAMPLES
+from bench.records.scan import canonical_json
 from bench.report import across
 from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, wide_columns
-from bench.stats import RESAMPLES
 
 FORMULAS = (
     "Recall@k = hits among the first k / test items of the user. "

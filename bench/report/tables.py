@@ -12,8 +12,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from bench.board import Board, Entry, Group, Leaderboard
-from bench.quantities import HEADLINE, QUANTITIES, quantity
-from bench.stats import Comparison
+from bench.board.quantities import HEADLINE, QUANTITIES, quantity
+from bench.board.stats import Comparison
 
 MARKS = {
     "★": "significantly better than every other ranked row (p < 0.05)",

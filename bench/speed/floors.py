@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbones.lightgcn import LightGCN
-from bench.evaluate import Evaluator
-from bench.objectives import BPR, Contrastive, Softmax
+from bench.engine.evaluate import Evaluator
+from bench.engine.objectives import BPR, Contrastive, Softmax
 from bench.speed.probe import Probe, negatives, tested, timed
 
 _USERS = 128  # a block of the ranking GEMM

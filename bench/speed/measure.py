@@ -15,12 +15,12 @@ import torch
 from bench.data import Interactions
 from bench.data.numbering import number
 from bench.errors import BenchError
-from bench.execute import POPULARITY, environment
 from bench.method import Method
-from bench.spec import RunSpec
+from bench.runs.execute import POPULARITY, environment
+from bench.runs.spec import RunSpec
+from bench.runs.suite import Planned
 from bench.speed.floors import Floor, evaluation_floor, step_floor
 from bench.speed.probe import Probe, clock_name, tested
-from bench.suite import Planned
 
 SCHEMA = 1
 BASELINE = "ceiling"  # role of the method that others' epochs are compared with

@@ -11,12 +11,13 @@ import torch
 from bench.backbones.base import Backbone
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions
-from bench.evaluate import Evaluator
-from bench.execute import table_for
+from bench.engine.batches import Batch, seed_of
+from bench.engine.evaluate import Evaluator
+from bench.engine.loop import CHECKS, Fit, rank
+from bench.engine.settings import Training
 from bench.method import Method
-from bench.sample import Batch, seed_of
-from bench.spec import RunSpec, Training
-from bench.train import CHECKS, Fit, rank
+from bench.runs.execute import table_for
+from bench.runs.spec import RunSpec
 
 _FEW_USERS = 256  # evaluated where a score is a network, and scaled to all
 

@@ -18,9 +18,10 @@ import torch
 
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions, export_recbole
+from bench.engine.settings import Training
 from bench.method import Method
 from bench.recbole.compat import compatible
-from bench.spec import BackbonePart, DatasetPart, MethodPart, RunSpec, Training
+from bench.runs.spec import BackbonePart, DatasetPart, MethodPart, RunSpec
 from bench.speed.measure import Effort, renumbered
 from bench.speed.probe import Probe, clock, timed
 

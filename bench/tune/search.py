@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import torch
 from bench.data import Interactions
 from bench.data.numbering import number
 from bench.errors import SpecError
-from bench.execute import Run
 from bench.method import LogRange, Method, Space
-from bench.passport import OWNED_TRAINING
-from bench.pool import Job, Listener, run_all
-from bench.store import Store
-from bench.suite import Planned, Suite, one_run
-from bench.tune.files import Tuned
+from bench.records.protocol import OWNED_TRAINING
+from bench.records.store import Store
+from bench.runs.execute import Run
+from bench.runs.pool import Job, Listener, run_all
+from bench.runs.suite import Planned, Suite, one_run
+from bench.runs.tuned import Tuned
 from bench.tune.study import ROUND, Asked, Study, best, counts, study_id
+from bench.tune.trial import pruned_trial
 
 FOLDER = "tune"
 """Folder of studies inside a results folder."""
@@ -248,7 +250,7 @@ def tune(
         results: the results folder; studies lie in its folder `tune`.
         job: what the workers need.
         workers: processes.
-        listener: told of progress as by `bench.pool`; "done" comes with the outcome as `record`.
+        listener: told of progress as by `bench.runs.pool`; "done" has the outcome as `record`.
         names: filled with what each run is called, by id, before it starts.
         time_limit: seconds a trial may take; a longer one has failed.
     """
@@ -274,8 +276,9 @@ def tune(
                 names[run.spec.id] = f"{one.kind.name} {one.called(run.spec.id)}"
                 runs.append(run)
         if runs:
-            task = replace(job, results=str(store.root), bars=bars)
-            run_all(runs, task, min(workers, len(runs)), told, time_limit, fail)
+            place = replace(job, results=str(store.root))
+            work = partial(pruned_trial, bars)
+            run_all(runs, place, min(workers, len(runs)), told, time_limit, fail, work)
         for one in tunings:
             one.study.tell()
     return [one.outcome() for one in tunings]

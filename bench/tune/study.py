@@ -27,8 +27,8 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from bench.errors import BenchError
-from bench.records import digest
-from bench.space import Choice, LogRange, Space
+from bench.method.search_space import Choice, LogRange, Space
+from bench.records.scan import digest
 
 ROUND = 4
 _DIGITS = 3  # of a suggested number: more would only make settings harder to read

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,12 @@ import safetensors.torch
 from bench.backbones.registry import get_backbone
 from bench.data import CSR, Interactions
 from bench.data.numbering import number
-from bench.evaluate import Evaluator
-from bench.execute import OverBudget, Run, look_up, measure, table_for
+from bench.engine.evaluate import Evaluator
+from bench.engine.loop import SELECT_ON, Fit, rank
 from bench.method import Method
-from bench.store import Store
-from bench.train import SELECT_ON, Fit, rank
+from bench.records.store import Store
+from bench.runs.execute import OverBudget, Run, look_up, measure, table_for
+from bench.runs.pool import Job
 
 
 class _Hopeless(Exception):
@@ -117,3 +118,17 @@ def _fitted(
         "value": found.metrics[SELECT_ON],
         "size": {"values": size.values, "bytes": size.bytes},
     }
+
+
+def pruned_trial(
+    bars: Mapping[str, Sequence[float]],
+    run: Run,
+    data: Interactions,
+    methods: dict[str, type[Method]],
+    store: Store,
+    job: Job,
+    report: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """A trial as a worker of the pool does it, with the bars of its method."""
+    own = bars.get(run.spec.method.name, ())
+    return trial(run, data, methods, store, job.device, report, own)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bench.backbones.lightgcn import LightGCN
 from bench.data import CSR, Interactions
+from bench.engine.evaluate import KS, Evaluator
 from bench.errors import BenchError
-from bench.evaluate import KS, Evaluator
 from bench.recbole import compatible
 
 USERS, ITEMS = 83, 241

@@ -12,12 +12,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.backbones.registry import get_backbone
+from bench.engine.settings import Training
 from bench.errors import SpecError
-from bench.execute import POPULARITY
-from bench.records import Record
-from bench.spec import Training
-from bench.suite import Suite, find_suite
-from bench.tune.files import Tuned, find_tuned
+from bench.records.scan import Record
+from bench.runs.execute import POPULARITY
+from bench.runs.suite import Suite, find_suite
+from bench.runs.tuned import Tuned, find_tuned
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -1,0 +1,269 @@
+"""Backbones side by side: what each method keeps of its own backbone's ceiling."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from bench.board.model import Group, Row
+from bench.board.quantities import HEADLINE
+from bench.board.stats import ALPHA
+from bench.records.protocol import agrees, passport_hash
+
+RECALL = "recall@20"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a row keeps of the ceiling of its backbone.
+
+    Attributes:
+        row: the row.
+        budget: label of its budget; empty for a reference.
+        complete: it has as many seeds as any other of its backbone.
+        ndcg: NDCG@20 in percent of the ceiling's.
+        low: lower end of the 95 % interval of `ndcg`, paired over test users and seeds; None
+            without per-user metrics.
+        high: upper end.
+        recall: Recall@20 in percent of the ceiling's.
+        below_reference: its NDCG@20 is not better than that of a reference ranking.
+    """
+
+    row: Row
+    budget: str
+    complete: bool
+    ndcg: float
+    low: float | None
+    high: float | None
+    recall: float | None
+    below_reference: bool
+
+    @property
+    def title(self) -> str:
+        """Return the method's title."""
+        return self.row.first.method.title
+
+
+@dataclass(frozen=True)
+class Side:
+    """One backbone.
+
+    Attributes:
+        backbone: its name.
+        group: its boards.
+        ceiling: its uncompressed table.
+        references: rankings without embeddings, which are the same for all backbones, as shares of
+            this backbone's ceiling.
+        kept: budget by budget, smallest first, and by method.
+    """
+
+    backbone: str
+    group: Group
+    ceiling: Row
+    references: tuple[Kept, ...]
+    kept: tuple[Kept, ...]
+
+    def find(self, cap: tuple[str, int], method: str) -> Kept | None:
+        """Return what a method keeps at a budget (accounting and cap); None without a run."""
+        for one in self.kept:
+            if one.row.method == method and budget_of(one.row) == cap:
+                return one
+        return None
+
+
+@dataclass(frozen=True)
+class Across:
+    """All backbones of one split that were run under one protocol.
+
+    Attributes:
+        dataset: name of the data set.
+        split: id of the split.
+        note: what must be said wherever the data set is named.
+        protocol: the passport that the backbones share, less what is about the backbone.
+        sides: by backbone, at least two.
+        left_out: backbones of the split without a ceiling under this protocol.
+    """
+
+    dataset: str
+    split: str
+    note: str
+    protocol: Mapping[str, Any]
+    sides: tuple[Side, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def slug(self) -> str:
+        """Return the name for files."""
+        return f"{self.split}-backbones"
+
+    @property
+    def protocol_hash(self) -> str:
+        """Return the hash of the shared protocol."""
+        return passport_hash(self.protocol)
+
+    @property
+    def budgets(self) -> tuple[tuple[tuple[str, int], str], ...]:
+        """Return (accounting and cap, label) of every budget, smallest first."""
+        found = {budget_of(one.row): one.budget for side in self.sides for one in side.kept}
+        return tuple(sorted(found.items()))
+
+    def methods(self, cap: tuple[str, int]) -> tuple[tuple[str, str], ...]:
+        """Return name and title of the methods of a budget, the best on average first."""
+        shares: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for side in self.sides:
+            for one in side.kept:
+                if budget_of(one.row) == cap:
+                    shares[one.row.method, one.title].append(one.ndcg)
+        # One that is missing under a backbone comes after those that are compared under all.
+        return tuple(
+            sorted(shares, key=lambda m: (-len(shares[m]), -sum(shares[m]) / len(shares[m]), m))
+        )
+
+
+def across(groups: Sequence[Group]) -> tuple[Across, ...]:
+    """Return, by split, the backbones that can be read side by side.
+
+    Backbones are comparable when all of their protocol but the backbone itself is the same. Where
+    a split has several such protocols, the one with most backbones is taken, then with most rows.
+
+    Args:
+        groups: the boards, any number for each split.
+    """
+    by_split: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        by_split[group.split].append(group)
+    found = []
+    for _, members in sorted(by_split.items()):
+        one = _split(sorted(members, key=lambda g: g.backbone))
+        if one is not None:
+            found.append(one)
+    return tuple(found)
+
+
+def _split(groups: Sequence[Group]) -> Across | None:
+    rows = {group.backbone: [entry.row for _, entry in group.rows()] for group in groups}
+    cards: dict[str, dict[str, Any]] = {}
+    backbones: dict[str, set[str]] = defaultdict(set)
+    count: dict[str, int] = defaultdict(int)
+    for backbone, members in rows.items():
+        for row in members:
+            if row.role in ("reference", "control"):
+                continue
+            card = _less_backbone(row.passport)
+            name = passport_hash(card)
+            cards[name] = card
+            count[name] += 1
+            if row.role == "ceiling" and row.mean(HEADLINE):
+                backbones[name].add(backbone)
+    best = max(backbones, key=lambda n: (len(backbones[n]), count[n], n), default="")
+    if len(backbones[best]) < 2:
+        return None
+    sides = tuple(
+        _side(group, rows[group.backbone], cards[best])
+        for group in groups
+        if group.backbone in backbones[best]
+    )
+    return Across(
+        dataset=groups[0].dataset,
+        split=groups[0].split,
+        note=groups[0].note,
+        protocol=MappingProxyType(cards[best]),
+        sides=sides,
+        left_out=tuple(g.backbone for g in groups if g.backbone not in backbones[best]),
+    )
+
+
+def _side(group: Group, rows: Sequence[Row], card: Mapping[str, Any]) -> Side:
+    """Return a backbone's side; it has a ceiling under the protocol."""
+    ceilings = [
+        r
+        for r in rows
+        if r.role == "ceiling" and r.mean(HEADLINE) and _less_backbone(r.passport) == card
+    ]
+
+    def followers(ceiling: Row) -> list[Row]:
+        found = [r for r in rows if r.first.budget and agrees(r.passport, ceiling.passport)]
+        # A control may have any number of dimensions, thus budgets that no method had here.
+        caps = {budget_of(r) for r in found if r.role != "control"}
+        return [r for r in found if budget_of(r) in caps]
+
+    # Of several settings of a backbone, the one that most was run under; then validation decides.
+    ceiling = max(ceilings, key=lambda r: (len(followers(r)), len(r.seeds), r.preference, r.key))
+    references = tuple(
+        _kept(group, row, ceiling, "", complete=True, floor=None) for row in group.references
+    )
+    floor = max((row.mean(HEADLINE) or 0.0 for row in group.references), default=None)
+    chosen = _chosen(followers(ceiling))
+    seeds = max((len(row.seeds) for row in (ceiling, *chosen)), default=0)
+    labels: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for row in chosen:
+        labels[budget_of(row)] |= {r.budget.label for r in row.records if r.budget}
+    return Side(
+        backbone=group.backbone,
+        group=group,
+        ceiling=ceiling,
+        references=references,
+        kept=tuple(
+            _kept(
+                group,
+                row,
+                ceiling,
+                # A share says more than a number of bytes, where both name the same cap.
+                min(labels[budget_of(row)], key=lambda s: ("%" not in s, len(s), s)),
+                complete=len(row.seeds) == seeds,
+                floor=floor,
+            )
+            for row in chosen
+        ),
+    )
+
+
+def _chosen(rows: Iterable[Row]) -> list[Row]:
+    """Return one row for each budget and method: the newest revision, then as validation says."""
+    found: dict[tuple[tuple[str, int], str], Row] = {}
+
+    def worth(row: Row) -> tuple[int, int, float, str]:
+        return row.first.spec.method.revision, len(row.seeds), row.preference, row.key
+
+    for row in rows:
+        place = budget_of(row), row.method
+        if place not in found or worth(row) > worth(found[place]):
+            found[place] = row
+    return [row for _, row in sorted(found.items(), key=lambda item: item[0])]
+
+
+def _kept(
+    group: Group, row: Row, ceiling: Row, budget: str, *, complete: bool, floor: float | None
+) -> Kept:
+    mine, top = row.mean(HEADLINE) or 0.0, ceiling.mean(HEADLINE) or 1.0
+    recall, best = row.mean(RECALL), ceiling.mean(RECALL)
+    low = high = None
+    means = group.samples.means
+    if row.key in means and ceiling.key in means and means[ceiling.key].min() > 0:
+        ratio = 100 * means[row.key] / means[ceiling.key]
+        low, high = (float(x) for x in np.quantile(ratio, [ALPHA / 2, 1 - ALPHA / 2]))
+    return Kept(
+        row=row,
+        budget=budget,
+        complete=complete,
+        ndcg=100 * mine / top,
+        low=low,
+        high=high,
+        recall=100 * recall / best if recall is not None and best else None,
+        below_reference=floor is not None and mine <= floor,
+    )
+
+
+def _less_backbone(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in card.items() if k != "backbone" and not k.startswith("backbone.")}
+
+
+def budget_of(row: Row) -> tuple[str, int]:
+    """Return accounting and cap of a row; without a budget "" and 0."""
+    budget = row.first.budget
+    return (budget.accounting, budget.cap) if budget else ("", 0)

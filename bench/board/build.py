@@ -1,0 +1,292 @@
+"""Records of one split and backbone to leaderboards: who may be ranked with whom."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from bench.board import stats
+from bench.board.measure import row_key
+from bench.board.model import Entry, Gap, Group, Leaderboard, Row, Samples
+from bench.board.quantities import HEADLINE, QUANTITIES
+from bench.board.significance import placed, ranking, resample
+from bench.errors import BenchError
+from bench.records.per_user import PerUser
+from bench.records.protocol import agrees, differences, passport, passport_hash
+from bench.records.scan import Record
+
+NO_BACKBONE = "none"
+"""The backbone of references, such as popularity; they stand on every board of their data."""
+
+
+SAME_SIZE = "dims"
+"""The control that every row is compared with: a table with fewer dimensions, same bytes."""
+
+
+def split_up(records: Sequence[Record]) -> Iterable[list[Record]]:
+    """Yield the records of each split and backbone, references with every backbone."""
+    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.spec.dataset.split, record.spec.backbone.name].append(record)
+    for (split, backbone), chosen in sorted(found.items()):
+        references = found.get((split, NO_BACKBONE), [])
+        if backbone != NO_BACKBONE:
+            yield [*chosen, *references]
+        elif not any(other != NO_BACKBONE for s, other in found if s == split):
+            yield chosen
+
+
+def gather(
+    records: list[Record],
+    results: Path,
+    measured: Mapping[str, Mapping[str, float | None]],
+    users: Mapping[str, PerUser],
+) -> Group:
+    """Return the boards of the records of one split and backbone.
+
+    Args:
+        records: as `split_up` yields them.
+        results: the results folder, where a `<split>/board.json` may say how many seeds are due.
+        measured: the quantities of each run, by id.
+        users: the per-user metrics of the runs that have them, by id.
+
+    Raises:
+        BenchError: a `board.json` that cannot be read.
+    """
+    rows = _rows(records, measured)
+    card = _common_passport(rows, records)
+    first = min(
+        (r for r in records if agrees(passport(r), card)), key=lambda r: (r.method.role, r.path)
+    )
+    split = first.spec.dataset.split
+    own = [r for r in records if r.method.role != "reference"] or records
+    ceilings = [r for r in rows if r.role == "ceiling" and agrees(r.passport, card)]
+    ceiling = max(ceilings, key=lambda r: (len(r.seeds), r.preference, r.key), default=None)
+    references = tuple(
+        sorted(
+            (r for r in rows if r.role == "reference" and agrees(r.passport, card)),
+            key=lambda r: (r.label, r.key),
+        )
+    )
+    lifted = {row.key for row in (*((ceiling,) if ceiling else ()), *references)}
+    samples = resample(rows, users)
+    wanted = _wanted_seeds(results / split / "board.json")
+    boards = _boards(
+        [row for row in rows if row.key not in lifted],
+        [r for r in records if r.status != "ok"],
+        card,
+        wanted,
+        references,
+        samples,
+    )
+    return Group(
+        dataset=first.spec.dataset.name,
+        split=split,
+        backbone=own[0].spec.backbone.name,
+        note=" ".join(next((r.data.note for r in records if r.data.note), "").split()),
+        temporal=first.data.temporal,
+        passport=MappingProxyType(card),
+        passport_hash=passport_hash(card),
+        ceiling=ceiling,
+        references=references,
+        boards=boards,
+        ranking=ranking(boards),
+        samples=samples,
+        data=first,
+    )
+
+
+def _rows(
+    records: Sequence[Record], measured: Mapping[str, Mapping[str, float | None]]
+) -> list[Row]:
+    gathered: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.status == "ok":
+            gathered[row_key(record)].append(record)
+    rows = []
+    for key, members in sorted(gathered.items()):
+        members.sort(key=lambda r: r.spec.seed)
+        numbers = {
+            q.key: number
+            for q in QUANTITIES
+            if (number := stats.summarise([measured[r.id][q.key] for r in members])) is not None
+        }
+        first = members[0]
+        rows.append(
+            Row(key, first.method.title, tuple(members), numbers, MappingProxyType(passport(first)))
+        )
+    return rows
+
+
+def _common_passport(rows: Sequence[Row], records: Sequence[Record]) -> dict[str, Any]:
+    """Return the passport that most methods share, then most runs; the hash breaks a tie."""
+    full = [row for row in rows if row.role not in ("reference", "control")]
+    full = full or [row for row in rows if row.role != "reference"] or list(rows)
+    if not full:
+        usual = [r for r in records if r.method.role not in ("reference", "control")]
+        return passport((usual or list(records))[0])
+    methods: dict[str, set[str]] = defaultdict(set)
+    runs: Counter[str] = Counter()
+    cards: dict[str, dict[str, Any]] = {}
+    for row in full:
+        name = passport_hash(row.passport)
+        cards[name] = dict(row.passport)
+        methods[name].add(row.method)
+        runs[name] += len(row.records)
+    return cards[max(cards, key=lambda name: (len(methods[name]), runs[name], name))]
+
+
+def _wanted_seeds(path: Path) -> int | None:
+    if not path.exists():
+        return None
+    try:
+        seeds = json.loads(path.read_text(encoding="utf-8"))["seeds"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f'{path}: expected {{"seeds": N}} ({error}); mend or remove it') from error
+    if type(seeds) is not int or seeds < 1:
+        raise BenchError(f"{path}: seeds is {seeds!r}; expected a whole number of at least 1")
+    return seeds
+
+
+_Key = tuple[str, int]
+
+
+def _budget_of(record: Record) -> _Key:
+    budget = record.budget
+    return ("", 0) if budget is None else (budget.accounting, budget.cap)
+
+
+def _boards(
+    rows: Sequence[Row],
+    missing: Sequence[Record],
+    card: Mapping[str, Any],
+    wanted: int | None,
+    references: Sequence[Row],
+    samples: Samples,
+) -> tuple[Leaderboard, ...]:
+    by_budget: dict[_Key, list[Row]] = defaultdict(list)
+    gaps: dict[_Key, list[Record]] = defaultdict(list)
+    labels: dict[_Key, set[str]] = defaultdict(set)
+    for row in rows:
+        by_budget[_budget_of(row.first)].append(row)
+    for record in missing:
+        gaps[_budget_of(record)].append(record)
+    for record in (*(r for row in rows for r in row.records), *missing):
+        if record.budget:
+            labels[_budget_of(record)].add(record.budget.label)
+    keys = sorted(set(by_budget) | set(gaps))
+    return tuple(
+        _leaderboard(
+            key,
+            # A share says more than a number of bytes, where both name the same cap.
+            min(labels[key], key=lambda s: ("%" not in s, len(s), s), default="no budget"),
+            by_budget[key],
+            gaps[key],
+            card,
+            wanted,
+            references,
+            samples,
+        )
+        for key in keys
+    )
+
+
+def _leaderboard(
+    key: _Key,
+    label: str,
+    rows: list[Row],
+    missing: Sequence[Record],
+    card: Mapping[str, Any],
+    wanted: int | None,
+    references: Sequence[Row],
+    samples: Samples,
+) -> Leaderboard:
+    rows = _labelled(rows)
+    same = [row for row in rows if agrees(row.passport, card)]
+    newest = {m: max(r.first.spec.method.revision for r in same if r.method == m)
+              for m in {r.method for r in same}}  # fmt: skip
+    asked = wanted or max((len(row.seeds) for row in same), default=0)
+    ranked, apart = [], []
+    for row in rows:
+        reason, incomplete = _reason(row, card, newest.get(row.method, 0), asked, missing)
+        if reason:
+            apart.append(Entry(row, reason=reason, incomplete=incomplete))
+        else:
+            ranked.append(row)
+    ranked.sort(key=lambda row: (-(row.mean(HEADLINE) or 0.0), row.label, row.key))
+    control = next((row for row in ranked if row.method == SAME_SIZE), None)
+    return Leaderboard(
+        label=label,
+        cap=key[1] or None,
+        accounting=key[0],
+        seeds=asked,
+        entries=placed(ranked, control, references, samples),
+        apart=tuple(sorted(apart, key=lambda e: (e.row.label, e.row.key))),
+        gaps=_gaps(missing),
+        control=control.label if control else "",
+    )
+
+
+def _reason(
+    row: Row, card: Mapping[str, Any], newest: int, asked: int, missing: Sequence[Record]
+) -> tuple[str, bool]:
+    """Return why a row cannot be ranked, empty when it can, and whether it only lacks seeds."""
+    if found := differences(row.passport, card):
+        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+        return f"another protocol: {shown}", False
+    revision = row.first.spec.method.revision
+    if revision < newest:
+        return f"revision {revision} of the method, superseded by {newest}", False
+    if len(row.seeds) < asked:
+        lost = Counter(r.status for r in missing if row_key(r) == row.key)
+        note = "".join(f", {count} {status}" for status, count in sorted(lost.items()))
+        return f"{len(row.seeds)} of {asked} seeds{note}", True
+    return "", False
+
+
+def _labelled(rows: Sequence[Row]) -> list[Row]:
+    """Return rows whose labels tell them apart."""
+    by_title: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_title[row.label].append(row)
+    labelled = []
+    for title, members in by_title.items():
+        if len(members) == 1:
+            labelled += members
+            continue
+        facts = {row.key: _facts(row) for row in members}
+        every = sorted({name for own in facts.values() for name in own})
+        varied = [n for n in every if len({str(facts[r.key].get(n)) for r in members}) > 1]
+        for row in members:
+            own = facts[row.key]
+            told = ", ".join(f"{name}={own[name]}" for name in varied if name in own)
+            suffix = told if len(told) <= 60 else row.key
+            labelled.append(
+                Row(row.key, f"{title} ({suffix})", row.records, row.numbers, row.passport)
+            )
+    return sorted(labelled, key=lambda r: r.key)
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    spec = row.first.spec
+    facts = {**spec.method.config, **(spec.training or {})}
+    own = {"method": spec.method.name, "revision": spec.method.revision, "dim": spec.dim}
+    return {**facts, **own}
+
+
+def _gaps(missing: Sequence[Record]) -> tuple[Gap, ...]:
+    gathered: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for record in missing:
+        message = record.error.message if record.error else ""
+        gathered[record.status, record.method.title, message].append(record)
+    gaps = []
+    for (status, title, message), members in sorted(gathered.items()):
+        members.sort(key=lambda r: (r.spec.seed, r.id))
+        minima = [r.error.minimum for r in members if r.error and r.error.minimum is not None]
+        seeds = tuple(sorted({r.spec.seed for r in members}))
+        gaps.append(Gap(status, title, seeds, message, min(minima, default=None), tuple(members)))
+    return tuple(gaps)

@@ -1,0 +1,329 @@
+"""What to take: the rows of a board that fit a size and a latency, best first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from bench.board.loading import Board
+from bench.board.model import Entry, Group, Row
+from bench.board.quantities import HEADLINE, quantity
+from bench.board.significance import compare_rows
+from bench.board.stats import Comparison
+from bench.errors import BenchError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A row that could be taken.
+
+    Attributes:
+        row: the row.
+        group: the board that it stands on.
+        budget: label of its budget; empty for the full table.
+        to_best: comparison with the best choice; None for the best, and where it is not known.
+    """
+
+    row: Row
+    group: Group
+    budget: str
+    to_best: Comparison | None = None
+
+    @property
+    def tied(self) -> bool:
+        """Return whether the best choice is not better by more than noise."""
+        return self.to_best is not None and not self.to_best.significant
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The choices on one split of one data set.
+
+    Attributes:
+        dataset: name of the data set.
+        split: id of the split.
+        note: what must be said wherever the data set is named.
+        choices: what fits, best first: one row per method and backbone.
+        larger: the best row of the next size up; None where there is none.
+        gain: comparison of the larger row with the best choice; None where it is not known.
+        notes: what else must be known: what has no latency, what is better without embeddings.
+    """
+
+    dataset: str
+    split: str
+    note: str
+    choices: tuple[Choice, ...]
+    larger: Choice | None
+    gain: Comparison | None
+    notes: tuple[str, ...]
+
+
+def choose(
+    board: Board,
+    max_bytes: int,
+    max_latency_us: float | None = None,
+    backbone: str | None = None,
+    dataset: str | None = None,
+) -> tuple[Advice, ...]:
+    """Return what fits, by data set, ranked by the headline metric on test.
+
+    Where several sizes or settings of a method fit, the one that validation prefers is offered.
+    Only ranked rows and the full table are considered.
+
+    Args:
+        board: the board.
+        max_bytes: the most that the stored embedding may take.
+        max_latency_us: the longest time to rebuild one row, in microseconds; None for no limit.
+            Rows whose latency was not measured alone on the machine do not qualify.
+        backbone: only this backbone.
+        dataset: only this data set, by name or split id.
+
+    Raises:
+        BenchError: a limit that is not positive, or a backbone or data set without runs.
+    """
+    if max_bytes <= 0:
+        raise BenchError(f"--max-bytes is {max_bytes}; expected a positive size such as 256KB")
+    if max_latency_us is not None and max_latency_us <= 0:
+        raise BenchError(f"--max-latency is {max_latency_us}; expected positive microseconds")
+    groups: dict[str, list[Group]] = defaultdict(list)
+    for group in board.groups:
+        if dataset in (None, group.dataset, group.split) and backbone in (None, group.backbone):
+            groups[group.split].append(group)
+    if not groups:
+        known = ", ".join(f"{group.dataset}/{group.backbone}" for group in board.groups)
+        asked = " and ".join(
+            f"{what} {name!r}"
+            for what, name in (("data set", dataset), ("backbone", backbone))
+            if name
+        )
+        raise BenchError(
+            f"no runs for {asked or 'any data set'} in {board.results}; "
+            + (f"there are {known}" if known else "`bench leaderboard` makes some")
+        )
+    return tuple(_advice(chosen, max_bytes, max_latency_us) for _, chosen in sorted(groups.items()))
+
+
+def _advice(groups: Sequence[Group], max_bytes: int, max_latency_us: float | None) -> Advice:
+    every = [choice for group in groups for choice in _candidates(group)]
+    quick = [choice for choice in every if _fast(choice.row, max_latency_us)]
+    fitting: dict[tuple[str, str], Choice] = {}
+    for choice in quick:
+        if (choice.row.mean("bytes") or 0.0) > max_bytes:
+            continue
+        name = (choice.group.backbone, choice.row.method)
+        held = fitting.get(name)
+        if held is None or _preferred(choice) > _preferred(held):
+            fitting[name] = choice
+    ranked = sorted(fitting.values(), key=_order)
+    ranked = _compared(ranked)
+    larger = _next_up(quick, max_bytes)
+    gain = None
+    if ranked and larger:
+        best = ranked[0]
+        (gain,) = compare_rows([(larger.row, larger.group.samples, best.row, best.group.samples)])
+    first = groups[0]
+    return Advice(
+        first.dataset,
+        first.split,
+        first.note,
+        tuple(ranked),
+        larger,
+        gain,
+        tuple(_notes(groups, every, ranked, max_bytes, max_latency_us)),
+    )
+
+
+def _candidates(group: Group) -> Iterable[Choice]:
+    for board in group.boards:
+        for entry in board.entries:
+            yield Choice(entry.row, group, board.label)
+    if group.ceiling:
+        yield Choice(group.ceiling, group, "")
+
+
+def _fast(row: Row, limit: float | None) -> bool:
+    latency = row.mean("latency")
+    return limit is None or (latency is not None and latency <= limit)
+
+
+def _preferred(choice: Choice) -> tuple[float, float, str]:
+    return choice.row.preference, choice.row.mean(HEADLINE) or 0.0, choice.row.key
+
+
+def _order(choice: Choice) -> tuple[float, float, str]:
+    return -(choice.row.mean(HEADLINE) or 0.0), choice.row.mean("bytes") or 0.0, choice.row.key
+
+
+def _compared(ranked: Sequence[Choice]) -> list[Choice]:
+    if not ranked:
+        return []
+    best = ranked[0]
+    found = compare_rows(
+        [(c.row, c.group.samples, best.row, best.group.samples) for c in ranked[1:]]
+    )
+    others = (
+        Choice(c.row, c.group, c.budget, one) for c, one in zip(ranked[1:], found, strict=True)
+    )
+    return [best, *others]
+
+
+def _next_up(quick: Sequence[Choice], max_bytes: int) -> Choice | None:
+    """Return the best row of the smallest budget that has a row above the limit."""
+    above: dict[tuple[str, str], list[Choice]] = defaultdict(list)
+    for choice in quick:
+        if (choice.row.mean("bytes") or 0.0) > max_bytes:
+            above[choice.group.backbone, choice.budget].append(choice)
+    best = [min(choices, key=_order) for choices in above.values()]
+    if not best:
+        return None
+    smallest = min(choice.row.mean("bytes") or 0.0 for choice in best)
+    # The same budget on several backbones is one size: rows fill it to within a tenth or so.
+    level = [c for c in best if (c.row.mean("bytes") or 0.0) <= 1.1 * smallest]
+    return min(level, key=_order)
+
+
+def _notes(
+    groups: Sequence[Group],
+    every: Sequence[Choice],
+    ranked: Sequence[Choice],
+    max_bytes: int,
+    max_latency_us: float | None,
+) -> Iterable[str]:
+    small = [c for c in every if (c.row.mean("bytes") or 0.0) <= max_bytes]
+    if max_latency_us is not None:
+        unknown = sorted({c.row.label for c in small if c.row.mean("latency") is None})
+        if unknown:
+            yield ("latency not measured alone on the machine, so left out: " + ", ".join(unknown))
+    if not ranked:
+        sizes = [c.row.mean("bytes") or 0.0 for c in every]
+        minima = [
+            gap.minimum
+            for group in groups
+            for board in group.boards
+            for gap in board.gaps
+            if gap.minimum is not None and board.accounting == "bytes"
+        ]
+        smallest = min([*sizes, *minima], default=None)
+        if small:
+            yield "nothing of that size is fast enough"
+        elif smallest is not None:
+            yield f"nothing fits; the smallest known size is {smallest:,.0f} bytes"
+    for row in {row.key: row for group in groups for row in group.references}.values():
+        score = row.mean(HEADLINE) or 0.0
+        beaten = [c.row.label for c in ranked if (c.row.mean(HEADLINE) or 0.0) <= score]
+        if beaten:
+            yield (
+                f"{row.label} reaches {quantity(HEADLINE).text(score)} without any embedding, no "
+                f"less than {', '.join(sorted(set(beaten)))}"
+            )
+    incomplete = sorted({e.row.label for group in groups for e in _unranked(group, max_bytes)})
+    if incomplete:
+        yield "not ranked for want of seeds, so left out: " + ", ".join(incomplete)
+
+
+def _unranked(group: Group, max_bytes: int) -> Iterable[Entry]:
+    for board in group.boards:
+        for entry in board.apart:
+            if entry.incomplete and (entry.row.mean("bytes") or 0.0) <= max_bytes:
+                yield entry
+
+
+def render_choice(advice: Sequence[Advice]) -> str:
+    """Return the advice as markdown."""
+    return "\n".join(line for one in advice for line in _lines(one)).rstrip() + "\n"
+
+
+def _lines(advice: Advice) -> Iterable[str]:
+    yield f"{advice.dataset} ({advice.split})" + (f". {advice.note}" if advice.note else "")
+    yield ""
+    if advice.choices:
+        yield tabulate(
+            [_cells(rank, choice) for rank, choice in enumerate(advice.choices, start=1)],
+            headers=[
+                "#",
+                "Method",
+                "Backbone",
+                "Budget",
+                quantity("bytes").axis,
+                quantity("latency").axis,
+                quantity(HEADLINE).axis,
+                "95 % interval",
+                quantity("share").axis,
+                "Δ to first",
+            ],
+            tablefmt="pipe",
+            colalign=["right", "left", "left", *["right"] * 7],
+            disable_numparse=True,
+        )
+        yield ""
+        yield verdict(advice)
+    yield next_up(advice)
+    for note in advice.notes:
+        yield f"Note: {note}."
+    yield ""
+
+
+def _cells(rank: int, choice: Choice) -> list[str]:
+    row = choice.row
+    number = row.numbers[HEADLINE]
+    interval = ""
+    if number.low is not None and number.high is not None:
+        interval = f"{number.low:.4f}–{number.high:.4f}"
+    difference = "" if rank == 1 else "n/a"
+    if choice.to_best is not None:
+        difference = f"{choice.to_best.difference:+.4f}" + (" (tied)" if choice.tied else "")
+    return [
+        str(rank),
+        row.label,
+        choice.group.backbone,
+        choice.budget or "none",
+        quantity("bytes").text(row.mean("bytes")),
+        quantity("latency").text(row.mean("latency")),
+        quantity(HEADLINE).text(number.mean),
+        interval,
+        quantity("share").text(choice.group.kept(row)),
+        difference,
+    ]
+
+
+def verdict(advice: Advice) -> str:
+    """Return the sentence that says how sure the first choice is."""
+    first, *others = advice.choices
+    name = f"Take {first.row.label} on {first.group.backbone}"
+    tied = [c for c in others if c.tied]
+    unknown = [c for c in others if c.to_best is None]
+    parts = []
+    if tied:
+        rivals = ", ".join(f"{c.row.label} on {c.group.backbone}" for c in tied)
+        parts.append(f"not better by more than noise than {rivals}, take the smallest or fastest")
+    elif others and not unknown:
+        parts.append("better than every other by more than noise")
+    if unknown:
+        parts.append("some differences could not be tested for want of per-user metrics")
+    if first.row.numbers[HEADLINE].n == 1:
+        parts.append("one seed, so noise between seeds is unknown")
+    return f"{name}{': ' if parts else ''}{'; '.join(parts)}."
+
+
+def next_up(advice: Advice) -> str:
+    """Return the sentence that says what the next size up would buy."""
+    larger = advice.larger
+    if larger is None:
+        return "No larger size that meets the limits was measured."
+    size = quantity("bytes").text(larger.row.mean("bytes"))
+    what = f"{larger.row.label} on {larger.group.backbone}, {size} bytes"
+    if not advice.choices:
+        return f"The next size up: {what}."
+    before = advice.choices[0].row.mean(HEADLINE) or 0.0
+    after = larger.row.mean(HEADLINE) or 0.0
+    change = f"{after - before:+.4f} {quantity(HEADLINE).label}"
+    if before:
+        change += f" ({100 * (after / before - 1):+.1f} %)"
+    sure = ", not tested"
+    if advice.gain is not None:
+        sure = "" if advice.gain.significant else ", within noise"
+        change += f", 95 % interval {advice.gain.low:+.4f} to {advice.gain.high:+.4f}"
+    return f"The next size up ({what}) would buy {change}{sure}."

@@ -1,0 +1,90 @@
+"""Batches: every training pair once an epoch in random order, with freshly drawn negatives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.data import Interactions
+from bench.engine.objectives import Objective
+
+_ROUNDS = 20  # of redrawing negatives that turn out to be positives; the rest is left
+
+
+class Batch(NamedTuple):
+    """int64 ids in the joint id space: users [B], positives [B], negatives [B, k] or [k]."""
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+def seed_of(*parts: object) -> int:
+    """A 63-bit seed from anything printable, the same in every process."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+class Sampler:
+    """Draws the batches of an epoch on a device, without a Python step per interaction.
+
+    The epoch's seed decides everything: an epoch can be repeated after an interruption.
+    """
+
+    def __init__(
+        self, data: Interactions, objective: Objective, batch: int, device: torch.device
+    ) -> None:
+        users = np.repeat(np.arange(data.users, dtype=np.int64), np.diff(data.train.indptr))
+        items = data.train.indices.astype(np.int64)
+        self._users = torch.from_numpy(users).to(device)
+        self._items = torch.from_numpy(items).to(device)
+        self._keys = self._users * data.items + self._items  # ascending: rows and columns are
+        self._first_item, self._item_count = data.users, data.items
+        self._objective, self._batch, self._device = objective, batch, device
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self._users) // self._batch)
+
+    def epoch(self, seed: int) -> Iterator[Batch]:
+        """Batches of one epoch; the last may be smaller."""
+        generator = torch.Generator(self._device).manual_seed(seed)
+        count = len(self._users)
+        order = torch.randperm(count, generator=generator, device=self._device)
+        users, items = self._users[order], self._items[order]
+        shape = self._objective.negatives_shape(count)
+        own = len(shape) == 2  # negatives of each positive, or shared by a batch
+        draws = shape if own else (self.steps, *shape)
+        negatives = torch.randint(self._item_count, draws, generator=generator, device=self._device)
+        if own:
+            self._redraw(users, negatives, generator)
+        users, positives = users.split(self._batch), (items + self._first_item).split(self._batch)
+        negatives += self._first_item
+        for step, batch_users in enumerate(users):
+            chosen = (
+                negatives[step * self._batch : step * self._batch + len(batch_users)]
+                if own
+                else negatives[step]
+            )
+            yield Batch(batch_users, positives[step], chosen)
+
+    def _redraw(self, users: Tensor, negatives: Tensor, generator: torch.Generator) -> None:
+        """Replaces negatives that are training items of their user, in place."""
+        flat = negatives.view(-1)
+        owners = users.repeat_interleave(negatives.shape[1])
+        left = torch.arange(len(flat), device=flat.device)
+        for _ in range(_ROUNDS):
+            keys = owners[left] * self._item_count + flat[left]
+            at = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
+            left = left[self._keys[at] == keys]
+            if not len(left):
+                return
+            flat[left] = torch.randint(
+                self._item_count, left.shape, generator=generator, device=flat.device
+            )

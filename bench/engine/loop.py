@@ -1,0 +1,393 @@
+"""The only training loop: phases, objective, early stop on validation, checkpoint and resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.backbones.base import Backbone
+from bench.data import Interactions
+from bench.engine.adam import Adam
+from bench.engine.batches import Batch, Sampler, seed_of
+from bench.engine.evaluate import Evaluator, Result, Vectors
+from bench.engine.settings import Training
+from bench.files import write_atomic
+from bench.method import Method, Phase, Progress
+
+_log = logging.getLogger(__name__)
+
+SELECT_ON = "ndcg@20"
+CHECKS = 20  # times an epoch that a search looks at what it still keeps
+_SAVE_EVERY = 15.0  # seconds between checkpoints; an interruption costs no more than this
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number."""
+
+
+@dataclass
+class State:
+    """Where a fit stands; with the tensors beside it, a checkpoint.
+
+    Attributes:
+        phase: index of the current phase.
+        epoch: epochs done in it.
+        stopped: why the phase has ended (`budget`, `patience`, `epochs`), or empty.
+        best: best validation score of the phase, best_epoch: when; waiting: evaluations since.
+        seconds: training time spent in the phase.
+        phases, history: as in the record.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    stopped: str = ""
+    best: float = -math.inf
+    best_epoch: int = 0
+    waiting: int = 0
+    seconds: float = 0.0
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Fit:
+    """Trains one method under one backbone.
+
+    Args:
+        method, backbone: what is trained, on its device already.
+        data: with a validation part, unless `epochs` says how long each phase lasts.
+        training: settings.
+        seed: of the run; initial weights and batches follow from it.
+        checkpoint: file to continue from and to save to; None saves nothing.
+        report: told of each epoch's entry of the history.
+        epochs: fixed number of epochs by phase (retraining on train + validation).
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        backbone: Backbone,
+        data: Interactions,
+        training: Training,
+        seed: int,
+        checkpoint: Path | None = None,
+        report: Report = lambda entry: None,
+        epochs: dict[str, int] | None = None,
+    ) -> None:
+        self.method, self.backbone, self.data = method, backbone, data
+        self.training, self.seed, self.checkpoint, self.report = training, seed, checkpoint, report
+        self.fixed = epochs
+        self.state = State()
+        self.device = next(iter(method.state_dict().values())).device
+        self._everyone = torch.arange(data.users + data.items, device=self.device)
+        self._best: dict[str, Tensor] = {}
+        self._moments: dict[str, Tensor] = {}  # of the phase before, for one that goes on with them
+        self._saved = time.monotonic()
+        self.sampler = Sampler(data, training.objective, training.batch, self.device)
+        self._validate = (
+            Evaluator(data.valid, [data.train], data.items, self.device, limit=training.valid_users)
+            if epochs is None
+            else None
+        )
+
+    def run(self) -> State:
+        """Trains all phases; afterwards method and backbone hold what was selected.
+
+        Raises:
+            Diverged: the loss became infinite or not a number.
+        """
+        tensors = self._load()
+        while self.state.phase < len(self.method.phases):
+            phase = self.method.phases[self.state.phase]
+            optimizer = self._enter(phase)
+            if tensors:
+                restored, tensors = self._restore(tensors, optimizer), {}
+                if not restored:
+                    continue
+            while not self.state.stopped:
+                self._epoch(phase, optimizer)
+                self._save(optimizer)
+            optimizer.close()
+            self._moments = optimizer.state()
+            self._leave(phase)
+        return self.state
+
+    def practice(self, number: int) -> tuple[Adam, Iterator[Tensor]]:
+        """Steps of a phase, one each `next`, without end, selection or record: to be timed.
+
+        Args:
+            number: index of the phase; its first step starts from initial weights.
+
+        Returns:
+            The optimiser, and the losses as they come.
+        """
+        self.state = State(phase=number)
+        phase = self.method.phases[number]
+        optimizer, steps, epochs = self._enter(phase), self.sampler.steps, self._epochs(phase)
+
+        def losses() -> Iterator[Tensor]:
+            for epoch in count():
+                within = epoch % epochs
+                for step, batch in enumerate(self.sampler.epoch(seed_of(self.seed, epoch))):
+                    done = within * steps + step
+                    yield self._step(
+                        batch, Progress(done, epochs * steps, within, epochs), optimizer
+                    )
+
+        return optimizer, losses()
+
+    def _enter(self, phase: Phase) -> Adam:
+        if phase.rewind or self.state.phase == 0:
+            for part in (self.method, self.backbone):
+                part.reset(torch.Generator().manual_seed(seed_of(self.seed, type(part).__name__)))
+        start = Progress(0, self._epochs(phase) * self.sampler.steps, 0, self._epochs(phase))
+        self.method.begin(phase, start, self.training.lr)
+        self.method.train()
+        self.backbone.train()
+        groups = list(self.method.groups(self.training.lr))
+        groups.append({"params": list(self.backbone.parameters()), "lr": self.training.lr})
+        optimizer = Adam(groups, self.method.tables())
+        if not phase.fresh_optimizer and self._moments:
+            optimizer.load(self._moments)
+        return optimizer
+
+    def _epochs(self, phase: Phase) -> int:
+        # A search goes at the pace that its cap sets and ends by budget, in a refit as before it.
+        if self.fixed is not None and not phase.until_budget:
+            return self.fixed[phase.name]
+        return self.training.search_epochs if phase.until_budget else self.training.epochs
+
+    def _epoch(self, phase: Phase, optimizer: Adam) -> None:
+        state, began = self.state, time.perf_counter()
+        steps, epochs = self.sampler.steps, self._epochs(phase)
+        check = max(1, steps // CHECKS)
+        total = torch.zeros((), device=self.device)
+        seen = 0
+        for batch in self.sampler.epoch(seed_of(self.seed, phase.name, state.epoch)):
+            done = state.epoch * steps + seen
+            total += self._step(
+                batch, Progress(done, epochs * steps, state.epoch, epochs), optimizer
+            )
+            seen += 1
+            if phase.until_budget and seen % check == 0:
+                optimizer.flush()
+                if self.method.live() <= self.method.target():
+                    state.stopped = "budget"
+                    break
+        optimizer.flush()
+        loss = float(total) / seen
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"loss is {loss} in epoch {state.epoch + 1} of phase {phase.name}; lower lr"
+            )
+        state.epoch += 1
+        state.seconds += time.perf_counter() - began
+        entry = {
+            "phase": phase.name,
+            "epoch": state.epoch,
+            "epochs": epochs,
+            "loss": loss,
+            "seconds": time.perf_counter() - began,
+        }
+        if phase.until_budget:
+            entry["live"] = self.method.live()
+        elif self._validate and state.epoch % self.training.eval_every == 0:
+            entry |= self._select()
+        if not state.stopped and state.epoch >= epochs:
+            state.stopped = "epochs"
+        self.state.history.append(entry)
+        self.report(entry)
+
+    def _step(self, batch: Batch, progress: Progress, optimizer: Adam) -> Tensor:
+        users, positives, negatives = batch
+        everything = torch.cat((users, positives, negatives.reshape(-1)))
+        objective = self.training.objective
+        if objective.whole:
+            ids, index = self._everyone, everything
+        else:
+            ids, index = torch.unique(everything, return_inverse=True)
+        if self.backbone.whole:
+            rows = self._rows(self._everyone)
+            spread = self.backbone.spread(rows)
+            # No more than the batch needs goes on; a row by itself is cheap, all rows are not.
+            taken = spread if objective.whole else spread.index_select(0, ids)
+        else:
+            taken = rows = self._rows(ids)
+        vectors = self.backbone.embed(taken)
+        parts = index.split([len(users), len(positives), negatives.numel()])
+        u, p = functional.embedding(parts[0], vectors), functional.embedding(parts[1], vectors)
+        if objective.whole:
+            n = vectors
+        else:
+            n = functional.embedding(parts[2].view(negatives.shape), vectors)
+        loss = objective.loss(self.backbone, u, p, n)
+        if self.training.l2:
+            own = rows.index_select(0, ids) if self.backbone.whole else rows
+            squares = own.square().sum(-1)
+            loss = loss + self.training.l2 / 2 * squares[index].sum() / len(users)
+        penalised = loss + self.method.penalty(rows, progress)
+        penalised.backward()
+        optimizer.step(self._share(progress))
+        return loss.detach()
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        """Rows of ids, without columns that are zero for sure where nothing needs them."""
+        rows = self.method(ids)
+        width = self.method.width
+        return rows[:, :width] if self.backbone.narrow and width < rows.shape[1] else rows
+
+    def _share(self, progress: Progress) -> float:
+        """Share of the learning rate at a step; a search paces its thresholds by a constant one."""
+        phase = self.method.phases[self.state.phase]
+        if self.training.schedule == "constant" or phase.until_budget:
+            return 1.0
+        return 1 - progress.step / (self.training.epochs * self.sampler.steps)
+
+    def _select(self) -> dict[str, float]:
+        """Validates, and keeps the weights if they are the best of the phase."""
+        assert self._validate is not None
+        state, result = self.state, self.validate(self._validate)
+        if result.metrics[SELECT_ON] > state.best:
+            state.best, state.best_epoch, state.waiting = result.metrics[SELECT_ON], state.epoch, 0
+            self._best = {name: tensor.clone() for name, tensor in self._weights().items()}
+        else:
+            state.waiting += 1
+            if state.waiting >= self.training.patience:
+                state.stopped = "patience"
+        return {name: result.metrics[name] for name in ("recall@20", SELECT_ON)}
+
+    @torch.no_grad()
+    def validate(self, evaluator: Evaluator) -> Result:
+        """Ranks with the weights as they are."""
+        self.backbone.eval()
+        result = rank(self.backbone, self.method(self._everyone), evaluator)
+        self.backbone.train()
+        return result
+
+    def _leave(self, phase: Phase) -> None:
+        state = self.state
+        if self._best:
+            self._load_weights(self._best)
+            self._best = {}
+        self.method.finish(phase)
+        state.phases.append(
+            {
+                "name": phase.name,
+                "epochs": state.epoch,
+                "best_epoch": state.best_epoch or None,
+                "seconds": state.seconds,
+                "stopped": state.stopped,
+            }
+        )
+        self.state = State(phase=state.phase + 1, phases=state.phases, history=state.history)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {f"method.{k}": v for k, v in self.method.state_dict().items()} | {
+            f"backbone.{k}": v for k, v in self.backbone.state_dict().items()
+        }
+
+    def _load_weights(self, tensors: dict[str, Tensor]) -> None:
+        for prefix, part in (("method.", self.method), ("backbone.", self.backbone)):
+            part.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            )
+
+    def _save(self, optimizer: Adam) -> None:
+        """Writes a checkpoint, unless one was written a moment ago."""
+        if self.checkpoint is None or time.monotonic() - self._saved < _SAVE_EVERY:
+            return
+        self._saved = time.monotonic()
+        tensors = {f"now.{k}": v for k, v in self._weights().items()}
+        tensors |= {f"best.{k}": v for k, v in self._best.items()}
+        tensors |= {f"optimizer.{k}": v for k, v in optimizer.state().items()}
+        tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
+        state = json.dumps(asdict(self.state))
+        meta = {"state": state, "torch": torch.__version__, "crc32": _crc(state, tensors)}
+        content = safetensors.torch.save(tensors, meta)
+        write_atomic(self.checkpoint, lambda stream: stream.write(content))
+
+    def _load(self) -> dict[str, Tensor]:
+        """Takes up the state of a checkpoint; its tensors follow once the phase is entered."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return {}
+        try:
+            with safetensors.safe_open(str(self.checkpoint), "pt") as stored:
+                meta = stored.metadata()
+                tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+            if meta["crc32"] != _crc(meta["state"], tensors):
+                raise ValueError("its checksum is wrong")
+            state = State(**json.loads(meta["state"]))
+            if not 0 <= state.phase < len(self.method.phases):
+                raise ValueError("it is of another method")
+        except Exception as error:  # a damaged checkpoint costs time, not the run
+            self._discard(error)
+            return {}
+        self.state = state
+        return tensors
+
+    def _discard(self, why: Exception) -> None:
+        assert self.checkpoint is not None
+        reason = f"{type(why).__name__}: {why}".partition("\n")[0]
+        _log.warning("%s: discarded, training starts anew (%s)", self.checkpoint, reason)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def _restore(self, tensors: dict[str, Tensor], optimizer: Adam) -> bool:
+        """Takes up tensors; False, and all anew, if they are not those of this fit."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        try:
+            if self.state.best_epoch:
+                self._load_weights(part("best."))  # would fail only when the phase ends
+            self._load_weights(part("now."))
+            optimizer.load(part("optimizer."))
+        except Exception as error:
+            self._discard(error)
+            self.state = State()
+            return False
+        self._best = {k: v.to(self.device) for k, v in part("best.").items()}
+        return True
+
+
+def _crc(state: str, tensors: dict[str, Tensor]) -> str:
+    total = zlib.crc32(state.encode())
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
+
+
+def rank(backbone: Backbone, rows: Tensor, evaluator: Evaluator) -> Result:
+    """Ranks with rows of all N ids."""
+    if backbone.narrow:
+        used = rows.any(0).nonzero()
+        rows = rows[:, : int(used[-1]) + 1 if len(used) else 1].contiguous()
+    vectors = backbone.embed(backbone.spread(rows))
+    people, items = vectors[: backbone.users], vectors[backbone.users :]
+    if backbone.dot and vectors.dtype == torch.float32:
+        return evaluator(Vectors(people, items))
+
+    ordered: list[Tensor] = []
+
+    def scores(users: Tensor, order: Tensor, out: Tensor) -> Tensor:
+        if not ordered:
+            ordered.append(items[order])
+        return backbone.matrix(people[users], ordered[0], out=out[:, : len(order)])
+
+    return evaluator(scores)

@@ -1,0 +1,49 @@
+"""Settings of the training loop."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.data.numbering import Numbering
+from bench.engine.objectives import BPR, Objective
+
+
+class Training(BaseModel):
+    """Settings of the one training loop, the same for all methods of a board.
+
+    Attributes:
+        objective: what is minimised.
+        optimizer: Adam with betas .9, .999, eps 1e-12 and no decay; see `bench.engine.adam`.
+        lr: learning rate.
+        schedule: the learning rate stays `constant` or falls `linear`ly to 0 over the epochs cap.
+        l2: weight of half the squared rows of a batch, per interaction.
+        batch: positives a step.
+        epochs: cap for a phase that ends by validation.
+        search_epochs: cap for a search that ends by budget.
+        patience: evaluations without a better validation NDCG@20 before a phase ends.
+        eval_every: epochs between evaluations.
+        valid_users: a fixed random subset of users that training validates on; 0 for all. Reported
+            validation and test metrics are always over all users.
+        init_std: standard deviation of the entries of composed rows at the start.
+        refit: train again on train + validation, for the epochs that validation chose.
+        numbering: of users and items while training; see `bench.data.numbering`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: Objective = BPR()
+    optimizer: Literal["adam"] = "adam"
+    lr: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "linear"] = "constant"
+    l2: float = Field(0.0, ge=0)
+    batch: int = Field(2048, ge=1)
+    epochs: int = Field(50, ge=1)
+    search_epochs: int = Field(10, ge=1)
+    patience: int = Field(5, ge=1)
+    eval_every: int = Field(1, ge=1)
+    valid_users: int = Field(0, ge=0)
+    init_std: float = Field(0.1, gt=0)
+    refit: bool = False
+    numbering: Numbering = "popularity"

@@ -1,0 +1,51 @@
+"""All that a method file needs. `bench/method/base.py` is the file to read before writing one."""
+
+from bench.method.base import (
+    Budget,
+    Choice,
+    Field,
+    Infeasible,
+    LogRange,
+    Method,
+    Phase,
+    Progress,
+    Range,
+    Role,
+    Rows,
+    Space,
+    Table,
+)
+from bench.method.narrow import WIDE, Narrow, columns, solve_width, widen
+from bench.method.pruning import Pruned
+from bench.method.size import Arrays, size_of
+from bench.method.sparse import most_kept
+from bench.method.tensortrain import train_rows
+from bench.method.user_share import USERS, divide
+
+__all__ = [
+    "USERS",
+    "WIDE",
+    "Arrays",
+    "Budget",
+    "Choice",
+    "Field",
+    "Infeasible",
+    "LogRange",
+    "Method",
+    "Narrow",
+    "Phase",
+    "Progress",
+    "Pruned",
+    "Range",
+    "Role",
+    "Rows",
+    "Space",
+    "Table",
+    "columns",
+    "divide",
+    "most_kept",
+    "size_of",
+    "solve_width",
+    "train_rows",
+    "widen",
+]

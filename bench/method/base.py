@@ -1,0 +1,270 @@
+"""What a compact-embedding method is. This is the file to read before writing one.
+
+Users are ids 0..U-1 and items U..U+I-1 of one id space of N = U+I ids. A method turns ids into
+rows of an embedding; it knows nothing of backbones, losses or data files, and the engine knows
+nothing of how rows are made. `bench new NAME` copies a template, `bench check FILE` tests it.
+
+Most methods need `Config`, `plan`, `build`, `reset` and `forward` and leave the rest as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from bench.budget import Budget
+from bench.errors import Infeasible
+from bench.method.rows import Rows
+from bench.method.search_space import Choice, LogRange, Range, Space
+from bench.method.size import Arrays, describe, largest
+
+__all__ = [
+    "Budget",
+    "Choice",
+    "Field",
+    "Infeasible",
+    "LogRange",
+    "Method",
+    "Phase",
+    "Progress",
+    "Range",
+    "Rows",
+    "Space",
+    "Table",
+]
+
+Role = Literal["ceiling", "control", "method", "ablation"]
+_C = TypeVar("_C", bound="Method.Config")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The embedding that a method has to provide.
+
+    Users, and items, are numbered by falling count of training interactions, unless a run asks for
+    another numbering: a low number is a frequent id.
+
+    Attributes:
+        users: number of users, ids 0..users-1.
+        items: number of items, ids users..users+items-1.
+        dim: columns of every row.
+        budget: the cap on the packed state; None for methods that no budget binds.
+        seed: of this run, for choices that `pack` stores (hash functions).
+        std: standard deviation that the entries of composed rows start from. The same for every
+            method on a board, because the initial scale decides small-budget results.
+        counts: int64 [N], training interactions of each id; None when rows are rebuilt from a
+            packed state, so that nothing is used there that was not stored.
+    """
+
+    users: int
+    items: int
+    dim: int
+    budget: Budget | None = None
+    seed: int = 0
+    std: float = 0.1
+    counts: Tensor | None = None
+
+    @property
+    def ids(self) -> int:
+        """N, the number of users and items."""
+        return self.users + self.items
+
+    def parts(self, joint: bool) -> tuple[int, ...]:
+        """Numbers of ids of the fields that share rows: (N,), or (users, items) apart."""
+        return (self.ids,) if joint else (self.users, self.items)
+
+    def locate(self, ids: Tensor, joint: bool) -> tuple[Tensor, Tensor]:
+        """The part of `parts` that each id is in, and its number there; int64 as `ids`."""
+        if joint:
+            return torch.zeros_like(ids), ids
+        item = (ids >= self.users).to(ids.dtype)
+        return item, ids - item * self.users
+
+    def bare(self) -> Table:
+        """The shape alone, all that a packed state may be read with."""
+        return replace(self, budget=None, seed=0, std=0.1, counts=None)
+
+    @property
+    def cap(self) -> Budget:
+        """The budget of a method that must have one.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.budget is None:
+            raise ValueError("this method needs a budget, and the table has none")
+        return self.budget
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training.
+
+    Attributes:
+        name: shown in progress and records.
+        until_budget: a search: it runs `search_epochs` at most, ends as soon as `live()` fits the
+            budget, and no epoch of it is kept for its validation score.
+        rewind: start from the initial weights (`reset` with the run's seed) and a new backbone.
+        fresh_optimizer: start with new optimiser state.
+    """
+
+    name: str
+    until_budget: bool = False
+    rewind: bool = True
+    fresh_optimizer: bool = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a phase stands: `step` of at most `steps`, in `epoch` (from 0) of at most `epochs`."""
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+
+
+class Method(nn.Module):
+    """Base of all methods; a subclass with a `name` is found without registration.
+
+    Class attributes:
+        name: as on the command line.
+        title: as on a board.
+        paper: authors, venue, year.
+        revision: raise it when results may change; it is part of a run's id.
+        role: `method`, or `ceiling`, `control`, `ablation` for what boards show apart.
+        budgeted: whether a budget binds it; False runs once, at its own size.
+        phases: training phases in order; empty for methods that learn nothing.
+        space: knobs of `Config` that `bench tune` may set, and to what; none by default.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str] = ""
+    revision: ClassVar[int] = 1
+    role: ClassVar[Role] = "method"
+    budgeted: ClassVar[bool] = True
+    phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
+    space: ClassVar[Mapping[str, Space]] = {}
+
+    class Config(BaseModel):
+        """A method's own knobs. Subclass it; unknown or mistyped keys are errors.
+
+        Knobs that `plan` solves have the default 0, which means: from the budget.
+        """
+
+        model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+        def but(self: _C, **changes: Any) -> _C:
+            """A copy with other values."""
+            return type(self).model_validate({**self.model_dump(), **changes})
+
+    def __init__(self, table: Table, config: Any) -> None:
+        super().__init__()
+        self.table = table
+        self.config = config
+        self.build()
+
+    @classmethod
+    def plan(cls, table: Table, config: Any) -> Any:
+        """Solves the size knobs, so that the packed state fits `table.budget`.
+
+        Raises:
+            Infeasible: no value fits; carries the least size.
+        """
+        return config
+
+    @classmethod
+    def solve(cls: type[Method], knob: str, table: Table, config: _C, low: int, high: int) -> _C:
+        """Sets one knob to the largest value in `low..high` that fits; keeps one that is set.
+
+        Raises:
+            Infeasible: not even `low` fits.
+        """
+        if getattr(config, knob):
+            return config
+
+        def arrays(value: int) -> Arrays:
+            return cls.arrays(table, config.but(**{knob: value}))
+
+        return config.but(**{knob: largest(arrays, table.cap, low, high)})
+
+    @classmethod
+    def arrays(cls, table: Table, config: Any) -> Arrays:
+        """Dtypes and shapes of what `pack` will return, before anything is trained."""
+        with torch.device("meta"):
+            return describe(cls(table.bare(), config).pack())
+
+    def build(self) -> None:
+        """Creates parameters and buffers, with any content."""
+        raise NotImplementedError
+
+    def reset(self, generator: torch.Generator) -> None:
+        """(Re)initialises everything; the same generator state gives the same weights."""
+        raise NotImplementedError
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Rows of the embedding: int64 [*] -> float32 [*, dim]. All N ids at once must work."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """Columns, the first ones, that can hold other than zero, in rows that `forward` returns.
+
+        Training leaves the others out where scores are dot products.
+        """
+        return self.table.dim
+
+    def pack(self) -> dict[str, Tensor]:
+        """Everything that inference needs and nothing else. This is what a budget binds."""
+        return {name: tensor.detach() for name, tensor in self.state_dict().items()}
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Method:
+        """Rebuilds a method that can only look rows up, from its packed state alone."""
+        method = cls(table, config)
+        method.load_state_dict(dict(packed))
+        return method.to(next(iter(packed.values())).device).requires_grad_(False)
+
+    @classmethod
+    @torch.no_grad()
+    def rows(
+        cls,
+        packed: Mapping[str, Tensor],
+        table: Table,
+        config: Any,
+        ids: Tensor,
+    ) -> Tensor:
+        """Rows of ids from the packed state alone: int64 [*] -> float32 [*, dim]."""
+        return cls.unpack(packed, table.bare(), config)(ids)
+
+    def begin(self, phase: Phase, progress: Progress, lr: float) -> None:
+        """Called before a phase, after any rewind; `progress.steps` is the most it can take."""
+
+    def finish(self, phase: Phase) -> None:
+        """Called when a phase has ended; a search cuts to the exact budget here."""
+
+    def live(self) -> int:
+        """Entries that the search still keeps; asked for in `until_budget` phases only."""
+        raise NotImplementedError
+
+    def target(self) -> int:
+        """Entries that the search has to come down to; asked for with `live`."""
+        raise NotImplementedError
+
+    def penalty(self, rows: Tensor, progress: Progress) -> Tensor | float:
+        """Extra loss, from the distinct rows of the batch, float32 [n, dim or `width`]."""
+        return 0.0
+
+    def groups(self, lr: float) -> Iterable[dict[str, Any]]:
+        """Optimiser groups: `params`, and `lr` or `weight_decay` where they differ."""
+        yield {"params": list(self.parameters()), "lr": lr}
+
+    def tables(self) -> Iterator[Rows]:
+        """The lookup tables inside, for the optimiser."""
+        return (module for module in self.modules() if isinstance(module, Rows))

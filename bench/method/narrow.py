@@ -1,0 +1,53 @@
+"""Rows that are narrower than the table asked for: a knob that several methods share.
+
+The number of columns that a method works in is a choice like any other, and at small budgets one
+that decides: rows of 64 columns of which five are kept hardly meet each other, while five columns
+of which four are kept do. A method that takes its columns from here stores and composes `width` of
+them; the rest of a row is zero, which leaves dot products and cosines as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from bench.budget import VALUE_BYTES
+from bench.method.base import Choice, Field, Method, Table
+
+WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
+
+
+class Narrow(Method.Config):
+    """Knobs of the columns.
+
+    `wide`: how many, as a multiple of those that a plain table of the same size would have, so
+    that one value serves all budgets; none: all `dim`. `width`: how many, solved from `wide`.
+    """
+
+    wide: float | None = Field(None, gt=0)
+    width: int | None = Field(None, ge=1)
+
+
+_N = TypeVar("_N", bound=Narrow)
+
+
+def solve_width(table: Table, config: _N) -> _N:
+    """Sets `width` from `wide` and the budget; keeps one that is set, or that nothing asks for."""
+    if config.width is not None or config.wide is None:
+        return config
+    unit = VALUE_BYTES if table.cap.accounting == "bytes" else 1
+    plain = table.cap.cap / unit / table.ids
+    return config.but(width=min(table.dim, max(1, round(config.wide * plain))))
+
+
+def columns(table: Table, config: Narrow) -> int:
+    """Columns that a method works in."""
+    return table.dim if config.width is None else min(config.width, table.dim)
+
+
+def widen(rows: Tensor, table: Table) -> Tensor:
+    """Fills rows with zeros: float32 [*, width] -> float32 [*, dim]."""
+    missing = table.dim - rows.shape[-1]
+    return functional.pad(rows, (0, missing)) if missing else rows

@@ -1,0 +1,182 @@
+"""Learned pruning, common to PEP and CERP: search with soft thresholds, cut, retrain.
+
+Search: entries are v -> sign(v) relu(|v| - g sigmoid(s)) with a learned s for each entry. The loss
+hardly moves s (its gradient carries sigmoid'(s), 3e-7 at s = -15); what does is Adam's coupled
+weight decay, which after Adam's normalisation is a step of one learning rate towards 0, whatever
+the decay. The papers' starts (-15 to -150) and rates (1e-3) are thus a countdown of 10^4 to 10^5
+steps; a shorter run would prune nothing. Here the start and the rate are derived from the steps
+that the run has, so that thresholds pass the scale of the weights in the course of the search; g
+is 1 unless weights can outgrow sigmoid(0) = 1/2, which no threshold of the papers can pass.
+
+Cut: the search ends once it keeps no more than the budget holds; exactly so many entries are kept,
+those of the largest margin |v| - g sigmoid(s), ties by index: of all, or of users and of items
+apart, if a share is set.
+
+Retrain: from the initial values, under the mask, without thresholds (as a lottery ticket).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.method.base import Field, Method, Phase, Progress, Rows, Table
+from bench.method.narrow import Narrow
+from bench.method.size import Arrays
+from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
+from bench.method.user_share import divide
+
+DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
+_PIECE = 1024  # rows looked at together
+_CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed; `gain` scales it
+
+
+def _logit(share: float) -> float:
+    return float(torch.logit(torch.tensor(share, dtype=torch.float64)))
+
+
+def _keep(mask: Tensor, margins: Tensor, count: int) -> None:
+    order = torch.sort(margins.flatten(), descending=True, stable=True).indices
+    mask.view(-1)[order[:count]] = True
+
+
+class Pruned(Method):
+    """Base of methods whose table(s) are searched by soft thresholds and then cut.
+
+    A subclass gives the shape of the stacked table, the number of entries kept (`plan`), and
+    composes rows from `entries`.
+    """
+
+    mask: Tensor
+
+    phases = (Phase("search", until_budget=True), Phase("retrain"))
+
+    class Config(Narrow):
+        """Knobs of the search.
+
+        `kept`: entries kept; `first`: thresholds at the start of the search, as a multiple of the
+        magnitude that the budget would cut at in the initial table; `kept_users`: share of the
+        entries kept that is users', none: whatever the cut leaves them.
+        """
+
+        kept: int = 0
+        first: float = 0.01
+        kept_users: float | None = Field(None, gt=0, lt=1)
+
+    @classmethod
+    def shape(cls, table: Table, config: Any) -> tuple[int, int]:
+        """Rows and columns of the table that is pruned."""
+        raise NotImplementedError
+
+    @classmethod
+    def arrays(cls, table: Table, config: Any) -> Arrays:
+        rows, columns = cls.shape(table, config)
+        free = table.budget is not None and table.budget.accounting == "values"
+        return sparse_arrays("stored", rows, columns, config.kept, free)
+
+    def build(self) -> None:
+        rows, columns = self.shape(self.table, self.config)
+        self.stored = Rows(rows, columns)
+        self.thresholds = nn.Parameter(torch.full((rows, columns), -15.0))
+        self.register_buffer("mask", torch.ones(rows, columns, dtype=torch.bool))
+        self.searching = False
+        self.rate, self.gain = 0.0, 1.0
+
+    @property
+    def width(self) -> int:
+        return self.mask.shape[1]
+
+    @property
+    def first_rows(self) -> int | None:
+        """How many rows of the table are users', which come first; none if all are shared."""
+        return None
+
+    def start(self, generator: torch.Generator) -> None:
+        """Initialises the stored table."""
+        raise NotImplementedError
+
+    def reset(self, generator: torch.Generator) -> None:
+        self.start(generator)  # the mask stays: it is what the retraining starts under
+
+    def begin(self, phase: Phase, progress: Progress, lr: float) -> None:
+        self.searching = phase.until_budget
+        with torch.no_grad():
+            if not self.searching:
+                self.stored.weight.mul_(self.mask)
+                return
+            self.mask.fill_(True)
+            size = self.stored.weight.abs().flatten()
+            cut = float(size.kthvalue(max(1, size.numel() - self.config.kept)).values)
+            # By the end thresholds have passed whatever Adam can have made of a weight.
+            most = cut + lr * progress.steps
+            self.gain = max(1.0, most / _CEILING)
+            first = _logit(min(self.config.first * cut / self.gain, _CEILING))
+            last = _logit(min(most / self.gain, _CEILING))
+            self.thresholds.fill_(first)
+            # In four fifths of the steps: while s shrinks Adam falls behind its rate a little.
+            self.rate = (last - first) / max(1, 0.8 * progress.steps)
+
+    def groups(self, lr: float) -> Iterable[dict[str, Any]]:
+        yield {"params": [self.stored.weight], "lr": lr}
+        if self.searching:
+            yield {"params": [self.thresholds], "lr": self.rate, "weight_decay": DECAY}
+
+    def entries(self, index: Tensor) -> Tensor:
+        """Rows of the pruned table: int64 [*] -> float32 [*, columns]."""
+        rows = self.stored(index)
+        if self.searching:
+            # A sparse gradient spares a dense array of zeros in each step that touches few rows.
+            # Only `bench.engine.adam` takes it, and a table that it updates lazily has a reader.
+            few = self.stored.reader is not None and 2 * index.numel() < len(self.mask)
+            cut = functional.embedding(index, self.thresholds, sparse=few).sigmoid() * self.gain
+            return rows.sign() * functional.relu(rows.abs() - cut)
+        return rows * functional.embedding(index, self.mask)
+
+    @torch.no_grad()
+    def _margins(self) -> Tensor:
+        return self.stored.weight.abs() - self.thresholds.sigmoid() * self.gain
+
+    @torch.no_grad()
+    def live(self) -> int:
+        # Piece by piece, in a core's cache: it is asked for 20 times an epoch.
+        pieces = zip(self.stored.weight.split(_PIECE), self.thresholds.split(_PIECE), strict=True)
+        kept = (weight.abs() > s.sigmoid().mul_(self.gain) for weight, s in pieces)
+        return int(sum(piece.sum() for piece in kept))
+
+    def target(self) -> int:
+        return self.config.kept
+
+    @torch.no_grad()
+    def finish(self, phase: Phase) -> None:
+        if not phase.until_budget:
+            return
+        margins, kept, first = self._margins(), self.config.kept, self.first_rows
+        self.mask.fill_(False)
+        if self.config.kept_users is None or first is None:
+            _keep(self.mask, margins, kept)
+        else:
+            sides = (slice(None, first), slice(first, None))
+            most = margins[sides[0]].numel(), margins[sides[1]].numel()
+            for side, count in zip(sides, divide(kept, self.config.kept_users, most), strict=True):
+                _keep(self.mask[side], margins[side], count)
+        # For variants that go on from here: entries become what lookups returned.
+        weight = self.stored.weight
+        weight.copy_(weight.sign() * margins.clamp(min=0) * self.mask)
+        self.searching = False
+
+    def pack(self) -> dict[str, Tensor]:
+        free = self.table.budget is not None and self.table.budget.accounting == "values"
+        return pack_sparse("stored", self.stored.weight.detach(), self.mask, free)
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Pruned:
+        method = cls(table, config)
+        weight, mask = unpack_sparse(packed, "stored", *cls.shape(table, config))
+        with torch.no_grad():
+            method.stored.weight.copy_(weight)
+            method.mask.copy_(mask)
+        return method.to(weight.device).requires_grad_(False)

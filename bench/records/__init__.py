@@ -1,0 +1,1 @@
+"""Run records on disk: their form, and how they are read, checked and written."""

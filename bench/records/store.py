@@ -1,0 +1,97 @@
+"""Run records on disk: where they lie, and how they are written so that none is ever half there."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import StoreError
+from bench.files import write_atomic
+from bench.processes import myself, read_owner
+
+WORK = ".work"
+_OLD = 86400.0  # seconds after which a temporary file of another machine is nobody's
+
+
+class Store:
+    """A results folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, spec: dict[str, Any], run: str) -> Path:
+        """Where the record of a spec (canonical form) lies."""
+        split, backbone, method = (
+            spec["dataset"]["split"],
+            spec["backbone"]["name"],
+            spec["method"]["name"],
+        )
+        return self.root / split / backbone / method / f"{run}.json"
+
+    def work(self, run: str, part: str = "safetensors") -> Path:
+        """A file of a run that has not ended: its checkpoint, if no other part is named."""
+        return self.root / WORK / f"{run}.{part}"
+
+    def read(self, spec: dict[str, Any], run: str) -> dict[str, Any] | None:
+        """The record of a spec, or None; one that cannot be read counts as missing."""
+        try:
+            record = json.loads(self.path(spec, run).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and record.get("id") == run else None
+
+    def write(self, record: dict[str, Any], per_user: dict[str, np.ndarray] | None = None) -> Path:
+        """Stores a record and its per-user arrays; the record last, so that it implies them."""
+        path = self.path(record["spec"], record["id"])
+        if per_user is not None:
+            write_atomic(path.with_suffix(".npz"), lambda f: np.savez_compressed(f, **per_user))
+        text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        write_atomic(path, lambda f: f.write((text + "\n").encode()))
+        return path
+
+    def discard_work(self, run: str) -> None:
+        """Removes what a run has needed while it had not ended.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        for path in (self.root / WORK).glob(f"{run}.*"):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise StoreError(path, error) from error
+
+    def sweep(self) -> None:
+        """Removes temporary files of writers that are gone: killed here, or a day old elsewhere."""
+        now: float | None = None
+        for path in self._temporary():
+            owner = read_owner(path.name.split(".")[1])
+            if owner is None:
+                continue
+            try:
+                if owner.here():
+                    old = owner.dead()
+                else:
+                    now = self._now() if now is None else now
+                    old = now - path.stat().st_mtime > _OLD
+                if old:
+                    path.unlink(missing_ok=True)
+            except OSError:
+                continue  # it has gone, or may not be removed: it harms nobody
+
+    def _temporary(self) -> Iterator[Path]:
+        for folder, _, names in os.walk(self.root):
+            yield from (Path(folder) / n for n in names if n.startswith(".") and n.endswith(".tmp"))
+
+    def _now(self) -> float:
+        """The time by the clock that stamps the folder's files."""
+        with tempfile.NamedTemporaryFile(
+            dir=self.root, prefix=f".{myself()}.", suffix=".tmp"
+        ) as stream:
+            return os.fstat(stream.fileno()).st_mtime

@@ -1,0 +1,206 @@
+"""The figure of accuracy versus size: curves, bands, reference lines, Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from bench.board import Curve, Group
+from bench.board.quantities import quantity
+from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_labels
+from bench.report.figures.style import Style
+
+_LEAST_RANGE = 4.0
+METRICS = ("ndcg@20", "recall@20")
+
+
+def sizes(group: Group, looks: Mapping[str, Style], size: str) -> Chart:
+    """Draw NDCG@20 and Recall@20 versus "bytes" or "values"."""
+    curves = group.curves
+    entries = len(curves) + 4
+    columns = 4
+    legend_rows = -(-entries // columns)
+    height = 3.2 + 0.19 * legend_rows + (0.2 if group.note else 0)
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.subplots(1, 2)
+    rows: list[tuple[object, ...]] = []
+    for axis, metric in zip(axes, METRICS, strict=True):
+        _references(axis, group, metric, size, rows)
+        for curve in curves:
+            _curve(axis, curve, looks[curve.method], size, metric, rows)
+        _front(axis, group, size, metric, rows)
+        axis.set_xscale("log")
+        axis.set_xlabel(f"{quantity(size).axis}, log scale")
+        axis.set_ylabel(f"{quantity(metric).axis} (test)")
+        log_ticks(axis)
+        sns.despine(ax=axis)
+    handles = _legend(group, curves, looks)
+    bottom = (0.19 * legend_rows + 0.52 + (0.2 if group.note else 0)) / height
+    figure.subplots_adjust(
+        left=0.095, right=0.985, top=1 - 0.32 / height, bottom=bottom, wspace=0.29
+    )
+    place_labels(axes)
+    figure.suptitle(
+        f"{heading(group)}: accuracy versus stored {size}",
+        fontsize=10,
+        y=1 - 0.06 / height,
+        va="top",
+    )
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=columns,
+        frameon=False,
+        bbox_to_anchor=(0.5, (0.22 if group.note else 0.02) / height),
+        handlelength=3.4,
+        columnspacing=1.4,
+        labelspacing=0.35,
+        borderpad=0,
+    )
+    footnote(figure, group.note, height)
+    head = ("kind", "method", "title", "budget", size, "metric", "mean", "low", "high", "seeds")
+    return Chart(figure, head, rows)
+
+
+def _curve(
+    axis: Axes, curve: Curve, style: Style, size: str, metric: str, rows: list[tuple[object, ...]]
+) -> None:
+    x, y, low, high, complete = [], [], [], [], []
+    for point in curve.points:
+        at, number = point.row.mean(size), point.row.numbers.get(metric)
+        if not at or number is None:
+            continue
+        x.append(at)
+        y.append(number.mean)
+        # One seed has no interval; the band then has no width, it is not made up.
+        low.append(number.low if number.low is not None else number.mean)
+        high.append(number.high if number.high is not None else number.mean)
+        complete.append(point.complete)
+        kind = "curve" if point.complete else "curve, incomplete"
+        rows.append(
+            (kind, curve.method, point.row.label, point.budget, at, metric, number.mean,
+             number.low, number.high, number.n)
+        )  # fmt: skip
+    control = curve.role == "control"
+    axis.fill_between(x, low, high, color=style.colour, alpha=0.10, linewidth=0)
+    axis.plot(x, y, color=style.colour, linestyle=style.line, linewidth=1.4, zorder=2 + control)
+    for whole in sorted(set(complete)):
+        chosen = [index for index, value in enumerate(complete) if value == whole]
+        axis.plot(
+            [x[index] for index in chosen],
+            [y[index] for index in chosen],
+            linestyle="",
+            marker=style.marker,
+            color=style.colour,
+            markersize=5,
+            markerfacecolor=style.colour if whole else "white",
+            markeredgecolor="white" if whole else style.colour,
+            markeredgewidth=0.5 if whole else 1.1,
+            zorder=3,
+        )
+
+
+def _references(
+    axis: Axes, group: Group, metric: str, size: str, rows: list[tuple[object, ...]]
+) -> None:
+    lines = [(row, (0, (1, 2)), "reference") for row in group.references]
+    if group.ceiling:
+        lines.insert(0, (group.ceiling, (0, (8, 2)), "ceiling"))
+    for row, dashes, kind in lines:
+        number = row.numbers.get(metric)
+        if number is None:
+            continue
+        axis.axhline(number.mean, color="#444444", linestyle=dashes, linewidth=1.1, zorder=1)
+        rows.append(
+            (kind, row.method, row.label, "", row.mean(size), metric, number.mean, number.low,
+             number.high, number.n)
+        )  # fmt: skip
+
+
+def _front(
+    axis: Axes, group: Group, size: str, metric: str, rows: list[tuple[object, ...]]
+) -> None:
+    front = [row for row in group.front(size, metric) if row.role != "ceiling"]
+    points = [(row.mean(size) or 0.0, row.mean(metric) or 0.0) for row in front]
+    axis.scatter(
+        [x for x, _ in points],
+        [y for _, y in points],
+        s=95,
+        facecolors="none",
+        edgecolors="#222222",
+        linewidths=0.9,
+        zorder=4,
+    )
+    for row, (x, y) in zip(front, points, strict=True):
+        rows.append(("front", row.method, row.label, "", x, metric, y, None, None, None))
+
+
+def _legend(group: Group, curves: Sequence[Curve], looks: Mapping[str, Style]) -> list[Line2D]:
+    handles = []
+    for curve in curves:
+        style = looks[curve.method]
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=style.colour,
+                linestyle=style.line,
+                marker=style.marker,
+                markersize=5,
+                linewidth=1.4,
+                markeredgecolor="white",
+                markeredgewidth=0.5,
+                label=curve.title,
+            )
+        )
+    if group.ceiling:
+        label = f"{group.ceiling.label} ({quantity('bytes').text(group.ceiling.mean('bytes'))} B)"
+        handles.append(Line2D([], [], color="#444444", linestyle=(0, (8, 2)), label=label))
+    for row in group.references:
+        handles.append(Line2D([], [], color="#444444", linestyle=(0, (1, 2)), label=row.label))
+    ring = Line2D(
+        [], [], linestyle="", marker="o", markersize=8.5, markerfacecolor="none",
+        markeredgecolor="#222222", markeredgewidth=0.9, label="Pareto front",
+    )  # fmt: skip
+    handles.append(ring)
+    if any(not point.complete for curve in curves for point in curve.points):
+        handles.append(
+            Line2D([], [], linestyle="", marker="o", markersize=5, markerfacecolor="white",
+                   markeredgecolor="#444444", label="hollow: seeds missing")
+        )  # fmt: skip
+    if any(point.row.numbers["ndcg@20"].n > 1 for curve in curves for point in curve.points):
+        handles.append(
+            Patch(facecolor="#888888", alpha=0.25, label="95 % over seeds")  # type: ignore[arg-type]
+        )
+    return handles
+
+
+def _short(value: float) -> str:
+    for scale, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:g}{letter}"
+    return f"{value:g}"
+
+
+def log_ticks(axis: Axes) -> None:
+    """Label 1, 2 and 5 of each decade: a range of less than a decade would have no label."""
+    low, high = axis.get_xlim()
+    # One budget only: methods fill it to within a few per cent, which is no range to draw.
+    stretch = max(1.0, (_LEAST_RANGE / (high / low)) ** 0.5)
+    low, high = low / stretch, high * stretch
+    axis.set_xlim(low, high)
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    wide = high / low > 300
+    steps = (1,) if wide else (1, 2, 5)
+    ticks = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,310 @@
+"""The board as one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bench.board import Across, Board, Entry, Group, Leaderboard, Row
+from bench.board.backbones import budget_of
+from bench.board.quantities import CUTOFFS, HEADLINE, QUANTITIES, Quantity
+from bench.board.stats import Comparison
+from bench.report import across, markdown, tables
+from bench.report.byte_kinds import ARRAY_KINDS, spending
+from bench.report.figures.style import DARK, HATCHES, KINDS, SYMBOLS, Style, styles
+
+METRICS = (*(f"{m}@{k}" for m in ("ndcg", "recall") for k in CUTOFFS), "coverage@20")
+"""What the chart can show."""
+
+SIZES = ("bytes", "values")
+_COLUMNS = (HEADLINE, "recall@20", "bytes", "values", "compression", "share")
+_PLOTLY = "package_data/plotly.min.js"
+
+
+def render(board: Board) -> str:
+    """Return the page.
+
+    Raises:
+        FileNotFoundError: the plotly package has no JavaScript.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_own("page.html.j2")).render(
+        css=_own("page.css"),
+        scripts=[_own(name) for name in ("table.js", "charts.js", "across.js", "page.js")],
+        plotly=_plotly(),
+        data=_embedded(payload(board)),
+        formulas=markdown.FORMULAS,
+        methodology=markdown.METHODOLOGY,
+        marks=tables.MARKS,
+        groups=[
+            {
+                "title": markdown.title(group),
+                "note": group.note,
+                "counts": markdown.counts(group),
+                "split": markdown.split_statement(group),
+            }
+            for group in board.groups
+        ],
+        quantities=QUANTITIES,
+        rejected=board.rejected,
+        runs=len(board.records),
+    )
+
+
+def payload(board: Board) -> dict[str, Any]:
+    """Return what the page's scripts work on, ready for JSON."""
+    looks = styles(
+        (entry.row.method, entry.row.role) for group in board.groups for _, entry in group.rows()
+    )
+    rows: list[dict[str, Any]] = []
+    places: list[dict[str, int]] = [{} for _ in board.groups]
+    groups = [_group(g, number, rows, places[number]) for number, g in enumerate(board.groups)]
+    numbers = {group.slug: number for number, group in enumerate(board.groups)}
+    return {
+        "groups": groups,
+        "rows": rows,
+        "across": [_across(one, numbers, places) for one in board.across],
+        "metrics": METRICS,
+        "sizes": SIZES,
+        "quantities": [
+            _quantity(q)
+            for q in sorted(
+                QUANTITIES, key=lambda q: _COLUMNS.index(q.key) if q.key in _COLUMNS else 99
+            )
+        ],
+        "styles": {name: _style(style) for name, style in looks.items()},
+        # A list: the order is that of the bars.
+        "kinds": [
+            [kind, {"colour": KINDS.get(kind, "#9A9A9A"), "hatch": HATCHES[kind][:1]}]
+            for kind in (*ARRAY_KINDS, "header")
+        ],
+    }
+
+
+def _own(name: str) -> str:
+    return (files("bench.report.html") / name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    """Return plotly's JavaScript as base64 of its zlib compression: 1.9 MB instead of 4.8."""
+    found = find_spec("plotly")  # not imported: its Python side is not needed
+    if found is None or found.origin is None:
+        raise FileNotFoundError("plotly is not installed")
+    script = (Path(found.origin).parent / _PLOTLY).read_bytes()
+    return base64.b64encode(zlib.compress(script, 6)).decode()
+
+
+def _embedded(value: object) -> str:
+    """Return JSON that may stand inside a script element, whatever the records say."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _rounded(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    short = float(f"{value:.7g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short
+
+
+def _quantity(q: Quantity) -> dict[str, Any]:
+    return {
+        "key": q.key,
+        "heading": q.heading,
+        "axis": q.axis,
+        "about": q.about,
+        "better": q.better,
+        "digits": int(q.form[q.form.index(".") + 1 : -1]),
+        "shown": q.key in _COLUMNS,
+    }
+
+
+def _style(style: Style) -> dict[str, str]:
+    return {
+        "colour": style.colour,
+        "dark": DARK[style.colour],
+        "symbol": SYMBOLS[style.marker],
+        "dash": ",".join(f"{2 * length:g}px" for length in style.dashes) or "solid",
+    }
+
+
+def _group(
+    group: Group, number: int, rows: list[dict[str, Any]], place: dict[str, int]
+) -> dict[str, Any]:
+    # Rows are referred to by their place in the list: a key may stand in one group only, but a
+    # reference stands in every group of its data.
+    for board, entry in group.rows():
+        place[entry.row.key] = len(rows)
+        rows.append(_row(group, number, board, entry))
+    return {
+        "title": markdown.title(group),
+        "slug": group.slug,
+        "note": group.note,
+        "ceiling": place[group.ceiling.key] if group.ceiling else None,
+        "references": [place[row.key] for row in group.references],
+        "passport": {
+            "hash": group.passport_hash,
+            "fields": {k: markdown.passport_value(v) for k, v in group.passport.items()},
+        },
+        "boards": [
+            {
+                "label": board.label,
+                "title": markdown.budget_title(board),
+                "gaps": [markdown.gap_text(gap, board.accounting) for gap in board.gaps],
+            }
+            for board in group.boards
+        ],
+        "curves": [
+            {
+                "method": curve.method,
+                "title": curve.title,
+                "points": [[place[point.row.key], point.complete] for point in curve.points],
+            }
+            for curve in group.curves
+        ],
+        "fronts": {
+            f"{size} {metric}": [place[row.key] for row in group.front(size, metric)]
+            for size in SIZES
+            for metric in METRICS
+        },
+        "ranking": {
+            "rows": list(zip(group.ranking.names, group.ranking.ranks, strict=True)),
+            "text": markdown.ranking_text(group),
+        }
+        if group.ranking
+        else None,
+    }
+
+
+def _across(
+    one: Across, numbers: Mapping[str, int], places: Sequence[Mapping[str, int]]
+) -> dict[str, Any]:
+    sides = []
+    for side in one.sides:
+        place = places[numbers[side.group.slug]]
+        sides.append(
+            {
+                "title": side.backbone,
+                "ceiling": place[side.ceiling.key],
+                "references": [place[kept.row.key] for kept in side.references],
+                "points": [
+                    {
+                        "row": place[kept.row.key],
+                        "method": kept.row.method,
+                        "label": kept.budget,
+                        "budget": _name(budget_of(kept.row)),
+                        "complete": kept.complete,
+                    }
+                    for kept in side.kept
+                ],
+            }
+        )
+    return {
+        "groups": [
+            numbers[f"{one.split}-{name}"]
+            for name in (*(s.backbone for s in one.sides), *one.left_out)
+        ],
+        "about": f"Protocol shared by the backbones: {one.protocol_hash}{across.left_out(one)}.",
+        "sides": sides,
+        "budgets": [
+            {"key": _name(cap), "label": label, "methods": one.methods(cap)}
+            for cap, label in one.budgets
+        ],
+        "methods": sorted({method for cap, _ in one.budgets for method in one.methods(cap)}),
+    }
+
+
+def _name(cap: tuple[str, int]) -> str:
+    return f"{cap[1]} {cap[0]}"
+
+
+def _row(group: Group, number: int, board: Leaderboard | None, entry: Entry) -> dict[str, Any]:
+    row = entry.row
+    spec = row.first.spec
+    ranked = entry.rank is not None and board is not None
+    return {
+        "group": number,
+        "budget": board.label if board else "",
+        "cap": board.cap if board else None,
+        "rank": entry.rank,
+        "label": row.label,
+        "method": row.method,
+        "role": row.role,
+        "paper": row.first.method.paper or "",
+        "marks": tables.marks(entry),
+        "unbeaten": list(entry.unbeaten),
+        "reason": entry.reason,
+        "key": row.key,
+        "numbers": _numbers(group, row),
+        "best": _versus(entry.against_best, known=ranked and entry.rank != 1),
+        "control": _versus(
+            entry.against_control,
+            known=ranked
+            and bool(board and board.control)
+            and row.label != (board and board.control),
+        ),
+        "passport": {k: markdown.passport_value(v) for k, v in row.passport.items()},
+        "config": {k: markdown.passport_value(v) for k, v in sorted(spec.method.config.items())},
+        "training": {
+            k: markdown.passport_value(v) for k, v in sorted((spec.training or {}).items())
+        },
+        "revision": spec.method.revision,
+        "spend": spending(entry),
+        "phases": _phases(row),
+        "runs": [_run(record.model_dump(include=_RUN)) for record in row.records],
+    }
+
+
+_RUN = {"id", "path", "command", "env", "finished", "spec", "metrics", "timings"}
+
+
+def _run(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": record["id"],
+        "path": record["path"],
+        "command": record["command"],
+        "seed": record["spec"]["seed"],
+        "finished": record["finished"] or "",
+        "ndcg": _rounded(record["metrics"]["test"]["ndcg@20"]),
+        "recall": _rounded(record["metrics"]["test"]["recall@20"]),
+        "shared": bool(record["timings"] and record["timings"]["parallel"]),
+        "env": {k: markdown.passport_value(v) for k, v in sorted(record["env"].items())},
+    }
+
+
+def _phases(row: Row) -> str:
+    return "; ".join(
+        f"{phase.name}: {phase.epochs} epochs"
+        + (f", best {phase.best_epoch}" if phase.best_epoch is not None else "")
+        + (f", ended by {phase.stopped}" if phase.stopped else "")
+        for phase in row.first.phases
+    )
+
+
+def _numbers(group: Group, row: Row) -> dict[str, list[float | int | None]]:
+    found: dict[str, list[float | int | None]] = {}
+    for q in QUANTITIES:
+        number = row.numbers.get(q.key)
+        if number is not None:
+            low, high = _rounded(number.low), _rounded(number.high)
+            found[q.key] = [_rounded(number.mean), low, high, _rounded(number.sd), number.n]
+        elif (mean := _rounded(group.number(row, q.key))) is not None:
+            found[q.key] = [mean, None, None, None, len(row.records)]
+    return found
+
+
+def _versus(comparison: Comparison | None, *, known: bool) -> dict[str, Any]:
+    text, _, p = tables.versus(comparison, known=known).partition(" (")
+    difference = _rounded(comparison.difference) if comparison else None
+    return {"text": text, "p": p.rstrip(")"), "difference": difference}

@@ -1,0 +1,158 @@
+"""A board from a suite: plan, run what is missing, report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.data import Interactions
+from bench.errors import BenchError, StoreError
+from bench.method import Method
+from bench.records import per_user
+from bench.records.scan import read_record
+from bench.records.store import WORK, Store
+from bench.runs.claims import Claims
+from bench.runs.execute import Run, blank
+from bench.runs.pool import Job, Listener, run_all
+from bench.runs.suite import Planned
+from bench.runs.worklist import CLAIMS
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of a plan's runs, by status, and the records that are not ok."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+
+def finished(planned: Sequence[Planned], store: Store, retry_failed: bool = False) -> set[str]:
+    """Ids of the runs that have a record which a report can use, and need not be done."""
+    ids = set()
+    for one in planned:
+        try:
+            record = read_record(store.root, record_path(store, one.run))
+            whole = record.status != "ok" or per_user.read(store.root, record) is not None
+        except (OSError, ValueError):  # none yet, or damaged: it is done again
+            continue
+        if whole and (record.status != "failed" or not retry_failed):
+            ids.add(one.run.spec.id)
+    return ids
+
+
+def carry_out(
+    planned: Sequence[Planned],
+    done: set[str],
+    data: Interactions,
+    methods: dict[str, type[Method]],
+    store: Store,
+    job: Job,
+    workers: int,
+    listener: Listener,
+    time_limit: float | None = None,
+    cluster: str | None = None,
+) -> None:
+    """Runs what is missing, here or on a dask cluster. Infeasible sizes become records at once.
+
+    Raises:
+        BenchError: the results folder cannot be written, or no worker can start.
+        KeyboardInterrupt: what has ended is kept, checkpoints too.
+    """
+    tidy(planned, done, store)
+    todo: list[Run] = []
+    for one in planned:
+        if one.run.spec.id in done:
+            continue
+        if one.infeasible:
+            store.write(blank(one.run, data, methods, one.infeasible))
+            continue
+        todo.append(one.run)
+
+    def fail(run: Run, kind: str, message: str) -> dict[str, Any]:
+        record = blank(run, data, methods)
+        record["status"] = "failed"
+        record["error"] = {"type": kind, "message": message, "traceback": ""}
+        store.write(record)
+        store.discard_work(run.spec.id)
+        return record
+
+    if todo:
+        try:
+            if cluster is None:
+                run_all(todo, job, min(workers, len(todo)), listener, time_limit, fail)
+            else:
+                clusters = _clusters()
+                with clusters.connect(cluster, min(workers, len(todo))) as client:
+                    clusters.run_on_cluster(todo, job, data, client, listener, time_limit, fail)
+        finally:
+            store.sweep()
+
+
+def _clusters() -> ModuleType:
+    try:
+        from bench.runs import cluster
+    except ModuleNotFoundError as error:
+        raise BenchError(
+            f"--cluster needs the package {error.name}, which is not installed; pip install"
+            " 'compact-embedding-benchmark[cluster]'"
+        ) from error
+    return cluster
+
+
+def tidy(planned: Sequence[Planned], done: set[str], store: Store) -> None:
+    """Removes what processes that were killed have left: temporary files, needless checkpoints."""
+    store.sweep()
+    left = {path.name.partition(".")[0] for path in (store.root / WORK).glob("*.*")}
+    for one in planned:
+        if one.run.spec.id in left & done:
+            with contextlib.suppress(StoreError):  # read-only: it harms nobody
+                store.discard_work(one.run.spec.id)
+
+
+@contextlib.contextmanager
+def claimed(store: Store, run: Run) -> Iterator[None]:
+    """Keeps other processes from doing a run at the same time.
+
+    Raises:
+        BenchError: one is at it, or the results folder cannot be written.
+    """
+    with Claims(store.root / WORK / CLAIMS) as claims:
+        claims.sweep()
+        if not claims.take(run.spec.id):
+            holder = claims.holder(run.spec.id)
+            who = f"process {holder.pid}" if holder and holder.here() else "another machine"
+            raise BenchError(
+                f"{store.root}: {who} is at this run ({run.spec.id}) now; wait for its record,"
+                " or name another folder with --results"
+            )
+        yield
+
+
+def tally(planned: Sequence[Planned], store: Store) -> Tally:
+    """Counts the runs of a plan by status; `missing` has no record."""
+    result = Tally()
+    for one in planned:
+        spec = one.run.spec
+        record = store.read(spec.canonical(), spec.id)
+        status = record["status"] if record else "missing"
+        result.counts[status] = result.counts.get(status, 0) + 1
+        if record and status == "failed":
+            result.failed.append(record)
+    return result
+
+
+def default_workers(device: str) -> int:
+    """One a core on a CPU, one on an accelerator."""
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def record_path(store: Store, run: Run) -> Path:
+    """Where the record of a run lies."""
+    return store.path(run.spec.canonical(), run.spec.id)

@@ -1,0 +1,384 @@
+"""Runs of a plan on a dask cluster: no shared file system, and machines that may be lost.
+
+The driver sends the split (a few MB) and the plugin files to the scheduler, which hands them to
+every worker, also to one that joins later. A task is a run as text; what comes back is its record
+and its per-user arrays as they lie on disk, and the driver, who alone knows the results folder,
+writes them. A worker that is lost has its run done anew elsewhere.
+
+What dask puts on the wire is pickled by dask, so that a cluster must be one's own: see
+`docs/cluster.md`. Records never are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import distributed
+import numpy as np
+import torch
+
+from bench.data import CSR, Interactions
+from bench.engine.malloc import keep_freed_memory
+from bench.errors import BenchError
+from bench.method import Method
+from bench.method.registry import find_methods
+from bench.records.store import Store
+from bench.runs.execute import Run, execute
+from bench.runs.pool import Job, Listener, decode, encode
+from bench.runs.worklist import Backlog
+
+_log = logging.getLogger(__name__)
+LOCAL = "local"
+_TRIES = 3  # of a run whose worker cannot write, or whose task was lost with the scheduler's state
+_LONELY = 30.0  # seconds without any worker until this is said
+_PARTS = ("train", "valid", "test")
+_FIELDS = ("name", "split", "title", "note", "users", "items", "fingerprint", "repairs", "temporal")
+
+
+@contextlib.contextmanager
+def connect(address: str, workers: int) -> Iterator[distributed.Client]:
+    """A client of a cluster, as a context.
+
+    Args:
+        address: of the scheduler (`tcp://host:8786`), the file that it wrote (`scheduler.json`),
+            or `local` for a scheduler and workers of this machine that live as long as the context.
+        workers: processes of a local cluster.
+
+    Raises:
+        BenchError: there is no scheduler.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            if address == LOCAL:
+                cluster = distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
+                client = distributed.Client(stack.enter_context(cluster))
+            elif Path(address).is_file():
+                client = distributed.Client(scheduler_file=address, timeout=10)
+            else:
+                client = distributed.Client(address, timeout=10)
+        except (OSError, ValueError, TypeError) as error:
+            raise BenchError(
+                f"--cluster {address}: no scheduler answers ({error or type(error).__name__});"
+                " start one with `dask scheduler` and give its address, or say `--cluster local`"
+            ) from error
+        yield stack.enter_context(client)
+
+
+def run_on_cluster(
+    runs: Sequence[Run],
+    job: Job,
+    data: Interactions,
+    client: distributed.Client,
+    listener: Listener,
+    time_limit: float | None = None,
+    fail: Callable[[Run, str, str], dict[str, Any]] | None = None,
+) -> None:
+    """Carries out all runs; returns when each has a record.
+
+    Args:
+        runs: what to do, in this order.
+        job: its results folder is the driver's; device and threads are the workers'.
+        data: the split.
+        client: of the cluster.
+        listener: told of progress, as by `bench.runs.pool`.
+        time_limit: seconds a run may take; a longer one becomes a failed record, and its worker is
+            started anew.
+        fail: writes the record of a run that no worker could finish (run, type, message).
+
+    Raises:
+        BenchError: the workers cannot do the runs, the scheduler is gone, or the results folder
+            cannot be written.
+    """
+    crowded = [worker for worker, threads in client.nthreads().items() if threads != 1]
+    if crowded:
+        raise BenchError(
+            f"{len(crowded)} dask workers run several tasks at a time ({crowded[0]}); start them"
+            " with --nthreads 1 (--threads says how many threads a run has)"
+        )
+    store = Store(Path(job.results))
+    station = Station(pack(data), _sources(job.plugins), job.device, job.threads)
+    try:
+        client.register_plugin(station, name=station.name)
+    except Exception as error:  # whatever a worker raises while it unpacks what it is sent
+        raise BenchError(f"{_elsewhere(error)}") from error
+    try:
+        with Backlog(runs, store) as backlog:
+            _Driver(backlog, client, station.name, store, listener, time_limit, fail).work()
+    finally:
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            client.unregister_worker_plugin(station.name)
+
+
+class _Driver:
+    """Which task does which run, and what has become of it."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        client: distributed.Client,
+        topic: str,
+        store: Store,
+        listener: Listener,
+        time_limit: float | None,
+        fail: Callable[[Run, str, str], dict[str, Any]] | None,
+    ) -> None:
+        self.backlog, self.client, self.topic, self.store = backlog, client, topic, store
+        self.listener, self.time_limit, self.fail = listener, time_limit, fail
+        self.news: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self.tasks: dict[str, tuple[Run, distributed.Future]] = {}
+        self.began: dict[str, tuple[str, float]] = {}  # worker and time, by run
+        self.tries: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}  # of workers, in the order they spoke
+        self.lonely: float | None = time.monotonic()
+
+    def work(self) -> None:
+        """Until nothing is left."""
+        self.client.subscribe_topic(self.topic, lambda event: self.news.put(("event", event[1])))
+        try:
+            while self.backlog or self.tasks:
+                self._hand_out()
+                with contextlib.suppress(queue.Empty):
+                    kind, content = self.news.get(timeout=0.5)
+                    if kind == "event":
+                        self._hear(json.loads(content))
+                    else:
+                        self._take(content)
+                self._look_after()
+        finally:
+            with contextlib.suppress(Exception):
+                self.client.cancel([task for _, task in self.tasks.values()], force=True)
+
+    def _hand_out(self) -> None:
+        while (found := self.backlog.next()) is not None:
+            run, record = found
+            if record is not None:
+                self._done(run, record)
+                continue
+            # Runs that are asked for again need another key: dask remembers what it has done.
+            key = f"bench-{run.spec.id}-{uuid4().hex[:8]}"
+            task = self.client.submit(_do, self.topic, encode(run), key=key, pure=False)
+            self.tasks[run.spec.id] = run, task
+            task.add_done_callback(lambda _, run=run.spec.id: self.news.put(("task", run)))
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        run, worker = event["id"], event.pop("worker")
+        number = self.numbers.setdefault(worker, len(self.numbers))
+        if run not in self.tasks:
+            return
+        if event["kind"] == "start":
+            self.began[run] = worker, time.monotonic()
+        self.listener(event.pop("kind"), event | {"worker": number})
+
+    def _take(self, key: str) -> None:
+        """A task has ended, well or not."""
+        if key not in self.tasks:
+            return
+        run, task = self.tasks.pop(key)
+        if task.status == "finished":
+            problem, record, arrays = task.result()
+            if problem is None:
+                self._done(run, self._written(run, record, arrays))
+                return
+            self._again(run, problem)
+        elif task.status == "error":
+            error = task.exception()
+            if not isinstance(error, distributed.KilledWorker):
+                raise BenchError(_elsewhere(error)) from error
+            lost = f"{error.allowed_failures + 1} dask workers were lost with it; out of memory?"
+            self._failed(run, "WorkerDied", lost)
+        else:
+            self._again(run, "the scheduler has forgotten its task")
+
+    def _written(self, run: Run, text: bytes, arrays: bytes | None) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads(text)
+        if record["id"] != run.spec.id or record["spec"] != run.spec.canonical():
+            raise BenchError(
+                f"a worker sent the record {record['id']} for the run {run.spec.id}; install the"
+                " same version of this program on all machines"
+            )
+        per_user = None
+        if arrays is not None:
+            with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+                per_user = {name: stored[name] for name in stored.files}
+        self.store.write(record, per_user)
+        return record
+
+    def _done(self, run: Run, record: dict[str, Any]) -> None:
+        self.backlog.close(run)
+        worker, _ = self.began.pop(run.spec.id, ("", 0.0))
+        number = self.numbers.get(worker, -1)
+        content = {"id": run.spec.id, "worker": number, "record": record | {"history": []}}
+        self.listener("done", content)
+
+    def _failed(self, run: Run, kind: str, message: str) -> None:
+        if self.fail is not None:
+            self._done(run, self.fail(run, kind, message))
+        else:
+            self.backlog.close(run)
+
+    def _again(self, run: Run, why: str) -> None:
+        self.tries[run.spec.id] = self.tries.get(run.spec.id, 0) + 1
+        if self.tries[run.spec.id] == _TRIES:
+            raise BenchError(why)
+        self.backlog.again(run)
+
+    def _look_after(self) -> None:
+        """Runs that take too long, a scheduler that is gone, a cluster without workers."""
+        if self.client.status == "closed":
+            raise BenchError(
+                "the scheduler is gone; what was finished is kept, and the same command continues"
+            )
+        now = time.monotonic()
+        if self.numbers:
+            self.lonely = None
+        elif self.lonely is not None and now - self.lonely > _LONELY:
+            self.lonely = None
+            if not self.client.nthreads():
+                _log.warning("no worker has joined the cluster yet; the runs wait for one")
+        for key, (worker, began) in list(self.began.items()):
+            if self.time_limit is None or now - began <= self.time_limit or key not in self.tasks:
+                continue
+            run, task = self.tasks.pop(key)
+            task.cancel(force=True)
+            try:
+                self.client.restart_workers([worker], raise_for_error=False)
+            except Exception as error:  # it has gone by itself, or has nobody to start it anew
+                _log.warning("%s: could not be started anew (%s)", worker, error)
+            self._failed(run, "TimeLimit", f"took longer than {self.time_limit:g} s")
+
+
+class Station(distributed.WorkerPlugin):
+    """What a worker has for its life: the data, the methods, and a folder to work in.
+
+    Args:
+        data: as `pack` returns it.
+        plugins: content of the plugin files, by file name.
+        device: where to train.
+        threads: of torch.
+    """
+
+    def __init__(self, data: bytes, plugins: dict[str, str], device: str, threads: int) -> None:
+        self.name = f"bench-{uuid4().hex[:12]}"
+        self._packed, self._plugins, self._device, self._threads = data, plugins, device, threads
+
+    def setup(self, worker: distributed.Worker) -> None:
+        """Called by dask on every worker, once; the rest waits for the first run."""
+        self._worker = worker
+        self._one = threading.Lock()  # of a worker with several threads; see `run_on_cluster`
+        self._ready: tuple[Interactions, dict[str, type[Method]]] | None = None
+        self._folder = Path(tempfile.mkdtemp(dir=worker.local_directory, prefix="bench-"))
+
+    def teardown(self, worker: distributed.Worker) -> None:
+        """Called by dask when the worker ends in order."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def do(self, task: bytes) -> tuple[str | None, bytes, bytes | None]:
+        """Carries out a run.
+
+        Returns:
+            Why it could not be carried out, or None; its record and its per-user arrays as on disk.
+        """
+        with self._one:
+            run = decode(task)
+            self._say("start", run, {})
+            try:
+                return None, *self._carried_out(run)
+            except BenchError as error:
+                return f"worker {self._worker.address}: {error}", b"", None
+
+    def _carried_out(self, run: Run) -> tuple[bytes, bytes | None]:
+        data, methods = self._ready = self._ready or self._unpacked()
+        method, store = run.spec.method, Store(self._folder)
+        if method.name in methods and methods[method.name].revision != method.revision:
+            raise BenchError(
+                f"{method.name} has revision {methods[method.name].revision}, the plan has"
+                f" {method.revision}; install the same version of this program on all machines"
+            )
+        keep_freed_memory()
+        torch.set_num_threads(self._threads)
+        execute(run, data, methods, store, self._device, True, lambda e: self._say("epoch", run, e))
+        path = store.path(run.spec.canonical(), run.spec.id)
+        arrays = path.with_suffix(".npz")
+        result = path.read_bytes(), arrays.read_bytes() if arrays.exists() else None
+        path.unlink()
+        arrays.unlink(missing_ok=True)
+        return result
+
+    def _unpacked(self) -> tuple[Interactions, dict[str, type[Method]]]:
+        paths = []
+        for name, content in self._plugins.items():
+            paths.append(self._folder / name)
+            paths[-1].write_text(content, encoding="utf-8")
+        return unpack(self._packed), find_methods(paths)
+
+    def _say(self, kind: str, run: Run, content: dict[str, Any]) -> None:
+        said = content | {"kind": kind, "id": run.spec.id, "worker": self._worker.address}
+        self._worker.log_event(self.name, json.dumps(said))
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("name", "_packed", "_plugins", "_device", "_threads")
+        return {name: getattr(self, name) for name in kept}
+
+
+def _do(station: str, task: bytes) -> tuple[str | None, bytes, bytes | None]:
+    """The task, on a worker."""
+    found = distributed.get_worker().plugins[station]
+    assert isinstance(found, Station)
+    return found.do(task)
+
+
+def pack(data: Interactions) -> bytes:
+    """A split as bytes: a NumPy archive without objects."""
+    arrays: dict[str, Any] = {}
+    for part in _PARTS:
+        matrix: CSR = getattr(data, part)
+        arrays |= {f"{part}.indptr": matrix.indptr, f"{part}.indices": matrix.indices}
+    fields = {name: getattr(data, name) for name in (*_FIELDS, "fingerprints")}
+    meta = np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, meta=meta, **arrays)
+    return stream.getvalue()
+
+
+def unpack(content: bytes) -> Interactions:
+    """A split from its bytes."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        fields = json.loads(stored["meta"].tobytes())
+        for part in _PARTS:
+            fields[part] = CSR(stored[f"{part}.indptr"], stored[f"{part}.indices"])
+    return Interactions(**fields)
+
+
+def _sources(plugins: Sequence[str]) -> dict[str, str]:
+    """Plugin files by name; numbered, since two folders may have files of one name."""
+    return {
+        f"{number}-{Path(path).name}": Path(path).read_text(encoding="utf-8")
+        for number, path in enumerate(plugins)
+    }
+
+
+def _elsewhere(error: BaseException) -> str:
+    """One line for what went wrong on a worker."""
+    first = str(error).partition("\n")[0]
+    return (
+        f"a dask worker cannot do the runs ({type(error).__name__}: {first}); install the same"
+        " version of this program, of torch and of distributed on all machines"
+    )

@@ -1,0 +1,224 @@
+"""How long a plan takes: real steps and one ranking are timed, and multiplied out."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+import torch
+
+from bench.data import Interactions
+from bench.engine.settings import Training
+from bench.method import Method
+from bench.records.scan import Record
+from bench.runs.execute import POPULARITY
+from bench.runs.spec import RunSpec
+from bench.runs.suite import Planned
+from bench.speed.measure import renumbered
+from bench.speed.probe import Probe, clock, tested
+
+_STEPS = 4  # timed after one that is not
+_LONG = 3.0  # seconds after which a phase's steps are enough
+_LIMIT = 120.0  # seconds after which methods that are left are taken to cost as others did
+_USERS = {True: (256, 1024), False: (8, 32)}  # ranked for; fewer where a score is a network
+_START = 4.0  # seconds until a worker has imported torch and loaded the data
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method under a backbone and a budget takes.
+
+    Attributes:
+        phases: seconds of an epoch, and whether it is a search, by name of the phase.
+        ranking: seconds of a ranking for nobody (rows are composed), and more for each user.
+        build: seconds until the first step: ids are renumbered, method and backbone are built.
+    """
+
+    phases: Mapping[str, tuple[float, bool]]
+    ranking: tuple[float, float]
+    build: float = 0.0
+
+    def rank(self, users: int) -> float:
+        """Seconds of a ranking for so many users."""
+        return self.ranking[0] + users * self.ranking[1]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of a plan.
+
+    Attributes:
+        seconds: until the last run has ended.
+        work: seconds of all runs, one after another.
+        runs: how many are missing.
+        epochs: share of the epochs caps that is expected; 1 where there is no record to go by.
+        from_records: whether that share comes from records.
+        untimed: what was not timed, for want of time or because it raised.
+    """
+
+    seconds: float
+    work: float
+    runs: int
+    epochs: float
+    from_records: bool
+    untimed: tuple[str, ...] = ()
+
+
+def estimate(
+    planned: Sequence[Planned],
+    done: set[str],
+    data: Interactions,
+    methods: Mapping[str, type[Method]],
+    records: Iterable[Record],
+    workers: int,
+    device: str = "cpu",
+    tell: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Estimate | None:
+    """Estimates what the missing runs of a plan take; None if nothing is missing.
+
+    Each method under each backbone is timed at its middle budget, on the processor's clock where
+    one thread works, so that what else the machine does now does not count. After two minutes
+    no further method is begun: those that are left are taken to cost what the timed ones do on
+    average, of the same backbone if there is one.
+
+    Args:
+        planned: the plan.
+        done: ids of its runs that have a record.
+        data: the split.
+        methods: all known methods.
+        records: earlier ones; those of the same split say how many epochs are run until patience
+            ends.
+        workers: runs at a time.
+        device: where.
+        tell: told of progress.
+    """
+    missing = [
+        one.run.spec
+        for one in planned
+        if one.run.spec.id not in done
+        and one.infeasible is None
+        and one.run.spec.method.name != POPULARITY
+    ]
+    if not missing:
+        return None
+    groups: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
+    for spec in missing:
+        groups[spec.backbone.name, spec.method.name].append(spec)
+    shares = epoch_shares(one for one in records if one.spec.dataset.split == data.split)
+    every = [share for found in shares.values() for share in found]
+    usual = fmean(every) if every else 1.0
+    users = tested(data), int((data.valid.degrees() > 0).sum())
+    costs: dict[tuple[str, str], Cost] = {}
+    began = time.monotonic()
+    for at, (key, specs) in enumerate(groups.items()):
+        if time.monotonic() - began > _LIMIT:
+            break
+        tell(at, len(groups), "timing " + " ".join(key))
+        # A method that raises becomes a failed record, not a plan that cannot be made.
+        with contextlib.suppress(Exception):
+            costs[key] = measure(_middle(specs), data, methods, device)
+
+    def of(spec: RunSpec) -> float:
+        key = spec.backbone.name, spec.method.name
+        found = shares.get(key)
+        alike = [cost for (backbone, _), cost in costs.items() if backbone == key[0]]
+        options = [costs[key]] if key in costs else alike or list(costs.values())
+        assert spec.training is not None
+        share = fmean(found) if found else usual
+        each = [run_seconds(cost, spec.training, share, *users) for cost in options]
+        return fmean(each) if each else 0.0
+
+    seconds = [of(spec) for spec in missing]
+    return Estimate(
+        seconds=spread(seconds, workers) + _START,
+        work=sum(seconds),
+        runs=len(seconds),
+        epochs=usual,
+        from_records=bool(every),
+        untimed=tuple(" ".join(key) for key in groups if key not in costs),
+    )
+
+
+def measure(
+    spec: RunSpec, data: Interactions, methods: Mapping[str, type[Method]], device: str
+) -> Cost:
+    """Times a few steps of each phase of a run, and one ranking for some users."""
+    phases: dict[str, tuple[float, bool]] = {}
+    where = torch.device(device)
+    began = clock(where)
+    numbered = renumbered(spec, data)
+    build = clock(where) - began
+    ranking = 0.0, 0.0
+    for number in range(len(methods[spec.method.name].phases)):
+        began = clock(where)
+        probe = Probe(spec, numbered, methods, number, device)
+        build += (clock(where) - began) * (number == 0)  # one for all phases
+        steps = probe.steps(1)
+        while len(steps) <= _STEPS and sum(steps) < _LONG:
+            steps += probe.steps(1)
+        # The first one also sets up what later ones find: it counts only if it is alone.
+        epoch = median(steps[1:] or steps) * probe.batches + probe.around()
+        phases[probe.phase.name] = epoch, probe.phase.until_budget
+        few, more = (probe.evaluator(users) for users in _USERS[probe.backbone.dot])
+        low, high = len(few.users), len(more.users)
+        probe.evaluation(few)
+        short, long = probe.evaluation(few), probe.evaluation(more)
+        each = max(0.0, long - short) / (high - low) if high > low else long / high
+        ranking = max(0.0, long - high * each), each
+        probe.close()
+    return Cost(phases, ranking, build)
+
+
+def run_seconds(cost: Cost, training: Training, share: float, tested: int, valid: int) -> float:
+    """Seconds of one run.
+
+    Args:
+        cost: of its method.
+        training: its caps.
+        share: of the cap that phases ended by validation are expected to run.
+        tested: users of the test part.
+        valid: users of the validation part.
+    """
+    total, last = cost.build, 0.0
+    for epoch, search in cost.phases.values():
+        if search:
+            total += epoch * training.search_epochs
+            continue
+        epochs = max(1.0, share * training.epochs)
+        watched = min(training.valid_users or valid, valid)
+        last = epoch * epochs
+        total += last + epochs / training.eval_every * cost.rank(watched)
+    if training.refit:  # the search again, and the last phase for as many epochs
+        searches = sum(epoch for epoch, search in cost.phases.values() if search)
+        total += searches * training.search_epochs + last
+    return total + cost.rank(tested) + cost.rank(valid)
+
+
+def epoch_shares(records: Iterable[Record]) -> dict[tuple[str, str], list[float]]:
+    """Shares of the epochs cap that recorded runs have used, by backbone and method."""
+    shares: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for record in records:
+        cap = (record.spec.training or {}).get("epochs")
+        # Phases that validation ends are those with a best epoch.
+        epochs = [phase.epochs for phase in record.phases if phase.best_epoch]
+        if record.status == "ok" and cap and epochs:
+            key = record.spec.backbone.name, record.method.name
+            shares[key].append(min(1.0, max(epochs) / cap))
+    return dict(shares)
+
+
+def spread(seconds: Sequence[float], workers: int) -> float:
+    """Seconds until all runs have ended, taken in this order by whichever worker is free."""
+    free = [0.0] * max(1, workers)
+    for one in seconds:
+        free[free.index(min(free))] += one
+    return max(free)
+
+
+def _middle(specs: Sequence[RunSpec]) -> RunSpec:
+    """The run of the middle budget."""
+    return sorted(specs, key=lambda s: s.budget.cap if s.budget else 0)[len(specs) // 2]

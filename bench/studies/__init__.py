@@ -1,0 +1,1 @@
+"""What was tried, and what learned thresholds do: looks at records and searches."""

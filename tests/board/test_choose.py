@@ -1,0 +1,145 @@
+"""What fits is ranked, with its uncertainty and what more would buy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.make_records import Toy, make, write
+
+from bench.board import load
+from bench.board.choose import choose, render_choice
+from bench.errors import BenchError
+
+TOY = Toy("toy", 400, 500, 0.4, note="Invented.")
+FULL = 900 * 64 * 4
+
+
+def put(folder: Path, method: str, fraction: float | None, seed: int = 0, **other: Any) -> None:
+    write(
+        folder,
+        *make(other.pop("toy", TOY), other.pop("backbone", "mf"), method, fraction, seed, **other),
+    )
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for seed in (0, 1, 2):
+        put(tmp_path, "full", None, seed)
+        for fraction in (0.05, 0.1, 0.25):
+            for method in ("dims", "hashing", "cerp"):
+                put(tmp_path, method, fraction, seed)
+    return tmp_path
+
+
+def test_what_fits_is_ranked_one_row_a_method(results: Path) -> None:
+    (advice,) = choose(load(results), FULL // 10)
+    assert [c.row.method for c in advice.choices] == ["cerp", "dims", "hashing"]
+    assert {c.budget for c in advice.choices} == {"10%"}
+    assert all((c.row.mean("bytes") or 0) <= FULL // 10 for c in advice.choices)
+    assert advice.choices[0].to_best is None
+    assert all(c.to_best is not None and c.to_best.difference < 0 for c in advice.choices[1:])
+
+
+def test_the_next_size_up_is_named_with_its_gain(results: Path) -> None:
+    (advice,) = choose(load(results), FULL // 10)
+    assert advice.larger is not None and advice.gain is not None
+    assert (advice.larger.row.method, advice.larger.budget) == ("cerp", "25%")
+    assert advice.gain.difference == pytest.approx(
+        (advice.larger.row.mean("ndcg@20") or 0) - (advice.choices[0].row.mean("ndcg@20") or 0)
+    )
+    (above,) = choose(load(results), FULL // 4)
+    assert above.larger is not None and above.larger.row.method == "full"
+    (all_of_it,) = choose(load(results), FULL)
+    assert all_of_it.choices[0].row.method == "full" and all_of_it.larger is None
+    assert "No larger size" in render_choice((all_of_it,))
+
+
+def test_validation_chooses_among_sizes_of_a_method(results: Path) -> None:
+    record, users = make(TOY, "mf", "hashing", 0.05, 0, config={"other": 1})
+    for key in record["metrics"]["valid"]:
+        record["metrics"]["valid"][key] = 1.0
+    for seed in (0, 1, 2):
+        record["spec"]["seed"] = seed
+        write(results, record, users)
+    (advice,) = choose(load(results), FULL // 10)
+    (chosen,) = [c for c in advice.choices if c.row.method == "hashing"]
+    assert chosen.budget == "5%"
+
+
+def test_equal_methods_are_tied(tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        put(tmp_path, "hashing", 0.1, seed)
+        record, users = make(TOY, "mf", "hashing", 0.1, seed)
+        for part in (record["spec"]["method"], record["method"]):
+            part["name"] = "twin"
+        write(tmp_path, record, users)
+    (advice,) = choose(load(tmp_path), FULL)
+    assert advice.choices[1].tied
+    assert "not better by more than noise" in render_choice((advice,))
+
+
+def test_latency_must_be_known_and_low_enough(results: Path) -> None:
+    for seed in (0, 1, 2):
+        put(results, "ttrec", 0.1, seed)  # shared the machine: its latency does not count
+    board = load(results)
+    (slow,) = choose(board, FULL // 10, max_latency_us=26.0)
+    assert [c.row.method for c in slow.choices] == ["dims", "hashing"]
+    assert any("TT-Rec" in note for note in slow.notes)
+    (none,) = choose(board, FULL // 10, max_latency_us=1.0)
+    assert none.choices == ()
+    assert "nothing of that size is fast enough" in none.notes
+    (free,) = choose(board, FULL // 10)
+    assert "ttrec" in {c.row.method for c in free.choices}
+
+
+def test_nothing_fits(results: Path) -> None:
+    (advice,) = choose(load(results), 100)
+    assert advice.choices == ()
+    assert "nothing fits; the smallest known size is" in advice.notes[0]
+    assert "The next size up" in render_choice((advice,))
+
+
+def test_backbones_compete_and_data_sets_do_not(results: Path) -> None:
+    for seed in (0, 1, 2):
+        put(results, "cerp", 0.1, seed, backbone="lightgcn")
+        put(results, "cerp", 0.1, seed, toy=Toy("other", 100, 100, 0.2))
+    both = choose(load(results), FULL // 10)
+    assert [advice.dataset for advice in both] == ["other", "toy"]
+    toy = both[1]
+    assert {c.group.backbone for c in toy.choices} == {"mf", "lightgcn"}
+    assert all(c.to_best is not None for c in toy.choices[1:])  # paired across backbones
+    (only,) = choose(load(results), FULL // 10, backbone="lightgcn", dataset="toy-v10-s0")
+    assert [c.row.method for c in only.choices] == ["cerp"]
+
+
+def test_a_reference_that_does_as_well_is_mentioned(results: Path) -> None:
+    put(results, "popularity", None, backbone="none", shift=0.5)
+    (advice,) = choose(load(results), FULL // 10)
+    assert any(note.startswith("Popularity reaches") for note in advice.notes)
+
+
+def test_the_note_and_missing_users_are_told(results: Path) -> None:
+    for path in results.rglob("*.npz"):
+        path.unlink()
+    text = render_choice(choose(load(results), FULL // 10))
+    assert "Invented." in text
+    assert "n/a" in text
+    assert "could not be tested" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"max_bytes": 0}, "--max-bytes is 0"),
+        ({"max_bytes": 10, "max_latency_us": 0.0}, "--max-latency is 0.0"),
+        ({"max_bytes": 10, "backbone": "gat"}, "no runs for backbone 'gat'.*there are toy/mf"),
+        ({"max_bytes": 10, "dataset": "x"}, "no runs for data set 'x'"),
+    ],
+)
+def test_mistakes_are_one_line(results: Path, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(BenchError, match=said):
+        choose(load(results), **arguments)
+    with pytest.raises(BenchError, match="bench leaderboard"):
+        choose(load(results / "missing"), 10)

@@ -1,0 +1,160 @@
+"""Two results folders: what moved, and what only wobbled."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.make_records import Toy, make, write
+
+from bench.board.diff import diff, opened, render_diff
+from bench.errors import BenchError
+
+TOY = Toy("toy", 400, 500, 0.4)
+
+
+def put(folder: Path, method: str, seeds: tuple[int, ...] = (0, 1, 2), **other: Any) -> None:
+    for seed in seeds:
+        write(folder, *make(TOY, "mf", method, 0.1, seed, **other))
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    for method in ("cerp", "dims", "pep"):
+        put(tmp_path / "a", method)
+    write(tmp_path / "a", *make(TOY, "none", "popularity", None, 0))
+    return tmp_path / "a"
+
+
+def verdicts(a: Path, b: Path) -> dict[str, str]:
+    return {change.title: change.verdict for change in diff(a, b).changes}
+
+
+def test_a_folder_is_the_same_as_its_copy(before: Path, tmp_path: Path) -> None:
+    shutil.copytree(before, tmp_path / "b")
+    found = diff(before, tmp_path / "b")
+    assert {change.verdict for change in found.changes} == {"same"}
+    assert len(found.changes) == 4
+    assert not found.moved and not found.worse
+    assert "0 of 4 rows moved; 4 are the same" in render_diff(found)
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(-0.1, "worse"), (0.1, "better")])
+def test_a_changed_method_is_found_whatever_its_revision(
+    before: Path, tmp_path: Path, shift: float, verdict: str
+) -> None:
+    after = tmp_path / "b"
+    put(after, "cerp", revision=2, shift=shift)
+    for method in ("dims", "pep"):
+        put(after, method)
+    found = diff(before, after)
+    changes = {change.title: change for change in found.changes}
+    assert changes["CERP"].verdict == verdict
+    assert changes["PEP"].verdict == "same"
+    assert changes["Popularity"].verdict == "gone"
+    assert found.worse  # a row was lost in both cases
+    comparison = changes["CERP"].comparison
+    assert comparison is not None and comparison.significant
+    assert comparison.low < comparison.difference < comparison.high
+    assert verdict in render_diff(found)
+
+
+def test_noise_is_not_a_move(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    shutil.copytree(before, after)
+    shutil.rmtree(after / "toy-v10-s0" / "mf" / "cerp")
+    put(after, "cerp", seeds=(7, 8, 9))
+    assert verdicts(before, after)["CERP"] == "noise"
+    assert not diff(before, after).moved
+
+
+def test_new_and_gone(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    shutil.copytree(before, after)
+    shutil.rmtree(after / "toy-v10-s0" / "mf" / "pep")
+    put(after, "qr")
+    found = verdicts(before, after)
+    assert (found["PEP"], found["QR"]) == ("gone", "new")
+    assert diff(before, after).worse
+    assert not diff(before, before).worse
+
+
+def test_another_protocol_is_not_compared(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    for method in ("cerp", "dims", "pep"):
+        put(after, method, training={"epochs": 60})
+    (change,) = [c for c in diff(before, after).changes if c.title == "CERP"]
+    assert change.verdict == "not comparable"
+    assert "training.epochs: 60 instead of 30" in change.reason
+
+
+def test_several_settings_are_matched_by_setting(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    for folder in (before, after):
+        put(folder, "hashing", config={"k": 1})
+    put(after, "hashing", config={"k": 2})
+    hashing = [c.verdict for c in diff(before, after).changes if c.title == "Hashing"]
+    assert sorted(hashing) == ["new", "same"]
+
+
+def test_without_users_a_change_cannot_be_tested(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    shutil.copytree(before, after)
+    shutil.rmtree(after / "toy-v10-s0" / "mf" / "cerp")
+    put(after, "cerp", shift=0.1)
+    for path in (after / "toy-v10-s0" / "mf" / "cerp").glob("*.npz"):
+        path.unlink()
+    assert verdicts(before, after)["CERP"] == "untested"
+
+
+def test_other_users_cannot_be_paired(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    for seed in (0, 1, 2):
+        record, users = make(TOY, "mf", "cerp", 0.1, seed, shift=0.1)
+        assert users is not None
+        users["users"] = users["users"] + 1
+        write(after, record, users)
+    assert verdicts(before, after)["CERP"] == "untested"
+
+
+def test_a_superseded_revision_is_history(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    shutil.copytree(before, after)
+    put(after, "cerp", revision=2, shift=0.1)
+    assert [c.verdict for c in diff(before, after).changes if c.title == "CERP"] == ["better"]
+
+
+def test_bad_records_are_named(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    shutil.copytree(before, after)
+    (after / "junk.json").write_text("{")
+    assert "Left out: junk.json" in render_diff(diff(before, after))
+
+
+def test_no_folder_is_one_line(before: Path, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="no such results folder"):
+        diff(before, tmp_path / "missing")
+
+
+def test_a_git_revision_stands_for_its_results(
+    before: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    shutil.copytree(before, home / "results")
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "one"]):
+        subprocess.run(["git", *command], check=True)
+    shutil.rmtree(home / "results" / "toy-v10-s0" / "mf" / "pep")
+    with opened("HEAD") as old, opened("results") as new:
+        assert verdicts(old, new)["PEP"] == "gone"
+        assert verdicts(old, before)["PEP"] == "same"
+        kept = old
+    assert not kept.exists()
+    for wrong in ("no-such-revision", "--output=x"):
+        with pytest.raises(BenchError, match="neither a folder nor a git revision"), opened(wrong):
+            pass

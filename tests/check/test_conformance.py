@@ -1,0 +1,75 @@
+"""Every method passes `bench check`, and every check of it can fail."""
+
+from __future__ import annotations
+
+import pytest
+from support import conformance
+
+from bench.check import CHECKS, check_method
+from bench.method.registry import find_methods
+from bench.method.template import new_method
+
+
+def failures(kind) -> dict[str, str]:
+    return {check.name: check.detail for check in check_method(kind) if not check.passed}
+
+
+@pytest.mark.parametrize("name", find_methods())
+def test_every_method_conforms(name):
+    checks = check_method(find_methods()[name])
+    assert [check.name for check in checks] == list(CHECKS)
+    assert {check.name: check.detail for check in checks if not check.passed} == {}
+
+
+@pytest.mark.parametrize("kind", conformance.SOUND, ids=lambda kind: kind.name)
+def test_sound_methods_of_all_kinds_pass(kind):
+    assert failures(kind) == {}
+
+
+@pytest.mark.parametrize("kind", conformance.broken(), ids=lambda kind: kind.__name__)
+def test_broken_method_is_found_out(kind):
+    found = failures(kind)
+    assert kind.fails in found, f"only {found}"
+    assert not found[kind.fails].startswith("raised AssertionError")
+
+
+def test_every_check_is_failed_by_some_broken_method():
+    # `imports` is about a file, and has a test of its own.
+    assert {kind.fails for kind in conformance.broken()} == set(CHECKS) - {"imports"}
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("import numpy as np", "numpy"),
+        ("from bench.engine.loop import Fit", "bench.engine.loop"),
+        ("from . import other", "in full"),
+    ],
+)
+def test_imports_beyond_the_interface_are_found_out(tmp_path, monkeypatch, line, named):
+    path = new_method("importer", tmp_path)
+    text = path.read_text().replace("import torch\n", "import torch\n\n\ndef late():\n    " + line)
+    path.write_text(text.replace(line, line + "\n\n", 1))
+    kind = find_methods([path])["importer"]
+    found = failures(kind)
+    assert set(found) == {"imports"}
+    assert named in found["imports"]
+    assert path.name in found["imports"]
+
+
+def test_template_conforms_as_it_is(tmp_path):
+    path = new_method("my_rows", tmp_path)
+    assert failures(find_methods([path])["my_rows"]) == {}
+
+
+def test_check_that_raises_says_where_and_does_not_stop_the_others():
+    class Crashes(conformance.Sound):
+        def forward(self, ids):
+            raise KeyError("nowhere")
+
+    checks = {check.name: check for check in check_method(Crashes)}
+    assert list(checks) == list(CHECKS)
+    assert not checks["forward"].passed
+    assert "KeyError" in checks["forward"].detail
+    assert "test_conformance.py:" in checks["forward"].detail
+    assert checks["plan"].passed

@@ -1,0 +1,44 @@
+import pytest
+from support.data import fingerprint, pairs, real_data
+
+from bench.data import load
+
+pytestmark = pytest.mark.data
+GOWALLA = "07dc3cca873f417b25705887cb9982d2b1441c80223a630a70d9ef79bf069e5e"
+
+
+@pytest.fixture(scope="module")
+def folder():
+    return real_data()
+
+
+def test_gowalla(folder, tmp_path):
+    data = load("gowalla", data_dir=folder, cache_dir=tmp_path)
+    assert (data.split, data.repairs, data.note) == ("gowalla-v10-s0", {}, "")
+    assert (data.users, data.items) == (29858, 40981)
+    assert data.train.nnz + data.valid.nnz == 810128
+    assert data.valid.nnz / 810128 == pytest.approx(0.1, abs=1e-4)
+    assert data.test.nnz == 217242
+    assert data.train.degrees().min() >= 7
+    # Results that others have are filed under this content; see docs/data.md before changing it.
+    assert data.fingerprint == GOWALLA
+    merged = load("gowalla", data_dir=folder, cache_dir=tmp_path, refit=True)
+    assert merged.fingerprints["train"].startswith("f44cff05ba25a6cc")
+    assert data.fingerprints["valid"] == fingerprint(pairs(data.valid))
+
+
+def test_gowalla_as_ones_own_files_is_the_same_split(folder, tmp_path):
+    own = load(folder / "gowalla", cache_dir=tmp_path)
+    assert own.fingerprint == GOWALLA
+    assert own.split == f"gowalla-v10-s0-{GOWALLA[:8]}"
+
+
+def test_yelp_sample(folder, tmp_path):
+    if not (folder / "yelp2020-sample" / "train.txt").is_file():
+        pytest.skip("the Yelp2020 sample is not here")
+    data = load("yelp2020-sample", data_dir=folder, cache_dir=tmp_path)
+    assert (data.users, data.items) == (71135, 45063)
+    assert data.train.nnz + data.valid.nnz == 556431
+    assert data.test.nnz == 139266
+    assert data.repairs == {"item ids without interactions kept": 153}
+    assert "36 %" in data.note

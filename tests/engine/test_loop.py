@@ -1,0 +1,298 @@
+"""The training loop: phases, selection, and runs that go on where they were cut off."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from support.conformance import Continued
+from support.fit_child import make
+
+from bench.backbones.mf import MF
+from bench.check import tiny_data
+from bench.engine import loop
+from bench.engine.loop import Diverged, Fit
+from bench.engine.settings import Training
+from bench.method import Method, Phase, Table
+from bench.method.registry import find_methods
+
+ONE_PHASE, TWO_PHASES = "hashing", "cerp"
+TIMES = ("seconds",)
+
+
+class Killed(BaseException):
+    """What no `except Exception` catches, as a kill."""
+
+
+def outcome(fit: Fit) -> tuple:
+    """Weights and history without times."""
+
+    def timeless(entries):
+        return [{k: v for k, v in entry.items() if k not in TIMES} for entry in entries]
+
+    weights = {k: v.clone() for k, v in fit.method.state_dict().items()}
+    return weights, timeless(fit.state.phases), timeless(fit.state.history)
+
+
+def assert_same(one: tuple, other: tuple) -> None:
+    assert one[1:] == other[1:]
+    assert one[0].keys() == other[0].keys()
+    for name, tensor in one[0].items():
+        assert torch.equal(tensor, other[0][name]), name
+
+
+def whole(name: str, **changes) -> tuple:
+    fit = make(name, None, **changes)
+    fit.run()
+    return outcome(fit)
+
+
+@pytest.fixture(autouse=True)
+def saves_are_restored(monkeypatch):
+    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)
+
+
+def killing_at(count: int):
+    seen = []
+
+    def report(entry):
+        seen.append(entry)
+        if len(seen) == count:
+            raise Killed
+
+    return report
+
+
+@pytest.mark.parametrize("name", [ONE_PHASE, TWO_PHASES, "pep", "full", "qr"])
+def test_run_killed_after_every_epoch_ends_like_an_unbroken_one(name, tmp_path):
+    """Killed in its report of epoch 1, then in the second of what is left, and so on."""
+    expected = whole(name)
+    checkpoint = tmp_path / "fit.safetensors"
+    for _ in range(40):
+        fit = make(name, checkpoint, killing_at(2))
+        try:
+            fit.run()
+        except Killed:
+            continue
+        break
+    else:
+        pytest.fail("made no progress")
+    assert_same(outcome(fit), expected)
+
+
+@pytest.mark.parametrize("count", range(1, 11))
+def test_two_phase_run_killed_once_at_any_epoch(count, tmp_path):
+    expected = whole(TWO_PHASES, patience=6)
+    checkpoint = tmp_path / "fit.safetensors"
+    fit = make(TWO_PHASES, checkpoint, killing_at(count), patience=6)
+    try:
+        fit.run()
+    except Killed:
+        fit = make(TWO_PHASES, checkpoint, patience=6)
+        fit.run()
+    assert_same(outcome(fit), expected)
+
+
+def test_killed_process_goes_on_to_the_same_weights(tmp_path):
+    """SIGKILL at random moments, also in the middle of a write."""
+    rng = random.Random(1)
+    for name in (ONE_PHASE, TWO_PHASES):
+        checkpoint = tmp_path / f"{name}.safetensors"
+        here = Path(__file__).parent.parent / "support"
+        command = [sys.executable, str(here / "fit_child.py"), name, str(checkpoint)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        child = subprocess.Popen(command, env=environment)
+        deadline = time.monotonic() + 60
+        while not checkpoint.exists() and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.15)
+        child.send_signal(signal.SIGKILL)
+        child.wait(60)
+        assert checkpoint.exists()
+        fit = make(name, checkpoint)
+        fit.run()
+        assert_same(outcome(fit), whole(name))
+
+
+def test_continued_run_does_not_repeat_its_epochs(tmp_path):
+    checkpoint = tmp_path / "fit.safetensors"
+    with pytest.raises(Killed):
+        make(ONE_PHASE, checkpoint, killing_at(4)).run()
+    again = []
+    make(ONE_PHASE, checkpoint, again.append).run()
+    assert again[0]["epoch"] == 4  # three were saved; the fourth was killed before its save
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "noise", "no state", "other state"])
+def test_damaged_checkpoint_is_discarded_and_the_run_starts_anew(damage, tmp_path):
+    checkpoint = tmp_path / "fit.safetensors"
+    with pytest.raises(Killed):
+        make(ONE_PHASE, checkpoint, killing_at(3)).run()
+    content = checkpoint.read_bytes()
+    tensors = safetensors.torch.load(content)
+    checkpoint.write_bytes(
+        {
+            "empty": b"",
+            "short": content[: len(content) // 2],
+            "noise": bytes(range(256)) * 8,
+            "no state": safetensors.torch.save(tensors),
+            "other state": safetensors.torch.save(tensors, {"state": '{"stage": 1}'}),
+        }[damage]
+    )
+    epochs = []
+    fit = make(ONE_PHASE, checkpoint, epochs.append)
+    fit.run()
+    assert epochs[0]["epoch"] == 1
+    assert_same(outcome(fit), whole(ONE_PHASE))
+
+
+def test_checkpoints_are_written_now_and_then_only(tmp_path, monkeypatch):
+    fit = make(ONE_PHASE, tmp_path / "fit.safetensors")
+    monkeypatch.setattr(loop, "_SAVE_EVERY", 3600.0)
+    fit.run()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not():
+    assert_same(whole(ONE_PHASE), whole(ONE_PHASE))
+    fit = make(ONE_PHASE, None)
+    fit.seed = 8
+    fit.run()
+    assert outcome(fit)[2] != whole(ONE_PHASE)[2]
+
+
+def test_weights_of_the_best_epoch_are_kept():
+    fit = make("full", None, epochs=12, patience=12)
+    state = fit.run()
+    best = max(state.history, key=lambda entry: entry["ndcg@20"])
+    assert state.phases[0]["best_epoch"] == best["epoch"]
+    again = fit.validate(fit._validate)
+    assert again.metrics["ndcg@20"] == pytest.approx(best["ndcg@20"], abs=1e-12)
+
+
+def test_patience_counts_evaluations_without_a_better_score():
+    state = make("full", None, epochs=60, patience=2, lr=0.2).run()
+    phase = state.phases[0]
+    assert phase["stopped"] == "patience"
+    assert phase["epochs"] == phase["best_epoch"] + 2
+
+
+def test_evaluations_are_as_far_apart_as_asked():
+    history = make("full", None, epochs=6, patience=6, eval_every=3).run().history
+    assert [entry["epoch"] for entry in history if "ndcg@20" in entry] == [3, 6]
+
+
+def test_search_ends_by_budget_and_retrains_from_the_initial_values():
+    fit = make("pep", None, lr=0.003)
+    state = fit.run()
+    assert [phase["name"] for phase in state.phases] == ["search", "retrain"]
+    assert state.phases[0]["stopped"] == "budget"
+    assert state.phases[0]["best_epoch"] is None
+    assert state.history[0]["live"] >= state.history[state.phases[0]["epochs"] - 1]["live"]
+    assert int(fit.method.mask.sum()) == fit.method.config.kept
+
+
+def test_search_that_does_not_reach_its_budget_is_cut_all_the_same():
+    fit = make("pep", None, search_epochs=1)
+    fit.method.target = lambda: -1
+    state = fit.run()
+    assert state.phases[0]["stopped"] == "epochs"
+    assert int(fit.method.mask.sum()) == fit.method.config.kept
+
+
+def refit(name: str, epochs: dict[str, int]) -> list[dict]:
+    fit = make(name, None, lr=0.003)
+    data = fit.data.refit()
+    again = Fit(fit.method, MF(data, 16, MF.Config()), data, fit.training, 7, None, epochs=epochs)
+    return again.run().phases
+
+
+def test_refit_trains_as_many_epochs_as_it_is_told_without_validation():
+    phases = refit(ONE_PHASE, {"train": 9})
+    assert [(p["epochs"], p["best_epoch"], p["stopped"]) for p in phases] == [(9, None, "epochs")]
+
+
+def test_search_in_a_refit_keeps_its_pace():
+    """Its length follows from the thresholds; were it told how long it took, it would hurry."""
+    first = make("pep", None, lr=0.003).run().phases[0]["epochs"]
+    phases = refit("pep", {"search": 1, "retrain": 2})
+    assert phases[0]["stopped"] == "budget"
+    assert phases[0]["epochs"] == pytest.approx(first, abs=1)
+    assert phases[0]["epochs"] > 1
+    assert phases[1]["epochs"] == 2
+
+
+def continued(kind: type[Method], checkpoint: Path | None, report=lambda entry: None) -> Fit:
+    data = tiny_data()
+    method = kind(Table(data.users, data.items, 16), kind.Config(rows=data.ids))
+    training = Training(lr=0.05, batch=32, epochs=4, patience=4)
+    return Fit(method, MF(data, 16, MF.Config()), data, training, 7, checkpoint, report)
+
+
+def test_phase_may_keep_weights_and_optimiser(tmp_path):
+    class Anew(Continued):
+        phases = (Phase("first"), Phase("second", rewind=False))
+
+    Anew.__name__ = Continued.__name__  # the same initial weights
+    kept, anew = continued(Continued, None), continued(Anew, None)
+    kept.run()
+    anew.run()
+    first = [entry["loss"] for entry in kept.state.history[:4]]
+    assert first == [entry["loss"] for entry in anew.state.history[:4]]
+    assert kept.state.history[4]["loss"] < first[0]  # weights go on
+    assert kept.state.history[5]["loss"] != anew.state.history[5]["loss"]  # moments, too
+    checkpoint = tmp_path / "fit.safetensors"
+    for count in (4, 2):
+        with pytest.raises(Killed):
+            continued(Continued, checkpoint, killing_at(count)).run()
+    resumed = continued(Continued, checkpoint)
+    resumed.run()
+    assert_same(outcome(resumed), outcome(kept))
+
+
+def test_divergence_is_named_with_a_remedy():
+    fit = make("full", None)
+    fit.method.penalty = lambda rows, progress: rows.sum() * float("nan")
+    with pytest.raises(Diverged, match=r"loss is nan in epoch 1 of phase train; lower lr"):
+        fit.run()
+
+
+def test_l2_shrinks_rows():
+    plain, decayed = make("full", None), make("full", None, l2=1.0)
+    plain.run()
+    decayed.run()
+    assert float(decayed.method.stored.weight.detach().norm()) < 0.8 * float(
+        plain.method.stored.weight.detach().norm()
+    )
+
+
+@pytest.mark.parametrize("objective", [{"name": "bpr", "negatives": 3}, {"name": "softmax"}])
+def test_every_objective_learns(objective):
+    fit = make("full", None, objective=objective, epochs=15, patience=15)
+    history = fit.run().history
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+
+
+def test_state_survives_a_checkpoint_as_it_is(tmp_path):
+    checkpoint = tmp_path / "fit.safetensors"
+    fit = make(ONE_PHASE, checkpoint, killing_at(3))
+    with pytest.raises(Killed):
+        fit.run()
+    other = make(ONE_PHASE, checkpoint)
+    tensors = other._load()
+    assert other.state.epoch == 2
+    assert asdict(other.state)["history"] == fit.state.history[:2]
+    assert any(name.startswith("now.method.") for name in tensors)
+
+
+def test_methods_with_names_used_here_exist():
+    assert {ONE_PHASE, TWO_PHASES, "pep", "full", "qr"} <= set(find_methods())

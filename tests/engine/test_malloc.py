@@ -1,0 +1,43 @@
+"""Freed memory is kept where the C library lets us, and only then."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_FAULTS = """
+import resource
+import sys
+import numpy as np
+from bench.engine.malloc import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+np.ones(8_000_000)  # 64 MB: glibc keeps up to 32 MiB by itself, once it has seen them freed
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.ones(8_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_an_array_takes_the_place_of_a_freed_one_without_new_pages():
+    def faults(how: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", _FAULTS, how], capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    # 20 arrays of 15,625 pages, or of 30 huge ones, where NumPy asks for those and gets them.
+    assert faults("keep") < 30
+    assert faults("give back") >= 20 * 30
+
+
+def test_another_system_is_left_alone(monkeypatch):
+    from bench.engine.malloc import keep_freed_memory
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert keep_freed_memory() is False

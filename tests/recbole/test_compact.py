@@ -1,0 +1,275 @@
+import copy
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from support.recbole import world
+
+from bench.errors import BenchError, Infeasible, SpecError
+from bench.recbole import compact
+from bench.recbole.tables import Lookup
+
+SETTINGS = {
+    "BPR": {},
+    "LightGCN": {"n_layers": 2},
+    "NeuMF": {
+        "mf_embedding_size": 16,
+        "mlp_embedding_size": 8,
+        "mlp_hidden_size": [16, 8],
+        "train_neg_sample_args": {"distribution": "uniform", "sample_num": 4},
+    },
+    "SimpleX": {
+        "train_neg_sample_args": {"distribution": "uniform", "sample_num": 4},
+        "history_len": 20,
+        "aggregator": "mean",
+        "gamma": 0.5,
+        "margin": 0.5,
+        "negative_weight": 10,
+        "reg_weight": 1e-5,
+        "dropout_prob": 0.0,
+        "require_pow": False,
+    },
+}
+
+
+QUICK = {("BPR", "cerp"), ("LightGCN", "pep"), ("NeuMF", "cerp"), ("SimpleX", "cerp")}
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        pytest.param(name, method, marks=[] if (name, method) in QUICK else pytest.mark.slow)
+        for name in sorted(SETTINGS)
+        for method in ("cerp", "pep", "qr")
+    ],
+)
+def test_recboles_trainer_and_evaluator_run_unchanged(tmp_path, monkeypatch, name, method):
+    with world(
+        tmp_path, monkeypatch, name, epochs=3, train_batch_size=8192, **SETTINGS[name]
+    ) as here:
+        model = here.model()
+        full = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Embedding))
+        others = sum(parameter.numel() for parameter in model.parameters()) - full
+        small = compact(model, method, "30%")
+        assert small.full_bytes == 4 * full
+        assert small.other_values == others
+        trainer = here.trainer(model)
+        small.prepare(trainer, here.train, search_epochs=1)
+        _, valid = trainer.fit(here.train, here.valid, verbose=False)
+        losses = list(trainer.train_loss_dict.values())
+        assert len(losses) == 3
+        assert losses[-1] < losses[0]
+        assert valid["recall@20"] > 0
+        before = trainer.evaluate(here.test)
+        size = small.size()
+        assert 0.8 * small.table.budget.cap < size.bytes <= small.table.budget.cap
+        assert len(small.pack()) == size.bytes
+        assert small.deploy() == size
+        assert trainer.evaluate(here.test, load_best_model=False) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["BPR", "LightGCN"])
+def test_full_against_cerp_at_10_percent(tmp_path, monkeypatch, name):
+    recalls = {}
+    for method in ("full", "cerp"):
+        settings = {"epochs": 20, "embedding_size": 64, "stopping_step": 5}
+        with world(tmp_path, monkeypatch, name, **settings) as here:
+            model = here.model()
+            trainer = None
+            if method == "cerp":
+                small = compact(model, "cerp", "10%")
+                trainer = here.trainer(model)
+                small.prepare(trainer, here.train, search_epochs=8)
+                assert small.size().bytes <= small.full_bytes / 10
+            trainer = trainer or here.trainer(model)
+            trainer.fit(here.train, here.valid, verbose=False)
+            recalls[method] = trainer.evaluate(here.test)["recall@20"]
+    assert recalls["full"] > recalls["cerp"] > 0.05
+
+
+def test_methods_without_a_search_need_no_preparation(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR") as here:
+        model = here.model()
+        compact(model, "qr", "30%")
+        trainer = here.trainer(model)
+        trainer.fit(here.train, here.valid, verbose=False)
+        assert trainer.train_loss_dict[1] < trainer.train_loss_dict[0]
+
+
+def test_methods_with_a_search_say_that_they_need_preparation(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR") as here:
+        model = here.model()
+        compact(model, "cerp", "30%")
+        with pytest.raises(BenchError, match="prepare"):
+            here.trainer(model).fit(here.train, here.valid, verbose=False)
+
+
+def test_a_search_needs_adam(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR", learner="sgd") as here:
+        model = here.model()
+        small = compact(model, "pep", "30%")
+        with pytest.raises(BenchError, match="learner: adam"):
+            small.prepare(here.trainer(model), here.train)
+
+
+def test_search_leaves_the_exact_mask_the_initial_weights_and_a_fresh_trainer(
+    tmp_path, monkeypatch
+):
+    with world(tmp_path, monkeypatch, "NeuMF", **SETTINGS["NeuMF"]) as here:
+        model = here.model()
+        tower = {name: value.clone() for name, value in model.mlp_layers.state_dict().items()}
+        small = compact(model, "pep", "30%")
+        start = small.method.stored.weight.detach().clone()
+        trainer = here.trainer(model)
+        small.prepare(trainer, here.train, search_epochs=2)
+        mask = small.method.mask
+        assert int(mask.sum()) == small.method.config.kept
+        assert torch.equal(small.method.stored.weight, start * mask)
+        assert not torch.equal(
+            mask, start.abs() >= start.abs().flatten().sort().values[-mask.sum()]
+        )
+        for name, value in model.mlp_layers.state_dict().items():
+            assert torch.equal(value, tower[name])
+        assert not trainer.optimizer.state
+        assert (trainer.start_epoch, trainer.epochs, trainer.train_loss_dict) == (0, 2, {})
+
+
+def test_penalty_sees_the_distinct_ids_of_a_step(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR") as here:
+        model = here.model()
+        small = compact(model, "cerp", "30%")
+        rows = []
+        original = type(small.method).penalty
+
+        def penalty(self, found, progress):
+            rows.append((found, progress))
+            return original(self, found, progress)
+
+        monkeypatch.setattr(type(small.method), "penalty", penalty)
+        small.prepare(here.trainer(model), here.train, search_epochs=1)
+        found, progress = rows[0]
+        batch = next(iter(here.train))
+        assert found.shape[1] == 16
+        assert found.shape[0] <= 3 * len(batch)
+        assert len(torch.unique(found, dim=0)) > 0.9 * len(found)
+        assert progress.step == 0
+        assert progress.steps == len(here.train)
+        assert rows[1][1].step == 1
+
+
+def test_lookups_answer_like_the_tables_that_they_replace(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "SimpleX", **SETTINGS["SimpleX"]) as here:
+        model = here.model()
+        before = torch.cat((model.user_emb.weight, model.item_emb.weight)).std()
+        small = compact(model, "full")
+        users, items = model.user_emb, model.item_emb
+        assert isinstance(items, Lookup)
+        assert items.weight.shape == (model.n_items, 16)
+        assert users.weight.shape == (model.n_users, 16)
+        assert torch.equal(items(torch.tensor([[0, 5]])), items.weight[[0, 5]][None])
+        assert not items.weight[0].any()  # padding_idx
+        assert users.weight[0].any()
+        stored = small.method.stored.weight
+        assert torch.equal(items.weight[1:], stored[model.n_users + 1 :])
+        assert torch.equal(users.weight, stored[: model.n_users])
+        assert abs(float(stored.detach().std() / before) - 1) < 0.02
+        items.weight.sum().backward()
+        assert stored.grad[model.n_users + 1 :].eq(1).all()
+        assert not stored.grad[: model.n_users + 1].any()
+
+
+def test_rows_kept_for_evaluation_follow_the_weights(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR") as here:
+        model = here.model()
+        small = compact(model, "qr", "30%")
+        ids = torch.tensor([3, 4])
+        with torch.no_grad():
+            first = model.user_embedding(ids)
+            assert torch.equal(first, small.method(ids))
+            next(small.method.parameters()).mul_(2)
+            assert not torch.equal(model.user_embedding(ids), first)
+            assert torch.equal(model.user_embedding(ids), small.method(ids))
+            model.load_state_dict({k: v * 3 for k, v in model.state_dict().items()})
+            assert torch.equal(model.user_embedding(ids), small.method(ids))
+
+
+def test_two_pairs_share_one_table_by_columns(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "NeuMF", **SETTINGS["NeuMF"]) as here:
+        model = here.model()
+        small = compact(model, "full")
+        rows = small.method(torch.arange(model.n_users))
+        assert rows.shape[1] == 24
+        assert torch.equal(model.user_mf_embedding.weight, rows[:, :16])
+        assert torch.equal(model.user_mlp_embedding.weight, rows[:, 16:])
+
+
+def test_checkpoint_holds_the_table_once_and_copies_stand_alone(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "NeuMF", **SETTINGS["NeuMF"]) as here:
+        model = here.model()
+        small = compact(model, "full")
+        names = [name for name in model.state_dict() if name.startswith("compact_table")]
+        assert names == ["compact_table.method.stored.weight"]
+        assert not any("embedding" in name for name in model.state_dict())
+        twin = copy.deepcopy(model)
+        with torch.no_grad():
+            small.method.stored.weight.zero_()
+        assert twin.item_mf_embedding.weight.any()
+        assert not model.item_mf_embedding.weight.any()
+
+
+def test_packed_content_is_a_safetensors_file_of_the_methods_arrays(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR") as here:
+        small = compact(here.model(), "dims", "50%")
+        arrays = safetensors.torch.load(small.pack())
+        assert {name: tuple(a.shape) for name, a in arrays.items()} == {
+            name: tuple(a.shape) for name, a in small.method.pack().items()
+        }
+        assert small.size().values == sum(array.numel() for array in arrays.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("FISM", {}, r"FISM cannot be compacted.*item_src_embedding"),
+        ("Pop", {}, r"Pop cannot be compacted.*has none"),
+    ],
+)
+def test_models_without_such_tables_are_told_why(tmp_path, monkeypatch, name, settings, told):
+    with world(tmp_path, monkeypatch, name, **settings) as here:
+        model = here.model()
+        with pytest.raises(BenchError, match=told):
+            compact(model, "cerp")
+
+
+def test_models_of_another_kind_are_told_why():
+    with pytest.raises(BenchError, match="Linear is not one of RecBole's general recommenders"):
+        compact(torch.nn.Linear(2, 2), "cerp")
+
+
+def test_mistakes_are_clear(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR") as here:
+        model = here.model()
+        with pytest.raises(SpecError, match="there is no method 'cerb'"):
+            compact(model, "cerb")
+        with pytest.raises(SpecError, match=r"cerp: gama"):
+            compact(model, "cerp", config={"gama": 1.0})
+        with pytest.raises(SpecError, match="not an amount"):
+            compact(model, "cerp", "ten")
+        with pytest.raises(Infeasible):
+            compact(model, "dims", "0.1%")
+        assert isinstance(model.user_embedding, torch.nn.Embedding)  # untouched by mistakes
+        compact(model, "cerp")
+        with pytest.raises(BenchError, match="compacted already"):
+            compact(model, "cerp")
+
+
+def test_seed_decides_the_initial_weights(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR") as here:
+        first, again, other = (
+            compact(here.model(), "full", seed=seed).method.stored.weight.detach().numpy()
+            for seed in (0, 0, 1)
+        )
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)

@@ -1,0 +1,220 @@
+"""Claims: one process for one run, whoever dies, and whatever the clocks say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.faults import die, in_child, wait_for
+
+from bench import processes as owners
+from bench.errors import StoreError
+from bench.processes import Owner, myself, read_owner
+from bench.runs import claims as module
+from bench.runs.claims import Claims
+
+ELSEWHERE = Owner("0" * 12, 17, 4711)
+
+
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+def claimed_elsewhere(folder: Path, run: str = "a") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{run}.run").write_text(str(ELSEWHERE))
+    sign = folder / f"{ELSEWHERE}.alive"
+    sign.touch()
+    return sign
+
+
+def test_a_run_belongs_to_one(tmp_path):
+    with Claims(tmp_path) as mine:
+        assert mine.take("a")
+        assert mine.take("a")
+        assert mine.holder("a") == myself()
+
+        def other():
+            with Claims(tmp_path) as theirs:
+                assert not theirs.take("a")
+                assert theirs.take("b")
+
+        assert in_child(other) == 0
+        assert mine.take("b")  # given back by one that has ended
+        mine.release("a")
+        mine.release("a")
+        assert in_child(lambda: Claims(tmp_path).__enter__().take("a") or os._exit(9)) == 0
+    assert not tmp_path.exists() or [p.name for p in tmp_path.iterdir() if "alive" not in p.name]
+
+
+def test_nothing_is_left_when_all_have_ended(tmp_path):
+    folder = tmp_path / "claims"
+    with Claims(folder) as mine:
+        mine.take("a")
+        assert len(list(folder.iterdir())) == 2
+    assert not folder.exists()
+
+
+def test_claim_of_a_killed_process_lapses_at_once(tmp_path):
+    def killed():
+        Claims(tmp_path).__enter__().take("a")
+        die()
+
+    assert in_child(killed) == -signal.SIGKILL
+    with Claims(tmp_path) as mine:
+        assert mine.holder("a").dead()
+        assert mine.take("a")
+        mine.sweep()
+    assert list(tmp_path.parent.glob(f"{tmp_path.name}/*")) == []
+
+
+def test_sweep_leaves_the_claims_of_the_living(tmp_path):
+    claimed_elsewhere(tmp_path, "theirs")
+    in_child(lambda: Claims(tmp_path).__enter__().take("dead") and die())
+    with Claims(tmp_path) as mine:
+        mine.take("mine")
+        mine.sweep()
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == sorted(
+            ["mine.run", "theirs.run", f"{myself()}.alive", f"{ELSEWHERE}.alive"]
+        )
+
+
+def test_number_that_is_used_again_is_another_process(tmp_path):
+    me = myself()
+    assert not me.dead()
+    assert Owner(me.machine, me.pid, me.born - 1).dead()
+    assert Owner(me.machine, 2**22 + 1, 1).dead()
+    assert not ELSEWHERE.dead()  # nobody here can tell
+
+
+def test_zombie_is_dead(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    born = owners._born(child.pid)
+    assert born is not None
+    child.kill()
+    wait_for(lambda: owners._born(child.pid) is None)  # not yet waited for
+    child.wait()
+
+
+@pytest.mark.parametrize("text", ["", "x", "0-1-2", "0" * 12, f"{'0' * 12}-1", f"{'g' * 12}-1-2"])
+def test_text_that_is_no_owner(text):
+    assert read_owner(text) is None
+    assert read_owner(str(ELSEWHERE) + "\n") == ELSEWHERE
+
+
+def test_owner_elsewhere_lives_as_long_as_it_gives_signs(tmp_path, clock):
+    sign = claimed_elsewhere(tmp_path)
+    with Claims(tmp_path, patience=100) as mine:
+        assert not mine.take("a")
+        for stamp in (2_000_000_000, 1_000_000_000, 1, 3):  # its clock jumps, also backwards
+            clock.now += 90
+            os.utime(sign, (stamp, stamp))
+            assert not mine.take("a")
+        clock.now += 99
+        assert not mine.take("a")
+        clock.now += 2
+        assert mine.take("a")
+        assert mine.holder("a") == myself()
+
+
+def test_file_times_in_the_future_or_past_decide_nothing(tmp_path, clock):
+    for stamp in (1.0, 4e9):
+        sign = claimed_elsewhere(tmp_path)
+        os.utime(sign, (stamp, stamp))
+        with Claims(tmp_path, patience=100) as mine:
+            assert not mine.take("a")
+            clock.now += 99
+            assert not mine.take("a")
+            clock.now += 2
+            assert mine.take("a")
+
+
+def test_claim_that_was_never_finished_lapses(tmp_path, clock):
+    (tmp_path / "a.run").write_text("")
+    with Claims(tmp_path, patience=100) as mine:
+        assert not mine.take("a")
+        clock.now += 101
+        assert mine.take("a")
+
+
+def test_claim_taken_over_by_another_is_not_removed(tmp_path, monkeypatch):
+    """Two find the same dead owner; the slower one meets the claim of the faster."""
+    dead = Owner(myself().machine, 2**22 + 1, 1)
+    (tmp_path / "a.run").write_text(str(dead))
+    really = Path.rename
+
+    def late(path, target):
+        path.write_text(str(ELSEWHERE))  # the faster one was here
+        return really(path, target)
+
+    with Claims(tmp_path) as mine:
+        monkeypatch.setattr(Path, "rename", late)
+        assert not mine.take("a")
+        monkeypatch.undo()
+        assert mine.holder("a") == ELSEWHERE
+        assert not list(tmp_path.glob("*.old"))
+        mine.release("a")  # of somebody else: it stays
+        assert mine.holder("a") == ELSEWHERE
+
+
+def test_signs_of_life_are_given(tmp_path):
+    with Claims(tmp_path, beat=0.01):
+        sign = tmp_path / f"{myself()}.alive"
+        os.utime(sign, (1.0, 1.0))
+        wait_for(lambda: sign.stat().st_mtime > 1.0)
+        sign.unlink()
+        wait_for(sign.exists)  # even if somebody removed it
+    time.sleep(0.05)
+    assert not sign.exists()
+
+
+def test_folder_that_cannot_be_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot be written.*--results"):
+        Claims(tmp_path / "file" / "claims").__enter__()
+
+
+def test_many_processes_never_share(tmp_path):
+    """Six processes take and give back the same five runs; no two have one at a time."""
+    board, held = tmp_path / "claims", tmp_path / "held"
+    held.mkdir()
+
+    def work():
+        with Claims(board) as mine:
+            for turn in range(150):
+                run = f"r{turn % 5}"
+                if mine.take(run):
+                    (held / run).mkdir()  # fails if somebody is in
+                    (held / run).rmdir()
+                    mine.release(run)
+        os._exit(0)
+
+    children = []
+    for _ in range(6):
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            finally:
+                os._exit(1)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6

@@ -1,0 +1,291 @@
+"""One run, from spec to record: good, infeasible, failed and dishonest ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from support import conformance
+from torch import Tensor
+
+from bench.backbones.mf import MF
+from bench.check import tiny_data
+from bench.data.numbering import number
+from bench.engine import loop
+from bench.engine.evaluate import Evaluator
+from bench.engine.settings import Training
+from bench.errors import Infeasible
+from bench.method import Budget, Method, Table
+from bench.method.registry import find_methods
+from bench.records.scan import scan
+from bench.runs import execute as engine
+from bench.runs.execute import POPULARITY, Run, blank, execute
+from bench.runs.spec import BackbonePart, BudgetPart, DatasetPart, MethodPart, RunSpec
+
+DIM = 16
+TRAINING = Training(lr=0.05, batch=64, epochs=4, search_epochs=3, patience=4)
+
+
+class OverTheLine(conformance.Sound):
+    """Declares less than it packs."""
+
+    name = "liar"
+
+    @classmethod
+    def arrays(cls, table: Table, config):
+        return {"stored.weight": (torch.float32, (config.rows, table.dim))}
+
+    def pack(self) -> dict[str, Tensor]:
+        return super().pack() | {"more": torch.zeros(5000)}
+
+
+class WrongShape(conformance.Sound):
+    """Looks up rows of another width once it is deployed."""
+
+    name = "shape"
+
+    def forward(self, ids: Tensor) -> Tensor:
+        rows = super().forward(ids)
+        return rows if self.table.counts is not None else rows[..., :-1]
+
+
+class NotFinite(conformance.Sound):
+    name = "nan"
+
+    def forward(self, ids: Tensor) -> Tensor:
+        rows = super().forward(ids)
+        return rows if self.table.counts is not None else rows / 0
+
+
+class Crashing(conformance.Sound):
+    name = "crash"
+
+    def reset(self, generator: torch.Generator) -> None:
+        raise RuntimeError("out of luck")
+
+
+METHODS: dict[str, type[Method]] = {
+    **find_methods(),
+    **{
+        kind.name: kind
+        for kind in (
+            OverTheLine,
+            WrongShape,
+            NotFinite,
+            Crashing,
+            conformance.Sound,
+            conformance.SoundPruned,
+        )
+    },
+}
+
+
+def run_of(name: str, share: float | None = 0.6, training: Training = TRAINING) -> Run:
+    data = tiny_data()
+    budget = None
+    if share is not None:
+        budget = BudgetPart(cap=int(share * data.ids * DIM * 4), accounting="bytes")
+    if name == POPULARITY:
+        part, training = MethodPart(name=name, revision=1, config={}), None
+    else:
+        kind = METHODS[name]
+        table = Table(data.users, data.items, DIM, budget.budget() if budget else None)
+        config = kind.plan(table, kind.Config())
+        part = MethodPart(name=name, revision=kind.revision, config=config.model_dump(mode="json"))
+    spec = RunSpec(
+        schema=1,
+        dataset=DatasetPart(name=data.name, split=data.split, fingerprint=data.fingerprint),
+        backbone=BackbonePart(name="mf", config=MF.Config().model_dump()),
+        dim=DIM,
+        method=part,
+        budget=budget,
+        training=training,
+        seed=3,
+    )
+    return Run(spec, f"{share:.0%}" if share else None, share, f"bench run --method {name}")
+
+
+def timeless(record: dict) -> dict:
+    kept = {k: v for k, v in record.items() if k in ("id", "status", "spec", "size", "metrics")}
+    for key in ("phases", "history"):
+        kept[key] = [{k: v for k, v in e.items() if k != "seconds"} for e in record[key]]
+    return kept
+
+
+@pytest.mark.parametrize("name", [*find_methods(), POPULARITY])
+def test_every_method_leaves_a_record_that_the_reader_accepts(name, tiny, store):
+    free = name == POPULARITY or not METHODS[name].budgeted
+    run = run_of(name, None if free else 0.6)
+    record = execute(run, tiny, METHODS, store)
+    assert record["status"] == "ok", record["error"]
+    found = scan(store.root)
+    assert [r.id for r in found.records] == [run.spec.id]
+    assert found.rejected == ()
+    assert json.loads(store.path(record["spec"], run.spec.id).read_text()) == record
+    assert not store.work(run.spec.id).exists()
+    test = record["metrics"]["test"]
+    with np.load(store.path(record["spec"], run.spec.id).with_suffix(".npz")) as users:
+        assert float(users["recall@20"].mean(dtype=np.float64)) == pytest.approx(test["recall@20"])
+    assert set(record["metrics"]["valid"]) <= set(test)
+    if run.spec.budget:
+        assert record["size"]["bytes"] <= run.spec.budget.cap
+        assert record["size"]["bytes"] == record["size"]["file_bytes"]
+
+
+def test_metrics_are_those_of_the_stored_artefact(tiny, store, monkeypatch):
+    """The packed state is altered on its way to the file: metrics must follow."""
+    run = run_of("dims")
+    honest = execute(run, tiny, METHODS, store)["metrics"]["test"]
+    assert honest["recall@5"] > 0.5
+    save = safetensors.torch.save
+
+    def spoil(tensors, *rest):
+        if rest:  # a checkpoint
+            return save(tensors, *rest)
+        generator = torch.Generator().manual_seed(0)
+        return save(
+            {k: torch.randn(v.shape, generator=generator) for k, v in tensors.items()}, *rest
+        )
+
+    monkeypatch.setattr(engine.safetensors.torch, "save", spoil)
+    spoilt = execute(run, tiny, METHODS, store)["metrics"]["test"]
+    assert spoilt["recall@5"] < honest["recall@5"] - 0.2
+
+
+@pytest.mark.parametrize("name", ["hashing", "pep"])
+def test_equal_specs_give_equal_numbers(name, tiny, store):
+    first, second = (timeless(execute(run_of(name), tiny, METHODS, store)) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("name", ["hashing", "cerp"])
+def test_interrupted_run_ends_with_the_numbers_of_an_unbroken_one(name, tiny, store, monkeypatch):
+    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)
+    run = run_of(name)
+    expected = timeless(execute(run, tiny, METHODS, store))
+    store.path(run.spec.canonical(), run.spec.id).unlink()
+    for count in (3, 2):
+        entries = []
+
+        def interrupt(entry, entries=entries, count=count):
+            entries.append(entry)
+            if len(entries) == count:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            execute(run, tiny, METHODS, store, report=interrupt)
+        assert store.work(run.spec.id).exists()
+        assert store.read(run.spec.canonical(), run.spec.id) is None
+    assert timeless(execute(run, tiny, METHODS, store)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("liar", "OverBudget", "liar packs .* bytes, more than its budget of"),
+        ("shape", "BrokenContract", r"\(88, 15\), not torch.float32 \(88, 16\)"),
+        ("nan", "BrokenContract", "not finite"),
+        ("crash", "RuntimeError", "out of luck"),
+    ],
+)
+def test_what_goes_wrong_is_a_failed_record(name, kind, message, tiny, store):
+    run = run_of(name)
+    record = execute(run, tiny, METHODS, store)
+    assert record["status"] == "failed"
+    assert record["error"]["type"].startswith(kind)
+    assert re.search(message, record["error"]["message"])
+    assert "Traceback" in record["error"]["traceback"]
+    assert record["metrics"] is None
+    assert not store.work(run.spec.id).exists()
+    assert [r.status for r in scan(store.root).records] == ["failed"]
+
+
+def test_budget_binds_even_a_method_that_is_right_until_it_trains(tiny, store):
+    methods = {**METHODS, "sound-pruned": conformance.Grows}
+    record = execute(run_of("sound-pruned"), tiny, methods, store)
+    assert record["status"] == "failed"
+    assert record["error"]["type"].startswith("OverBudget")
+
+
+def test_infeasible_is_a_result_with_its_minimum(tiny, store):
+    with pytest.raises(Infeasible) as caught:
+        kind = METHODS["qr"]
+        kind.plan(Table(tiny.users, tiny.items, DIM, Budget(100)), kind.Config())
+    run = run_of("qr")
+    record = blank(run, tiny, METHODS, caught.value)
+    assert record["status"] == "infeasible"
+    assert record["error"]["minimum"] == caught.value.minimum
+    store.write(record)
+    found = scan(store.root)
+    assert [r.status for r in found.records] == ["infeasible"]
+    assert found.rejected == ()
+
+
+def test_refit_uses_the_chosen_epochs_and_validation_data(tiny, store):
+    run = run_of("dims", training=TRAINING.model_copy(update={"refit": True}))
+    record = execute(run, tiny, METHODS, store)
+    assert record["status"] == "ok", record["error"]
+    first, second = record["phases"]
+    assert second["epochs"] == first["best_epoch"]
+    assert record["metrics"]["valid"] is None
+    assert scan(store.root).rejected == ()
+    plain = execute(run_of("dims"), tiny, METHODS, store)
+    assert plain["id"] != record["id"]
+    assert plain["metrics"]["test"] != record["metrics"]["test"]
+
+
+def test_test_data_is_touched_once(tiny, store, monkeypatch):
+    ranked = []
+
+    class Counting(Evaluator):
+        def __init__(self, part, *rest, **named):
+            super().__init__(part, *rest, **named)
+            self.part = part
+
+        def __call__(self, scores):
+            ranked.append("test" if self.part is tiny.test else "valid")
+            return super().__call__(scores)
+
+    monkeypatch.setattr(engine, "number", lambda data, _: number(data, "file"))  # keeps the parts
+    monkeypatch.setattr(engine, "Evaluator", Counting)
+    monkeypatch.setattr(loop, "Evaluator", Counting)
+    execute(run_of("hashing"), tiny, METHODS, store)
+    assert ranked.count("test") == 1
+    assert ranked.count("valid") == TRAINING.epochs + 1
+    assert ranked.index("test") >= TRAINING.epochs
+
+
+def test_training_and_validation_items_are_masked_at_test_time(tiny, store):
+    """Popularity is known without training, so its metrics can be worked out beside."""
+    record = execute(run_of(POPULARITY, None), tiny, METHODS, store)
+    counts = torch.from_numpy(tiny.item_counts()).float()
+    found = {}
+    for label, seen in (("both", [tiny.train, tiny.valid]), ("train", [tiny.train])):
+        evaluator = Evaluator(tiny.test, seen, tiny.items)
+
+        def scores(users, order, out):
+            out[:, : len(order)] = counts[order]
+
+        found[label] = evaluator(scores).metrics
+    assert found["both"] != found["train"]
+    assert found["both"].items() <= record["metrics"]["test"].items()
+
+
+def test_selection_does_not_depend_on_test_data(tiny, store):
+    other = replace(tiny, test=tiny.valid)
+    one = execute(run_of("hashing"), tiny, METHODS, store)
+    two = execute(run_of("hashing"), other, METHODS, store)
+    assert timeless(one)["history"] == timeless(two)["history"]
+    assert one["metrics"]["valid"] == two["metrics"]["valid"]
+
+
+def test_popularity_ranks_by_training_counts(tiny, store):
+    record = execute(run_of(POPULARITY, None), tiny, METHODS, store)
+    assert record["method"]["role"] == "reference"
+    assert record["size"]["arrays"]["counts"]["bytes"] == tiny.items * 4
+    assert record["phases"] == []

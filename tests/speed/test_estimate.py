@@ -1,0 +1,70 @@
+"""`--dry-run` says how long a plan takes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.data import load
+from bench.engine.settings import Training
+from bench.method.registry import find_methods
+from bench.runs.suite import find_suite, override, plan
+from bench.speed import estimate as estimation
+from bench.speed.estimate import Cost, run_seconds, spread
+
+COST = Cost({"search": (2.0, True), "retrain": (1.0, False)}, (0.5, 0.01))
+
+
+def test_seconds_of_a_run_by_hand():
+    training = Training(epochs=20, search_epochs=5, eval_every=2, valid_users=100)
+    # Search 5 x 2 s; half of 20 epochs of 1 s; 5 validations of .5 + 100 x .01 s; then the test
+    # users (.5 + 3 s) and all validation users (.5 + 2 s).
+    assert run_seconds(COST, training, 0.5, 300, 200) == pytest.approx(10 + 10 + 7.5 + 3.5 + 2.5)
+    again = training.model_copy(update={"refit": True})
+    more = run_seconds(COST, again, 0.5, 300, 200) - run_seconds(COST, training, 0.5, 300, 200)
+    assert more == pytest.approx(10 + 10)
+
+
+def test_runs_go_to_whoever_is_free():
+    assert spread([3, 1, 1, 1], 1) == 6
+    assert spread([3, 1, 1, 1], 2) == 3
+    assert spread([1, 1, 3], 2) == 4
+
+
+def test_dry_run_estimates_what_is_missing(tmp_path):
+    words = ["leaderboard", "--suite", "smoke", "-m", "dims", "--workers", "1"]
+    words += ["--results", str(tmp_path / "r"), "--reports", str(tmp_path / "p")]
+    words += ["--set", "training.epochs=1"]
+    before = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert before.exit_code == 0, before.output
+    assert re.search(r"Estimate: 0:\d\d for 1 runs, 1 at a time", before.stdout)
+    assert not (tmp_path / "r").exists()
+    assert CliRunner().invoke(app, words).exit_code == 0
+    after = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert "Nothing is left to run." in after.stdout
+
+
+def test_after_the_limit_the_mean_stands_for_the_rest(monkeypatch):
+    monkeypatch.setattr(estimation, "_LIMIT", -1.0)
+    told = _estimated(monkeypatch, {})
+    assert told.work == 0  # nothing was timed at all
+    assert told.untimed == ("mf dims", "mf full")
+    monkeypatch.setattr(estimation, "_LIMIT", 60.0)
+    broken = _estimated(monkeypatch, {"dims": COST})
+    assert broken.untimed == ("mf full",)
+    both = _estimated(monkeypatch, {"dims": COST, "full": COST})
+    assert both.untimed == ()
+    assert both.work == pytest.approx(broken.work)
+    assert both.work > 0
+
+
+def _estimated(monkeypatch, costs):
+    """The estimate of the smoke suite's two methods, of which only these can be timed."""
+    data, methods = load("ml-100k"), find_methods()
+    suite = override(find_suite("smoke"), ["seeds=1", 'methods=["dims", "full"]'])
+    planned = plan(suite, data, methods, "bench")
+    monkeypatch.setattr(estimation, "measure", lambda spec, *rest: costs[spec.method.name])
+    return estimation.estimate(planned, set(), data, methods, [], 1)

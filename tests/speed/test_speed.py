@@ -1,0 +1,147 @@
+"""`bench speed`: what is timed, compared and printed. No time is judged."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from bench.check import tiny_data
+from bench.cli import app
+from bench.cli.show_speed import explain
+from bench.errors import BenchError
+from bench.method.registry import find_methods
+from bench.runs.suite import plan, validated
+from bench.speed.floors import Floor, Part, evaluation_floor, step_floor
+from bench.speed.measure import Effort, chosen, measure
+from bench.speed.probe import Probe
+from bench.speed.probe import tested as of_test
+
+METHODS = find_methods()
+SOFTMAX = {"name": "softmax", "negatives": 32, "temperature": 0.1}
+
+
+def planned(*methods: str, backbone: str = "mf", **training):
+    content = {
+        "methods": list(methods),
+        "budgets": ["40%"],
+        "seeds": 2,
+        "dim": 16,
+        "backbones": [backbone],
+        "training": {"batch": 64, "objective": SOFTMAX, "epochs": 3, **training},
+    }
+    return plan(validated(content, "test"), tiny_data(), METHODS, "bench run")
+
+
+def probe(method: str = "full", phase: int = 0, **knobs) -> Probe:
+    (one,) = chosen(planned(method, **knobs))
+    return Probe(one.run.spec, tiny_data(), METHODS, phase)
+
+
+def test_every_phase_of_the_first_seed_is_timed_and_ratios_are_of_one_round():
+    steps, rounds = 2, 3
+    told: list[tuple[int, int]] = []
+    result = measure(
+        planned("full", "cerp"),
+        tiny_data(),
+        METHODS,
+        Effort(steps, rounds),
+        tell=lambda done, total, what: told.append((done, total)),
+    )
+    rows = {(row["method"], row["phase"]): row for row in result["rows"]}
+    assert set(rows) == {("full", "train"), ("cerp", "search"), ("cerp", "retrain")}
+    for row in rows.values():
+        assert row["steps_timed"] == steps * rounds
+        assert row["epoch_s"] == pytest.approx(row["steps"] * row["step_s"] + row["around_s"])
+        assert row["positives_per_s"] == pytest.approx(tiny_data().train.nnz / row["epoch_s"])
+        assert row["floor_s"] == pytest.approx(sum(row["floor"].values()))
+        assert row["ratio"] > 0
+    # A search is not ranked: what it ends with is not what is deployed.
+    assert rows["cerp", "search"]["evaluation"] is None
+    assert rows["cerp", "retrain"]["evaluation"]["users_timed"] == of_test(tiny_data())
+    assert rows["full", "train"]["epoch_ratio_to_full"] == 1
+    share = rows["cerp", "search"]["epoch_s"] / rows["full", "train"]["epoch_s"]
+    assert rows["cerp", "search"]["epoch_ratio_to_full"] == pytest.approx(share)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert {total for _, total in told} == {3 * (1 + rounds)}
+
+
+def test_nothing_to_time_is_said():
+    with pytest.raises(BenchError, match="nothing to time"):
+        measure(planned("popularity"), tiny_data(), METHODS, Effort(1, 1))
+
+
+def test_a_floor_counts_its_parts_as_often_as_the_work_needs_them():
+    ran = []
+    floor = Floor(
+        (Part("once", lambda: ran.append(1)), Part("thrice", lambda: ran.append(3), 3)),
+        torch.device("cpu"),
+    )
+    found = floor.measure()
+    assert set(found) == {"once", "thrice"}
+    assert ran == [1, 3]  # timed once, counted three times
+
+
+def test_floor_of_a_softmax_step():
+    data = tiny_data()
+    names = [part.name for part in step_floor(probe()).parts]
+    assert names[:4] == [
+        "GEMM 64 x 16 x 32",
+        "GEMM 16 x 32 x 64",
+        "GEMM 16 x 64 x 32",
+        "exp of 64 x 32",
+    ]
+    assert names[4].endswith(f"of {data.ids} x 16")
+    assert names[5].startswith("fused Adam over ")
+    assert probe("dims").width < 16
+    narrow = [part.name for part in step_floor(probe("dims")).parts]
+    assert narrow[0] == f"GEMM 64 x {probe('dims').width} x 32"
+    searched = [part.name for part in step_floor(probe("pep")).parts]
+    # Thresholds decay, whether a step reads them or not.
+    entries = data.ids * 16
+    assert int(searched[-1].split()[3].replace(",", "")) > entries
+
+
+def test_floor_of_lightgcn_has_three_products_forward_and_three_backward():
+    floor = step_floor(probe(backbone="lightgcn"))
+    (product,) = (part for part in floor.parts if "sparse" in part.name)
+    assert product.times == 6
+    assert f"{2 * tiny_data().train.nnz:,} entries x 16" in product.name
+    made = probe(backbone="lightgcn")
+    ranked = evaluation_floor(made, made.evaluator())
+    assert [part.times for part in ranked.parts if "sparse" in part.name] == [3]
+
+
+def test_floor_of_a_ranking_is_the_gemm_of_all_tested_users():
+    made = probe()
+    (part,) = evaluation_floor(made, made.evaluator()).parts
+    users, items = of_test(tiny_data()), tiny_data().items
+    assert part.name.startswith(f"GEMM {users:,} x 16 x {items:,} ")
+    assert part.times == 1  # all of them are timed, because they are one block
+
+
+def test_steps_go_on_from_each_other():
+    made = probe()
+    before = made.method.stored.weight.detach().clone()
+    assert len(made.steps(3)) == 3
+    made.close()
+    assert not torch.equal(made.method.stored.weight, before)
+
+
+def test_parts_of_a_floor_are_explained_once():
+    result = measure(planned("full", "dims"), tiny_data(), METHODS, Effort(1, 1))
+    text = explain(result)
+    assert text.count("GEMM 64 x 16 x 32") == 1
+    assert "Medians of 1 steps in 1 rounds" in text
+
+
+def test_the_command_prints_tables_or_json():
+    words = ["speed", "-d", "ml-100k", "-m", "full", "-b", "10%", "--rounds", "1", "--steps", "1"]
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 0, shown.output
+    assert "Full ranking of 1,447 items" in shown.stdout
+    data = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert data["dataset"] == "ml-100k"
+    assert [row["method"] for row in data["rows"]] == ["full"]
