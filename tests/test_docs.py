@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from bench.check import check_method
+from bench.method.registry import find_methods
 from bench.records.scan import scan
 from bench.studies.tried import render_studies
 
 ROOT = Path(__file__).parent.parent
+INDEX = ROOT / "docs" / "index.md"
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
+FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
+
+
+def links(page: Path) -> list[tuple[Path, str]]:
+    """Relative links of a page: file and, behind a #, heading; a link within it names itself."""
+    text = re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text(encoding="utf-8")))
+    found = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target):
+            path, _, heading = target.partition("#")
+            found.append(((page.parent / path).resolve() if path else page, heading))
+    return found
+
+
+def headings(page: Path) -> set[str]:
+    """Anchors that GitHub makes of a page's headings."""
+    lines = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.M)
+    return {re.sub(r"[^\w\- ]", "", line).strip().lower().replace(" ", "-") for line in lines}
 
 
 def test_studies_are_those_of_the_records():
-    folder, page = ROOT / "results" / "studies", ROOT / "docs" / "studies.md"
+    folder, page = ROOT / "results" / "studies", ROOT / "docs" / "lab" / "studies.md"
     if not folder.is_dir():
         pytest.skip("the studies' records come with the repository, not with the package")
     found = scan(folder)
     assert not found.rejected
     shown = page.read_text(encoding="utf-8").partition("<!-- bench studies -->\n")[2]
     assert shown.strip() == render_studies(found.records).strip(), (
-        "docs/studies.md is old: put the output of `bench studies results/studies` below its mark"
+        "docs/lab/studies.md is old: put the output of `bench studies results/studies` below"
+        " its mark"
     )
 
 
@@ -28,9 +53,9 @@ def test_studies_are_those_of_the_records():
     ("page", "report"),
     [
         ("README.md", "reports/index.md"),
-        ("docs/pruning.md", "reports/index.md"),
-        ("docs/backbones.md", "reports/backbones/index.md"),
-        ("docs/lengths.md", "reports/cosine/index.md"),
+        ("docs/lab/pruning.md", "reports/index.md"),
+        ("docs/lab/backbones.md", "reports/backbones/index.md"),
+        ("docs/lab/lengths.md", "reports/cosine/index.md"),
     ],
 )
 def test_boards_in_the_text_are_those_of_the_reports(page: str, report: str) -> None:
@@ -45,3 +70,42 @@ def test_boards_in_the_text_are_those_of_the_reports(page: str, report: str) -> 
         assert part and "|" in rest, f"no board {name.strip()!r}, or not shown"
         for line in rest.partition("<!-- /board")[0].splitlines():
             assert line in part, f"{page}: board {name.strip()!r} is old: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    if not page.is_file():
+        pytest.skip("the page comes with the repository, not with the package")
+    for target, heading in links(page):
+        assert target.exists(), f"{page.name}: {target}"
+        assert not heading or heading in headings(target), f"{page.name}: {target}#{heading}"
+
+
+@pytest.mark.skipif(not INDEX.is_file(), reason="needs a checkout")
+def test_every_page_is_reached_from_its_index_and_readme_links_the_index() -> None:
+    laboratory = INDEX.parent / "lab" / "index.md"
+    for index in (INDEX, laboratory):
+        listed = {target for target, _ in links(index)}
+        missing = set(index.parent.glob("*.md")) - listed - {index}
+        assert not missing, f"{index}: link {sorted(path.name for path in missing)}"
+    assert laboratory in {target for target, _ in links(INDEX)}
+    assert INDEX in {target for target, _ in links(ROOT / "README.md")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_of_the_program_that_pages_name_are_there(page: Path) -> None:
+    if not page.is_file():
+        pytest.skip("the page comes with the repository, not with the package")
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:bench|methods|tests|datasets|docs)/[\w./-]+\.\w+)`", text):
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+@pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="needs a checkout")
+def test_the_method_in_the_readme_passes_the_checks(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    file = tmp_path / "pophash.py"
+    file.write_text(code, encoding="utf-8")
+    checks = check_method(find_methods([file])["pophash"])
+    assert checks and not [check for check in checks if not check.passed]
