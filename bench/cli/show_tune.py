@@ -16,7 +16,7 @@ class Trials(Live):
     """Progress of a study; a line for each finished trial."""
 
     def _line(self, name: str, record: dict[str, Any]) -> str:
-        count = rf"\[{self._done}/{self._total}] {name}: {record['status']}"
+        count = f"[{self._done}/{self._total}] {name}: {record['status']}"
         if record["status"] == "complete":
             return (
                 f"{count}  valid NDCG@20 {record['value']:.4f}  {record['size']['bytes']:,} bytes"
@@ -26,7 +26,7 @@ class Trials(Live):
             return (
                 f"{count} after {len(record['curve'])} evaluations  best {max(record['curve']):.4f}"
             )
-        return count + f": {record['error']}".replace("[", r"\[")
+        return f"{count}: {record['error']}"
 
 
 def spaces(tunings: Sequence[Tuning]) -> Table:

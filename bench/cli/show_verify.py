@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from bench.verify.checks import Check
 from bench.verify.references import Line
@@ -52,9 +53,9 @@ def _empty(line: Line) -> Table:
     return table
 
 
-def _verdict(line: Line) -> str:
+def _verdict(line: Line) -> str | Text:
     if line.failed:
-        return f"[red]{line.verdict}[/]"
+        return Text(line.verdict, "red")
     return f"{line.why}" if line.verdict == "for orientation" and line.why else line.verdict
 
 
@@ -66,12 +67,12 @@ def checks_table(found: Sequence[Check]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     for one in found:
-        verdict = "[red]FAIL[/]" if one.failed else "agrees"
+        verdict = Text("FAIL", "red") if one.failed else Text("agrees")
         table.add_row(
             one.name,
             "" if one.difference is None else f"{one.difference:.1e}",
             f"{one.tolerance:.0e}",
-            f"skipped: {one.skipped}" if one.skipped else verdict,
+            Text(f"skipped: {one.skipped}") if one.skipped else verdict,
         )
     return table
 

@@ -95,11 +95,11 @@ class Live:
         self._began = time.monotonic()
         self._share: dict[int, float] = {}
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -136,7 +136,7 @@ class Live:
         elif kind == "done":
             self._done += 1
             self._share.pop(worker, None)
-            self._console.print(self._line(name, content["record"]), highlight=False)
+            self._console.print(self._line(name, content["record"]), soft_wrap=True)
             self._bar.update(line, description="idle", note="", completed=0)
         finished = self._done + sum(self._share.values())
         left = (time.monotonic() - self._began) * (self._total / max(finished, 1e-9) - 1)
@@ -150,11 +150,9 @@ class Live:
             return (
                 f"{count}Recall@20 {test['recall@20']:.4f}  NDCG@20 {test['ndcg@20']:.4f}"
                 f"  {record['size']['bytes']:,} bytes  {duration(record['timings']['total_s'])}"
-            ).replace("[", r"\[", 1)
+            )
         error = record["error"]
-        return f"{count}{record['status']}: {error['type']}: {error['message']}".replace(
-            "[", r"\[", 1
-        )
+        return f"{count}{record['status']}: {error['type']}: {error['message']}"
 
 
 def summary(group: Group) -> Table:

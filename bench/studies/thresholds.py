@@ -20,6 +20,7 @@ from bench.data import Interactions
 from bench.data.numbering import number
 from bench.engine.loop import Fit
 from bench.errors import SpecError
+from bench.method import Method
 from bench.method.pruning import Pruned
 from bench.runs.execute import Run, table_for
 
@@ -96,13 +97,13 @@ def _pairs(data: Interactions, most: int = 50_000) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(users[chosen]), torch.from_numpy(items)
 
 
-def examine(run: Run, data: Interactions, kind: type[Pruned], decay: bool) -> list[Look]:
+def examine(run: Run, data: Interactions, kind: type[Method], decay: bool) -> list[Look]:
     """Runs the search of a method's run.
 
     Args:
         run: a planned run of `kind`.
         data: the split that it names.
-        kind: a method that prunes by thresholds.
+        kind: a method; only those that prune by thresholds will do.
         decay: whether the thresholds have their weight decay.
 
     Returns:

@@ -354,22 +354,20 @@ def laid_out(bad: Bad, folder: Path) -> Iterator[list[str]]:
 
 def said(bad: Bad, folder: Path) -> tuple[object, str]:
     """Exit status and standard error of the command."""
-    from rich.console import Console
-
-    from bench.cli import program
+    from bench.cli import console, main
 
     stream = io.StringIO()
-    kept = sys.argv, program.err, program.out
+    kept = sys.argv, console.err, console.out
     with laid_out(bad, folder) as words:
-        sys.argv, program.err = words, Console(file=stream, width=10_000)
-        program.out = Console(file=io.StringIO())
+        sys.argv, console.err = words, console.Terminal(file=stream)
+        console.out = console.Terminal(file=io.StringIO())
         try:
-            program.main()
+            main()
             return 0, stream.getvalue()
         except SystemExit as ended:
             return ended.code, stream.getvalue()
         finally:
-            sys.argv, program.err, program.out = kept
+            sys.argv, console.err, console.out = kept
 
 
 def document() -> str:

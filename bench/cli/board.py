@@ -1,0 +1,75 @@
+"""`bench report`, `bench choose`, `bench diff`: reading what records say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from bench.cli import console, options
+from bench.cli.app import app
+from bench.cli.request import existing
+from bench.errors import BenchError
+
+
+@app.command(epilog="Example:  bench report --results results --reports reports")
+def report(
+    results: options.Results = options.RESULTS, reports: options.Reports = options.REPORTS
+) -> None:
+    """Render the board from the records, without running anything."""
+    show_report(results, reports)
+
+
+def show_report(results: Path, reports: Path, split: str | None = None) -> None:
+    """Renders the board, and prints the leaderboards of a split or of all as tables."""
+    from bench import report as reporting
+    from bench.board import load
+    from bench.cli.terminal import summary
+
+    written = reporting.build(results, reports)
+    for group in load(results).groups:
+        if split is None or group.split == split:
+            console.out.print(summary(group))
+    pages = [path for path in written if path.name in ("index.md", "index.html")]
+    console.out.say(f"{len(written)} files: " + ", ".join(map(str, pages)))
+
+
+@app.command(epilog="Example:  bench choose --max-bytes 256KB --results results")
+def choose(
+    max_bytes: Annotated[str, typer.Option(help="What the embeddings may take, such as 256KB.")],
+    max_latency: Annotated[
+        Optional[float], typer.Option(help="Microseconds that one row may take to rebuild.")
+    ] = None,
+    backbone: options.Backbone = None,
+    dataset: options.Dataset = None,
+    results: options.Results = options.RESULTS,
+) -> None:
+    """Recommend a method for a size, from the records, with the uncertainty."""
+    from bench.board import load
+    from bench.board.choose import choose as chosen
+    from bench.board.choose import render_choice
+    from bench.budget import parse_budget
+
+    if "%" in max_bytes:
+        raise BenchError(f"--max-bytes {max_bytes}: give an amount, such as 256KB")
+    cap = int(max_bytes) if max_bytes.isdigit() else parse_budget(max_bytes, 1, 1).cap
+    advice = chosen(load(existing(results)), cap, max_latency, backbone, dataset)
+    console.out.say(render_choice(advice))
+
+
+@app.command(epilog="Example:  bench diff HEAD~1 results   (exit status 1 if a row got worse)")
+def diff(
+    before: Annotated[str, typer.Argument(help="A results folder or a git revision.")],
+    after: Annotated[str, typer.Argument(help="Another one.")],
+    results: options.Results = Path("results"),
+) -> None:
+    """List the rows that moved by more than noise between two sets of records."""
+    from bench.board.diff import diff as compared
+    from bench.board.diff import opened, render_diff
+
+    with opened(before, results) as one, opened(after, results) as other:
+        found = compared(one, other)
+    console.out.say(render_diff(found))
+    if found.worse:
+        raise typer.Exit(1)

@@ -1,0 +1,52 @@
+"""Work with progress on the terminal, which Ctrl-C ends with exit status 130."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from bench.cli import console
+
+if TYPE_CHECKING:
+    from bench.cli.terminal import Live
+    from bench.runs.suite import Planned
+
+_Live = TypeVar("_Live", bound="Live")
+
+
+@contextmanager
+def launch(live: _Live) -> Iterator[_Live]:
+    """Shows progress while work goes on; what has ended before an interruption is kept."""
+    try:
+        with live:
+            yield live
+    except KeyboardInterrupt:
+        console.err.say("Interrupted. What was finished is kept; the same command continues.")
+        raise typer.Exit(130) from None
+
+
+def names(planned: Iterable[Planned]) -> dict[str, str]:
+    """How progress names runs, by id."""
+    from bench.cli.terminal import run_name
+
+    return {p.run.spec.id: run_name(p.run.spec.canonical(), p.run.label) for p in planned}
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on standard error, told of units done, units in all and what comes next."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    err = console.err
+    said = TextColumn("{task.description}", markup=False)
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), said)
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=1)
+
+        def tell(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield tell

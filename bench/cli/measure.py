@@ -1,0 +1,170 @@
+"""`bench speed`, `bench verify`: timing, and comparing with published numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from bench.cli import console, options
+from bench.cli.app import app
+from bench.cli.launch import launch, names, steps
+from bench.cli.request import Request, about, existing
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.verify.references import Reference
+
+
+@app.command(
+    epilog="Examples:  bench speed -d gowalla   |   bench speed -d ml-100k -m cerp -m full"
+    " --backbone lightgcn   |   bench speed -d gowalla --against recbole --json"
+)
+def speed(
+    suite: options.SuiteName = None,
+    dataset: options.Dataset = None,
+    backbone: options.Backbones = None,
+    method: options.Methods = None,
+    budget: options.OneBudget = "10%",
+    against: Annotated[
+        Optional[str], typer.Option(help="Another program to time beside ours: recbole.")
+    ] = None,
+    n_steps: Annotated[
+        int, typer.Option("--steps", help="Steps of each method in a round.", min=1)
+    ] = 10,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are taken.", min=1)] = 5,
+    as_json: options.AsJson = False,
+    settings: options.Settings = None,
+    plugin: options.Plugins = None,
+    data_dir: options.DataDir = None,
+    threads: options.Threads = 1,
+    device: options.Device = "cpu",
+) -> None:
+    """Time training and ranking of each method, beside floors measured in the same run."""
+    import json
+
+    import torch
+
+    from bench.cli.show_speed import against_table, explain, ranking_table, training_table
+    from bench.engine.malloc import keep_freed_memory
+    from bench.speed.measure import Effort, measure
+    from bench.speed.versus import against_recbole
+
+    if against not in (None, "recbole"):
+        raise BenchError(f"--against {against}: there is recbole only")
+    asked = Request(suite, dataset, settings or (), plugins=plugin or (), data_dir=data_dir)
+    chosen = asked.resolved(
+        budgets=(budget,), seeds=1, methods=tuple(method or ()), backbones=tuple(backbone or ())
+    )
+    plan = asked.plan(chosen)
+    data = plan.data
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    effort = Effort(n_steps, rounds)
+    if not as_json:
+        console.out.say(about(data))
+    with steps() as tell:
+        result = measure(plan.runs, data, plan.methods, effort, device, tell)
+        if against:
+            result["against"] = against_recbole(
+                data, plan.methods, chosen.dim, chosen.training, effort, tell
+            )
+    if as_json:
+        typer.echo(json.dumps(result, indent=1))
+        return
+    console.out.print(training_table(result))
+    console.out.print(ranking_table(result))
+    console.out.say(explain(result))
+    if against:
+        console.out.print(against_table(result["against"]))
+
+
+@app.command(
+    epilog="Examples:  bench verify --checks   |   bench verify --read --results results   |   "
+    "bench verify --reference MF-BPR"
+)
+def verify(
+    reference: Annotated[
+        Optional[list[str]], typer.Option("--reference", help="Only these reference runs.")
+    ] = None,
+    file: Annotated[
+        Optional[Path], typer.Option("--file", help="Published numbers of your own, as TOML.")
+    ] = None,
+    read: Annotated[
+        bool, typer.Option("--read", help="Run nothing; compare the records that there are.")
+    ] = False,
+    checks: Annotated[
+        bool, typer.Option("--checks", help="Only the cross-checks, which take seconds.")
+    ] = False,
+    data_dir: options.DataDir = None,
+    results: options.Results = options.RESULTS,
+    workers: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 1,
+    threads: options.Threads = 1,
+    device: options.Device = "cpu",
+) -> None:
+    """Compare reference runs with published numbers, and the engine with other computations."""
+    from bench import paths
+    from bench.cli.show_verify import comparison
+    from bench.records.scan import scan
+    from bench.verify.references import compare
+
+    if checks or not read:
+        _cross_checks()
+        if checks and not read:
+            return
+    wanted = _references(file or paths.folder("verify") / "published.toml", reference)
+    for one in wanted if not read else ():
+        _run_reference(one, data_dir, results, workers, threads, device)
+    lines = compare(wanted, scan(existing(results)).records)
+    console.out.print(*comparison(lines))
+    if any(line.failed for line in lines):
+        raise typer.Exit(1)
+
+
+def _cross_checks() -> None:
+    """Compares the engine with other computations; ends with status 1 if they differ."""
+    from bench.cli.show_verify import checks_table
+    from bench.verify.checks import run_checks
+
+    found = run_checks()
+    console.out.print(checks_table(found))
+    if any(one.failed for one in found):
+        raise typer.Exit(1)
+
+
+def _references(path: Path, names: list[str] | None) -> tuple[Reference, ...]:
+    """The reference runs of a file, or those of these names."""
+    from bench.verify.references import read_references
+
+    found = read_references(path)
+    unknown = set(names or ()) - {one.name for one in found}
+    if unknown:
+        known = ", ".join(one.name for one in found)
+        raise BenchError(f"{path}: there is no reference {min(unknown)!r}; there are {known}")
+    return tuple(one for one in found if not names or one.name in names)
+
+
+def _run_reference(
+    reference: Reference,
+    data_dir: Path | None,
+    results: Path,
+    workers: int,
+    threads: int,
+    device: str,
+) -> None:
+    """Runs what is missing of a reference run."""
+    from bench.cli.terminal import Live
+    from bench.records.store import Store
+    from bench.runs import carry_out as board
+
+    chosen = reference.resolved()
+    asked = Request(reference.suite, refit=chosen.training.refit, data_dir=data_dir)
+    plan = asked.plan(chosen)
+    console.out.say(f"{reference.name}: {about(plan.data)}")
+    mine = [one for one in plan.runs if one.run.spec.method.name == reference.method]
+    store = Store(results)
+    done = board.finished(mine, store)
+    job = asked.job(chosen, results, device, threads, workers)
+    with launch(Live(console.out, len(mine) - len(done), names(mine))) as live:
+        board.carry_out(mine, done, plan.data, plan.methods, store, job, workers, live)

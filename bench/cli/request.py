@@ -1,0 +1,132 @@
+"""What a command is asked to run: a suite with changes, on a data set, as a list of runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.data import Interactions
+    from bench.method import Method
+    from bench.runs.pool import Job
+    from bench.runs.suite import Planned, Suite
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options that say what is run.
+
+    Attributes:
+        suite: name or file; None for that of the data set, else the default.
+        dataset: card name, file or folder; None for that of the suite.
+        settings: `key=value` changes of the suite.
+        refit, accounting, tuned: as the options of that name.
+        plugins: method files.
+        data_dir: where to look for data before downloading.
+    """
+
+    suite: str | None = None
+    dataset: str | None = None
+    settings: Sequence[str] = ()
+    refit: bool = False
+    accounting: str | None = None
+    tuned: str | None = None
+    plugins: Sequence[Path] = ()
+    data_dir: Path | None = None
+
+    def resolved(self, **changes: Any) -> Suite:
+        """The suite with all changes; of `changes`, the fields that are not None or empty."""
+        from bench.runs.suite import find_suite, list_suites, override
+
+        name = self.suite
+        if name is None:
+            known = self.dataset is not None and self.dataset in list_suites()
+            name = "ml-100k" if self.dataset is None else self.dataset if known else "default"
+        settings = list(self.settings)
+        if self.refit:
+            settings.append("training.refit=true")
+        if self.accounting:
+            settings.append(f"accounting={self.accounting}")
+        if self.tuned:
+            settings.append(f"tuned={self.tuned}")
+        chosen = override(find_suite(name), settings)
+        return chosen.model_copy(update={key: value for key, value in changes.items() if value})
+
+    def source(self, chosen: Suite) -> str:
+        """The data set that is meant."""
+        found = self.dataset or chosen.dataset
+        if found is None:
+            raise BenchError("this suite names no data set; give one with --dataset")
+        return found
+
+    def load(self, chosen: Suite) -> Interactions:
+        """The data set of a suite."""
+        from bench.data import load
+
+        return load(self.source(chosen), data_dir=self.data_dir)
+
+    def plan(self, chosen: Suite) -> Plan:
+        """Loads the data and the methods, and plans the runs of a suite."""
+        from bench.method.registry import find_methods
+        from bench.runs.suite import plan
+
+        data = self.load(chosen)
+        methods = find_methods(self.plugins)
+        return Plan(chosen, data, methods, plan(chosen, data, methods, self.command(chosen)))
+
+    def command(self, chosen: Suite) -> str:
+        """What the user types to repeat a run, less method, budget and seed."""
+        words = ["bench", "run"]
+        words += ["--suite", self.suite] if self.suite else []
+        words += ["--dataset", self.source(chosen)]
+        words += [part for setting in self.settings for part in ("--set", setting)]
+        words += ["--refit"] if self.refit else []
+        words += ["--accounting", self.accounting] if self.accounting else []
+        words += [part for path in self.plugins for part in ("--plugin", str(path))]
+        return shlex.join(words)
+
+    def job(self, chosen: Suite, results: Path, device: str, threads: int, workers: int) -> Job:
+        """What worker processes are told."""
+        from bench.runs.pool import Job
+
+        return Job(
+            dataset=self.source(chosen),
+            data_dir=str(self.data_dir) if self.data_dir else None,
+            results=str(results),
+            plugins=tuple(str(path) for path in self.plugins),
+            device=device,
+            threads=threads,
+            parallel=workers > 1,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite on its data, with all known methods and the runs that it comes to."""
+
+    suite: Suite
+    data: Interactions
+    methods: dict[str, type[Method]]
+    runs: list[Planned]
+
+
+def existing(results: Path) -> Path:
+    """A results folder that has to be there already."""
+    if not results.is_dir():
+        raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")
+    return results
+
+
+def about(data: Interactions) -> str:
+    """One line on the data that a command runs on."""
+    note = f"  ({data.note})" if data.note else ""
+    repairs = "".join(f"; {count:,} {what}" for what, count in data.repairs.items())
+    return (
+        f"{data.title}{note}: {data.users:,} users, {data.items:,} items, {data.train.nnz:,} train,"
+        f" {data.valid.nnz:,} valid, {data.test.nnz:,} test; split {data.split}{repairs}"
+    )

@@ -1,0 +1,226 @@
+"""`bench leaderboard`, `bench run`, `bench status`: running boards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from bench.cli import console, options
+from bench.cli.app import app
+from bench.cli.board import show_report
+from bench.cli.launch import launch, names, steps
+from bench.cli.request import Plan, Request, about, existing
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.records.store import Store
+    from bench.runs.suite import Planned
+
+
+@app.command(
+    epilog="Examples:  bench leaderboard   |   bench leaderboard -d gowalla --budget 10% --seeds 1"
+    "   |   bench leaderboard -d ./my-data --method cerp --method dims --dry-run"
+)
+def leaderboard(
+    suite: options.SuiteName = None,
+    dataset: options.Dataset = None,
+    budget: options.Budgets = None,
+    method: options.Methods = None,
+    backbone: options.Backbones = None,
+    seeds: Annotated[Optional[int], typer.Option(help="How many seeds, from 0.", min=1)] = None,
+    accounting: options.Accounting = None,
+    refit: options.Refit = False,
+    settings: options.Settings = None,
+    tuned: options.Tuned = None,
+    plugin: options.Plugins = None,
+    data_dir: options.DataDir = None,
+    results: options.Results = options.RESULTS,
+    reports: options.Reports = options.REPORTS,
+    workers: options.Workers = None,
+    cluster: Annotated[
+        Optional[str],
+        typer.Option(help="Run on dask: address or file of a scheduler, or `local`."),
+    ] = None,
+    threads: options.Threads = 1,
+    device: options.Device = "cpu",
+    time_limit: options.TimeLimit = None,
+    retry_failed: Annotated[bool, typer.Option(help="Run failed runs again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, train nothing.")
+    ] = False,
+) -> None:
+    """Train every method under every budget, and render the board. Does only what is missing."""
+    from bench.cli import terminal
+    from bench.records.store import Store
+    from bench.runs import carry_out as board
+
+    asked = Request(
+        suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir
+    )
+    chosen = asked.resolved(
+        budgets=tuple(budget or ()),
+        methods=tuple(method or ()),
+        backbones=tuple(backbone or ()),
+        seeds=seeds,
+    )
+    plan = asked.plan(chosen)
+    store = Store(results)
+    done = board.finished(plan.runs, store, retry_failed)
+    console.out.say(about(plan.data))
+    console.out.print(terminal.plan_table(plan.runs, done))
+    many = workers or board.default_workers(device)
+    if dry_run:
+        _estimate(plan, done, store.root, many, threads, device)
+        return
+    job = asked.job(chosen, results, device, threads, many)
+    todo = sum(one.run.spec.id not in done and not one.infeasible for one in plan.runs)
+    with launch(terminal.Live(console.out, todo, names(plan.runs))) as live:
+        board.carry_out(
+            plan.runs, done, plan.data, plan.methods, store, job, many, live, time_limit, cluster
+        )
+    show_report(results, reports, plan.data.split)
+    _fail_if_any_failed(plan.runs, store)
+
+
+def _fail_if_any_failed(planned: list[Planned], store: Store) -> None:
+    """Names the runs that failed, and ends with status 1 if any did."""
+    from bench.cli.terminal import run_name
+    from bench.runs.carry_out import tally
+
+    failed = tally(planned, store).failed
+    for record in failed:
+        name = run_name(record["spec"], (record["budget"] or {}).get("label"))
+        error = record["error"]
+        console.err.say(f"failed: {name}: {error['type']}: {error['message']}")
+    if failed:
+        console.err.say("Their tracebacks are in their records; --retry-failed runs them again.")
+        raise typer.Exit(1)
+
+
+def _estimate(
+    plan: Plan, done: set[str], results: Path, workers: int, threads: int, device: str
+) -> None:
+    """Says how long the missing runs of a plan take."""
+    import torch
+
+    from bench.cli import terminal
+    from bench.engine.malloc import keep_freed_memory
+    from bench.records.scan import scan
+    from bench.speed.estimate import estimate
+
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    with steps() as tell:
+        records = scan(results).records
+        found = estimate(plan.runs, done, plan.data, plan.methods, records, workers, device, tell)
+    console.out.say(terminal.estimate(found, workers))
+
+
+@app.command(epilog="Example:  bench run -d gowalla -m cerp -b 128k --seed 2020")
+def run(
+    method: Annotated[str, typer.Option("--method", "-m", help="Which method.")],
+    suite: options.SuiteName = None,
+    dataset: options.Dataset = None,
+    budget: options.Budget = None,
+    backbone: options.Backbone = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
+    accounting: options.Accounting = None,
+    refit: options.Refit = False,
+    settings: options.Settings = None,
+    tuned: options.Tuned = None,
+    plugin: options.Plugins = None,
+    data_dir: options.DataDir = None,
+    results: options.Results = options.RESULTS,
+    threads: options.Threads = 1,
+    device: options.Device = "cpu",
+    again: Annotated[bool, typer.Option("--again", help="Run even if there is a record.")] = False,
+) -> None:
+    """Train one method under one budget, in this process, and print its record's headline."""
+    import json
+
+    from bench.records.store import Store
+    from bench.runs.carry_out import finished, record_path
+
+    asked = Request(
+        suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir
+    )
+    chosen = asked.resolved(
+        methods=(method,),
+        seeds=seed + 1,
+        budgets=(budget,) if budget else (),
+        backbones=(backbone,) if backbone else (),
+    )
+    plan = asked.plan(chosen)
+    one = _the_run(plan, method, seed)
+    store = Store(results)
+    console.out.say(about(plan.data))
+    console.out.say(json.dumps(one.run.spec.canonical(), sort_keys=True))
+    if one.infeasible:
+        raise BenchError(f"{method} under {one.run.label}: infeasible: {one.infeasible}")
+    if again or one.run.spec.id not in finished([one], store, retry_failed=True):
+        _execute(one, plan, store, device, threads)
+    console.out.say(str(record_path(store, one.run)))
+
+
+def _the_run(plan: Plan, method: str, seed: int) -> Planned:
+    """The one run that is meant."""
+    wanted = [
+        one
+        for one in plan.runs
+        if one.run.spec.method.name == method
+        and (one.run.spec.seed == seed or one.run.spec.training is None)
+    ]
+    if len(wanted) > 1:
+        raise BenchError(
+            f"that is {len(wanted)} runs; name one --budget and one --backbone, or use leaderboard"
+        )
+    return wanted[0]
+
+
+def _execute(one: Planned, plan: Plan, store: Store, device: str, threads: int) -> None:
+    """Carries out one run in this process; ends with status 1 if it fails."""
+    import torch
+
+    from bench.cli.terminal import Live
+    from bench.engine.malloc import keep_freed_memory
+    from bench.runs.carry_out import claimed
+    from bench.runs.execute import execute
+
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    who = {"id": one.run.spec.id, "worker": 0}
+    with launch(Live(console.out, 1, names([one]))) as live, claimed(store, one.run):
+        live("start", dict(who))
+        record = execute(
+            one.run,
+            plan.data,
+            plan.methods,
+            store,
+            device,
+            report=lambda entry: live("epoch", entry | who),
+        )
+        live("done", {"record": record, **who})
+    if record["status"] != "ok":
+        console.err.say(record["error"]["traceback"])
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example:  bench status --results results/local")
+def status(results: options.Results = options.RESULTS) -> None:
+    """Say what a results folder holds, and what is wrong with it."""
+    from collections import Counter
+
+    from bench.records.scan import scan
+
+    found = scan(existing(results))
+    counts = Counter((r.spec.dataset.split, r.spec.backbone.name, r.status) for r in found.records)
+    for (split, backbone, state), count in sorted(counts.items()):
+        console.out.say(f"{split}  {backbone}  {state}: {count}")
+    for bad in found.rejected:
+        console.err.say(f"left out: {bad.path}: {bad.reason}")
+    unfinished = sorted((results / ".work").glob("*.safetensors"))
+    if unfinished:
+        runs = {path.name.partition(".")[0] for path in unfinished}
+        console.out.say(f"unfinished runs with a checkpoint: {len(runs)}")
