@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -46,3 +48,16 @@ class Infeasible(BenchError):
         self.minimum = minimum
         self.unit = unit
         super().__init__(f"needs at least {minimum:,} {unit}{': ' + reason if reason else ''}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name, after `there is no method 'crep'; `.
+
+    Returns:
+        `did you mean 'cerp'? there are cerp, dims, full`, or without the question where no known
+        name is close.
+    """
+    names = [str(one) for one in known]
+    close = get_close_matches(name, names, n=1)
+    question = f"did you mean {close[0]!r}? " if close else ""
+    return f"{question}there are {', '.join(names)}" if names else "there are none"

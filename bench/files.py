@@ -1,15 +1,25 @@
-"""Writing files so that none is ever half there."""
+"""Files: writing them so that none is ever half there, and reading TOML into checked models."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar, get_args
 
-from bench.errors import StoreError
+from pydantic import BaseModel, ValidationError
+
+from bench.errors import SpecError, StoreError, did_you_mean
 from bench.processes import myself
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -36,3 +46,63 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
             raise
     except OSError as error:
         raise StoreError(path, error) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Raises:
+        SpecError: naming the file and what is wrong with it.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{path}: cannot be read as TOML: {error}") from error
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value such as `0.01` or `["a"]`; text that is none stands for itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def check_model(model: type[M], content: object, source: str, hint: str, under: str = "") -> M:
+    """Plain data as a model.
+
+    Args:
+        model: what it has to be.
+        content: the data.
+        source: where they come from; the message starts with it.
+        hint: where the known keys are listed; said of an unknown key.
+        under: what the data are part of, with a dot at its end; goes before the key.
+
+    Raises:
+        SpecError: one line that names the source, the key, and the remedy.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+    key = under + ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        close = did_you_mean(str(first["loc"][-1]), _keys(model, first["loc"][:-1]))
+        question = close.partition("? ")[0] + "? " if "? " in close else ""
+        raise SpecError(f"{source}: {key}: is not a known key; {question}{hint}")
+    given = "" if first["type"] == "missing" else f" (got {first['input']!r})"
+    raise SpecError(f"{source}: {key}: {first['msg']}{given}")
+
+
+def _keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Keys of the part of a model that a path leads to; none where it leads out of models."""
+    for part in path:
+        if isinstance(part, int):
+            continue  # of a list, whose elements the field before names
+        field = model.model_fields.get(part)
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not inner:
+            return []
+        model = inner[0]
+    return list(model.model_fields)

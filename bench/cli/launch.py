@@ -12,7 +12,7 @@ from bench.cli import console
 
 if TYPE_CHECKING:
     from bench.cli.terminal import Live
-    from bench.runs.suite import Planned
+    from bench.runs.plan import Planned
 
 _Live = TypeVar("_Live", bound="Live")
 

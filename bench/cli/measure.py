@@ -48,6 +48,7 @@ def speed(
 
     from bench.cli.show_speed import against_table, explain, ranking_table, training_table
     from bench.engine.malloc import keep_freed_memory
+    from bench.runs.settings import shared_training
     from bench.speed.measure import Effort, measure
     from bench.speed.versus import against_recbole
 
@@ -68,7 +69,7 @@ def speed(
         result = measure(plan.runs, data, plan.methods, effort, device, tell)
         if against:
             result["against"] = against_recbole(
-                data, plan.methods, chosen.dim, chosen.training, effort, tell
+                data, plan.methods, chosen.dim, shared_training(chosen), effort, tell
             )
     if as_json:
         typer.echo(json.dumps(result, indent=1))
@@ -157,9 +158,10 @@ def _run_reference(
     from bench.cli.terminal import Live
     from bench.records.store import Store
     from bench.runs import carry_out as board
+    from bench.runs.settings import shared_training
 
     chosen = reference.resolved()
-    asked = Request(reference.suite, refit=chosen.training.refit, data_dir=data_dir)
+    asked = Request(reference.suite, refit=shared_training(chosen).refit, data_dir=data_dir)
     plan = asked.plan(chosen)
     console.out.say(f"{reference.name}: {about(plan.data)}")
     mine = [one for one in plan.runs if one.run.spec.method.name == reference.method]

@@ -49,7 +49,7 @@ def _suites(_: Sequence[Path]) -> Iterator[str]:
     from bench.runs.suite import list_suites
 
     for name, found in list_suites().items():
-        taken = f"  (tuned = {found.tuned})" if found.tuned else ""
+        taken = f"  (tuned = {', '.join(found.tuned)})" if found.tuned else ""
         yield f"{name:12} {found.title}{taken}"
 
 

@@ -13,8 +13,9 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.data import Interactions
     from bench.method import Method
+    from bench.runs.plan import Planned
     from bench.runs.pool import Job
-    from bench.runs.suite import Planned, Suite
+    from bench.runs.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Request:
 
     def resolved(self, **changes: Any) -> Suite:
         """The suite with all changes; of `changes`, the fields that are not None or empty."""
-        from bench.runs.suite import find_suite, list_suites, override
+        from bench.runs.settings import override
+        from bench.runs.suite import find_suite, list_suites
 
         name = self.suite
         if name is None:
@@ -70,14 +72,15 @@ class Request:
 
         return load(self.source(chosen), data_dir=self.data_dir)
 
-    def plan(self, chosen: Suite) -> Plan:
-        """Loads the data and the methods, and plans the runs of a suite."""
+    def plan(self, chosen: Suite, seeds: Sequence[int] | None = None) -> Plan:
+        """Loads the data and the methods, and plans the runs of a suite, or these seeds of it."""
         from bench.method.registry import find_methods
-        from bench.runs.suite import plan
+        from bench.runs.plan import plan
 
         data = self.load(chosen)
         methods = find_methods(self.plugins)
-        return Plan(chosen, data, methods, plan(chosen, data, methods, self.command(chosen)))
+        runs = plan(chosen, data, methods, self.command(chosen), seeds)
+        return Plan(chosen, data, methods, runs)
 
     def command(self, chosen: Suite) -> str:
         """What the user types to repeat a run, less method, budget and seed."""

@@ -16,7 +16,7 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.records.store import Store
-    from bench.runs.suite import Planned
+    from bench.runs.plan import Planned
 
 
 @app.command(
@@ -148,12 +148,11 @@ def run(
     )
     chosen = asked.resolved(
         methods=(method,),
-        seeds=seed + 1,
         budgets=(budget,) if budget else (),
         backbones=(backbone,) if backbone else (),
     )
-    plan = asked.plan(chosen)
-    one = _the_run(plan, method, seed)
+    plan = asked.plan(chosen, seeds=(seed,))
+    one = _the_run(plan, method)
     store = Store(results)
     console.out.say(about(plan.data))
     console.out.say(json.dumps(one.run.spec.canonical(), sort_keys=True))
@@ -164,14 +163,9 @@ def run(
     console.out.say(str(record_path(store, one.run)))
 
 
-def _the_run(plan: Plan, method: str, seed: int) -> Planned:
+def _the_run(plan: Plan, method: str) -> Planned:
     """The one run that is meant."""
-    wanted = [
-        one
-        for one in plan.runs
-        if one.run.spec.method.name == method
-        and (one.run.spec.seed == seed or one.run.spec.training is None)
-    ]
+    wanted = [one for one in plan.runs if one.run.spec.method.name == method]
     if len(wanted) > 1:
         raise BenchError(
             f"that is {len(wanted)} runs; name one --budget and one --backbone, or use leaderboard"

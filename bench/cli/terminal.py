@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bench.board.model import Group, Row
-from bench.runs.suite import Planned
+from bench.runs.plan import Planned
 from bench.speed.estimate import Estimate
 from bench.studies.thresholds import Look
 

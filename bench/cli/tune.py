@@ -12,7 +12,7 @@ from bench.cli import console, options
 from bench.cli.app import app
 from bench.cli.launch import launch
 from bench.cli.request import Request, about
-from bench.errors import BenchError
+from bench.errors import BenchError, did_you_mean
 
 if TYPE_CHECKING:
     from bench.data import Interactions
@@ -99,7 +99,7 @@ def _kinds(names: Iterable[str], plugins: Sequence[Path]) -> list[type[Method]]:
     known = find_methods(plugins)
     for name in names:
         if name not in known:
-            raise BenchError(f"there is no method {name!r}; there are {', '.join(known)}")
+            raise BenchError(f"there is no method {name!r}; {did_you_mean(name, known)}")
     return [known[name] for name in dict.fromkeys(names)]
 
 

@@ -18,8 +18,8 @@ from bench.records.scan import read_record
 from bench.records.store import WORK, Store
 from bench.runs.claims import Claims
 from bench.runs.execute import Run, blank
+from bench.runs.plan import Planned
 from bench.runs.pool import Job, Listener, run_all
-from bench.runs.suite import Planned
 from bench.runs.worklist import CLAIMS
 
 

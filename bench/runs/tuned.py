@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import tomli_w
+from pydantic import BaseModel, ConfigDict
 
 from bench import paths
-from bench.errors import SpecError
-from bench.files import write_atomic
+from bench.errors import SpecError, did_you_mean
+from bench.files import check_model, read_toml, write_atomic
 from bench.records.protocol import OWNED_TRAINING
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 class Tuned(BaseModel):
@@ -32,7 +27,7 @@ class Tuned(BaseModel):
 
     Attributes:
         config: its knobs, as `Method.Config` takes them.
-        training: training settings of its own, of those in `passport.OWNED_TRAINING`.
+        training: training settings of its own, of those in `protocol.OWNED_TRAINING`.
         valid: validation NDCG@20 that they reached, and `default` what its defaults reached.
         trials: how many were planned, and what became of them.
     """
@@ -85,8 +80,10 @@ def find_tuned(name: str) -> TunedFile:
     if not path.is_file():
         path = Path(place)
     if not path.is_file():
-        known = ", ".join(list_tuned()) or "none"
-        raise SpecError(f"there are no tuned settings {place!r}; there are {known}, or name a file")
+        known = [one.stem for one in sorted(_folder().glob("*.toml"))]
+        raise SpecError(
+            f"there are no tuned settings {place!r}; {did_you_mean(place, known)}; or name a file"
+        )
     found = read_tuned(path)
     ids = {tuned.id_for(method): method for method, tuned in found.method.items()}
     if wanted and wanted not in ids:
@@ -103,16 +100,7 @@ def read_tuned(path: Path) -> TunedFile:
     Raises:
         SpecError: naming the file, the key and the remedy.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(f"{path}: cannot be read as TOML: {error}") from error
-    try:
-        found = TunedFile.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise SpecError(f"{path}: {key}: {first['msg']}; `bench tune` writes it") from error
+    found = check_model(TunedFile, read_toml(path), str(path), "`bench tune` writes it")
     for method, tuned in found.method.items():
         for key in tuned.training:
             if key not in OWNED_TRAINING:
@@ -172,21 +160,18 @@ def _folder() -> Path:
 
 
 def _text(content: TunedFile) -> str:
-    lines = ["# Written by `bench tune`; docs/tuning.md. `bench list tuned` shows it.", "[study]"]
-    lines += [f"{key} = {_toml(value)}" for key, value in content.study.items()]
+    parts = [
+        "# Written by `bench tune`; docs/tuning.md. `bench list tuned` shows it.\n",
+        tomli_w.dumps({"study": _said(content.study)}),
+    ]
     for name, tuned in content.method.items():
-        lines += ["", f"[method.{name}]  # {tuned.id_for(name)}"]
-        for key, value in tuned.model_dump(exclude_none=True).items():
-            lines.append(f"{key} = {_toml(value)}")
-    return "\n".join(lines) + "\n"
+        table = tomli_w.dumps({"method": {name: _said(tuned.model_dump())}})
+        parts.append(f"# {name}@{tuned.id_for(name)}\n{table}")
+    return "\n".join(parts)
 
 
-def _toml(value: Any) -> str:
+def _said(value: Any) -> Any:
+    """Without what is None, which TOML cannot say."""
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{key} = {_toml(one)}" for key, one in value.items() if one is not None)
-        return f"{{ {inner} }}" if inner else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, float):
-        return repr(value)  # 1e-05 is a float in TOML, too
-    return json.dumps(value, ensure_ascii=False)
+        return {key: _said(one) for key, one in value.items() if one is not None}
+    return value

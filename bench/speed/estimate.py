@@ -16,8 +16,8 @@ from bench.engine.settings import Training
 from bench.method import Method
 from bench.records.scan import Record
 from bench.runs.execute import POPULARITY
+from bench.runs.plan import Planned
 from bench.runs.spec import RunSpec
-from bench.runs.suite import Planned
 from bench.speed.measure import renumbered
 from bench.speed.probe import Probe, clock, tested
 

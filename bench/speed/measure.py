@@ -17,8 +17,8 @@ from bench.data.numbering import number
 from bench.errors import BenchError
 from bench.method import Method
 from bench.runs.execute import POPULARITY, environment
+from bench.runs.plan import Planned
 from bench.runs.spec import RunSpec
-from bench.runs.suite import Planned
 from bench.speed.floors import Floor, evaluation_floor, step_floor
 from bench.speed.probe import Probe, clock_name, tested
 

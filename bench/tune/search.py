@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bench.data import Interactions
-from bench.data.numbering import number
+from bench.engine.settings import Training
 from bench.errors import SpecError
 from bench.method import LogRange, Method, Space
 from bench.records.protocol import OWNED_TRAINING
 from bench.records.store import Store
 from bench.runs.execute import Run
+from bench.runs.plan import Planned, Planner
 from bench.runs.pool import Job, Listener, run_all
-from bench.runs.suite import Planned, Suite, one_run
+from bench.runs.settings import resolve, shared_training, with_override, without_own_rates
+from bench.runs.suite import Suite
 from bench.runs.tuned import Tuned
 from bench.tune.study import ROUND, Asked, Study, best, counts, study_id
 from bench.tune.trial import pruned_trial
@@ -35,11 +35,12 @@ class Terms:
     """What all methods of a study have in common.
 
     Attributes:
-        suite: settings of the runs; one backbone. Its own settings of a method are where the
-            search starts, and stay where the method's space says nothing.
+        suite: settings of the runs; one backbone. What it sets of a method at the budget is where
+            the search starts, and stays where the method's space says nothing. Learning rates of a
+            method's own are what a search finds, so that it starts from the board's.
         budget: the amount that the methods are tuned at.
         trials: of each method.
-        own: training settings that each method tunes for itself, of `passport.OWNED_TRAINING`.
+        own: training settings that each method tunes for itself, of `protocol.OWNED_TRAINING`.
         seed: of the runs; not one that boards use, so that no board's seed was selected on.
         sampler_seed: of the search.
     """
@@ -64,24 +65,13 @@ class Terms:
                 " name one with --backbone"
             )
         # A refit has no validation part to judge by, and the search starts from no earlier one.
-        training = self.suite.training.model_copy(update={"refit": False})
-        # Trials start from what the suite sets at this budget and go before it. Rates of a method's
-        # own are what a search finds: it starts from the board's.
-        here = self.suite.at.get(self.budget, {})
-        method = {
-            name: {**self.suite.method.get(name, {}), **here.get(name, {})}
-            for name in {*self.suite.method, *here}
-        }
-        update = {
-            "training": training,
-            "tuned": "",
-            "pinned": {},
-            "method": method,
-            "at": {},
-            "method_training": {},
-            "at_training": {},
-        }
-        object.__setattr__(self, "suite", self.suite.model_copy(update=update))
+        suite = with_override(without_own_rates(self.suite), {"training.refit": False})
+        object.__setattr__(self, "suite", suite)
+
+    @property
+    def training(self) -> Training:
+        """What all trials share, unless it is in `own`."""
+        return shared_training(self.suite, self.suite.backbones[0])
 
     def conditions(self, data: Interactions) -> dict[str, Any]:
         """What the settings were tuned under, for the file of the best ones."""
@@ -100,7 +90,7 @@ class Terms:
             "sampler": f"TPE in rounds of {ROUND}, seed {self.sampler_seed}; median pruning",
             "own": list(self.own),
             "seed": self.seed,
-            "training": suite.training.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
         }
 
 
@@ -109,9 +99,10 @@ class Tuning:
 
     def __init__(self, terms: Terms, kind: type[Method], data: Interactions, root: Path) -> None:
         self.terms, self.kind, self.data = terms, kind, data
-        training = terms.suite.training
-        self._counts = torch.from_numpy(number(data, training.numbering).data.counts())
-        config = kind.Config.model_validate(terms.suite.method.get(kind.name, {}))
+        training = terms.training
+        self._label = terms.budget if kind.budgeted else None
+        found = resolve(terms.suite, kind, self._label, terms.suite.backbones[0])
+        config, self._knobs = found.config, found.knobs
         self.space: dict[str, Space] = dict(kind.space)
         unknown = set(kind.space) - set(kind.Config.model_fields)
         if unknown:
@@ -138,27 +129,17 @@ class Tuning:
     def settings(self, params: Mapping[str, Any]) -> Tuned:
         """Parameters of a trial as settings of the method."""
         own = {k.removeprefix("training."): v for k, v in params.items() if "." in k}
-        config = self.terms.suite.method.get(self.kind.name, {})
-        return Tuned(
-            config=config | {k: v for k, v in params.items() if "." not in k}, training=own
-        )
+        knobs = {k: v for k, v in params.items() if "." not in k}
+        return Tuned(config=self._knobs | knobs, training=own)
 
     def planned(self, params: Mapping[str, Any]) -> Planned:
-        """The run of a trial."""
+        """The run of a trial: its parameters go before what the suite says."""
         terms = self.terms
-        label = terms.budget if self.kind.budgeted else None
-        suite = terms.suite.model_copy(update={"method": {}})
-        return one_run(
-            suite,
-            self.data,
-            self.kind,
-            suite.backbones[0],
-            label,
-            terms.seed,
-            "",
-            self._counts,
-            self.settings(params),
-        )
+        suite = terms.suite
+        if params:
+            suite = with_override(suite, params, method=self.kind.name)
+        planner = Planner(suite, self.data)
+        return planner.run(self.kind, suite.backbones[0], self._label, terms.seed)
 
     def ask(self, many: int) -> list[Run]:
         """Runs of the next round that have no outcome yet; equal ones once."""

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from bench.backbones.registry import get_backbone
-from bench.engine.settings import Training
-from bench.errors import SpecError
+from bench.files import check_model, read_toml
+from bench.method.registry import get_method
 from bench.records.scan import Record
-from bench.runs.execute import POPULARITY
+from bench.runs.settings import override, resolve
 from bench.runs.suite import Suite, find_suite
-from bench.runs.tuned import Tuned, find_tuned
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 METRICS = {"recall@20": "recall", "ndcg@20": "ndcg"}
 Verdict = Literal["agrees", "higher", "lower", "for orientation", "not found", "not run"]
@@ -76,8 +68,7 @@ class Reference(_Part):
         """
         suite = find_suite(self.suite)
         if self.refit:
-            training = suite.training.model_copy(update={"refit": True})
-            suite = suite.model_copy(update={"training": training})
+            suite = override(suite, ["training.refit=true"])
         return suite.model_copy(update={"methods": (self.method,)})
 
 
@@ -127,16 +118,7 @@ def read_references(path: Path) -> tuple[Reference, ...]:
     Raises:
         SpecError: naming the file, the key and the remedy.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(f"{path}: cannot be read as TOML: {error}") from error
-    try:
-        return _File.model_validate(content).reference
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise SpecError(f"{path}: {key}: {first['msg']}; docs/verify.md has the keys") from error
+    return check_model(_File, read_toml(path), str(path), "docs/verify.md has the keys").reference
 
 
 class _File(_Part):
@@ -156,7 +138,7 @@ def matching(reference: Reference, records: Iterable[Record]) -> list[Record]:
             continue
         if record.method.name != reference.method or spec.dim != suite.dim:
             continue
-        if reference.method != POPULARITY and not _same_settings(suite, record):
+        if record.method.role != "reference" and not _same_settings(suite, record):
             continue
         found.append(record)
     return found
@@ -166,18 +148,11 @@ def _same_settings(suite: Suite, record: Record) -> bool:
     spec = record.spec
     if spec.backbone.name != suite.backbones[0] or spec.budget is not None:
         return False
-    kind = get_backbone(spec.backbone.name)
-    config = kind.Config.model_validate(suite.backbone.get(kind.name, {}))
-    tuned = Tuned()
-    if suite.tuned:
-        tuned = find_tuned(suite.tuned).method.get(record.method.name, tuned)
-    own = suite.backbone_training.get(kind.name, {})
-    training = Training.model_validate(suite.training.model_dump() | own | tuned.training)
-    knobs = tuned.config | suite.method.get(record.method.name, {})
+    wanted = resolve(suite, get_method(record.method.name), None, spec.backbone.name)
     return (
-        spec.backbone.config == config.stored()
-        and spec.training == training.model_dump(mode="json")
-        and all(spec.method.config.get(key) == value for key, value in knobs.items())
+        spec.backbone.config == wanted.backbone.stored()
+        and spec.training == wanted.training.model_dump(mode="json")
+        and all(spec.method.config.get(key) == value for key, value in wanted.knobs.items())
         and spec.seed < suite.seeds
     )
 

@@ -8,10 +8,10 @@ from bench.data import load
 from bench.engine.loop import Fit
 from bench.engine.objectives import BPR
 from bench.engine.settings import Training
-from bench.errors import SpecError
 from bench.method import Table
 from bench.method.registry import find_methods
-from bench.runs.suite import find_suite, override, plan, validated
+from bench.runs.plan import plan
+from bench.runs.suite import find_suite, validated
 
 DIM = 8
 CONFIG = {"mlp": {"widths": (1.0,), "norm": True}}
@@ -77,53 +77,14 @@ def test_suite_holds_the_four_backbones():
 def test_learning_rate_and_l2_are_of_the_backbone_for_all_its_methods():
     data = random_data(users=60, items=80, seed=9)
     content = {"backbones": ["mf", "lightgcn"], "methods": ["full", "hashing"], "budgets": ["50%"]}
-    own = {"lightgcn": {"lr": 0.02, "l2": 0.001}}
-    suite = validated({**content, "seeds": 1, "backbone_training": own}, "test")
+    own = {
+        "when": {"backbone": "lightgcn"},
+        "set": {"training.lr": 0.02, "training.l2": 0.001, "training.epochs": 3},
+    }
+    suite = validated({**content, "seeds": 1, "override": [own]}, "test")
     found = {
-        (one.run.spec.backbone.name, one.run.spec.training.lr, one.run.spec.training.l2)
+        (one.run.spec.backbone.name, training.lr, training.l2, training.epochs)
         for one in plan(suite, data, find_methods(), "bench run")
-        if one.run.spec.training
+        if (training := one.run.spec.training)
     }
-    assert found == {("mf", 0.001, 0.0), ("lightgcn", 0.02, 0.001)}
-
-
-def test_learning_rate_and_l2_of_a_method_and_of_a_method_at_one_budget():
-    data = random_data(users=60, items=80, seed=9)
-    content = {"methods": ["full", "hashing", "qr"], "budgets": ["50%", "80%"], "seeds": 1}
-    own = {"full": {"lr": 0.03}, "hashing": {"lr": 0.04}}
-    at = {"50%": {"hashing": {"lr": 0.02, "l2": 0.001}}}
-
-    def rates(*settings):
-        suite = validated({**content, "method_training": own, "at_training": at}, "test")
-        suite = override(suite, settings)
-        return {
-            (one.run.spec.method.name, one.run.label): one.run.spec.training.lr
-            for one in plan(suite, data, find_methods(), "bench run")
-            if one.run.spec.training
-        }
-
-    assert rates() == {
-        ("full", None): 0.03,
-        ("hashing", "50%"): 0.02,
-        ("hashing", "80%"): 0.04,
-        ("qr", "50%"): 0.001,
-        ("qr", "80%"): 0.001,
-    }
-    assert set(rates("training.lr=0.5").values()) == {0.5}  # what is typed goes before it
-
-
-@pytest.mark.parametrize(
-    ("own", "said"),
-    [
-        ({"backbone_training": {"lightgnc": {"lr": 0.1}}}, "lightgnc"),
-        ({"backbone_training": {"mf": {"epochs": 3}}}, "backbone_training.mf"),
-        ({"method_training": {"hashign": {"lr": 0.1}}}, "hashign"),
-        ({"method_training": {"qr": {"epochs": 3}}}, "method_training.qr"),
-        ({"at_training": {"50%": {"hashign": {"lr": 0.1}}}}, "hashign"),
-        ({"at_training": {"50%": {"qr": {"epochs": 3}}}}, "at_training.50%.qr"),
-    ],
-)
-def test_training_of_a_part_that_is_wrong_is_refused(own, said):
-    data = random_data(users=60, items=80, seed=9)
-    with pytest.raises(SpecError, match=said):
-        plan(validated(own, "test"), data, find_methods(), "bench run")
+    assert found == {("mf", 0.001, 0.0, 50), ("lightgcn", 0.02, 0.001, 3)}

@@ -14,8 +14,9 @@ import bench
 from bench.budget import VALUE_BYTES, fraction, parse_budget
 from bench.errors import BenchError, SpecError
 from bench.records.scan import scan
+from bench.runs.settings import override
 from bench.runs.spec import RunSpec, run_id
-from bench.runs.suite import override, read_suite, validated
+from bench.runs.suite import read_suite, validated
 
 PAGE = Path(bench.__file__).parent.parent / "docs" / "bad-input.md"
 

@@ -10,15 +10,15 @@ from bench.backbones.mf import MF
 from bench.budget import Budget
 from bench.check import tiny_data
 from bench.engine.evaluate import Evaluator
-from bench.engine.loop import Fit
-from bench.engine.rank import rank
+from bench.engine.loop import Fit, rank
 from bench.engine.settings import Training
-from bench.errors import SpecError
 from bench.method import Progress, Table
 from bench.method.narrow import Narrow, columns, solve_width
 from bench.method.registry import find_methods, get_method
 from bench.method.size import describe, size_of
-from bench.runs.suite import override, plan, validated
+from bench.runs.plan import plan
+from bench.runs.settings import override
+from bench.runs.suite import validated
 
 NARROW = sorted(name for name, kind in find_methods().items() if issubclass(kind.Config, Narrow))
 
@@ -106,7 +106,7 @@ CONTENT = {
     "seeds": 1,
     "dim": 16,
     "method": {"pep": {"wide": 4.0, "first": 0.02}},
-    "at": {"10%": {"pep": {"wide": 2.0}}},
+    "override": [{"when": {"method": "pep", "budget": "10%"}, "set": {"wide": 2.0}}],
 }
 
 
@@ -128,12 +128,6 @@ def test_a_suite_can_set_a_method_at_one_budget():
 def test_what_is_typed_goes_before_what_holds_at_one_budget():
     found = settings(override(validated(CONTENT, "test"), ["pep.wide=3.0"]))
     assert found["pep", "10%"]["wide"] == found["pep", "20%"]["wide"] == 3.0
-
-
-def test_an_unknown_method_at_a_budget_is_refused():
-    suite = validated({**CONTENT, "at": {"10%": {"pepp": {}}}}, "test")
-    with pytest.raises(SpecError, match="pepp"):
-        settings(suite)
 
 
 @pytest.mark.parametrize("backbone", [MF, LightGCN])

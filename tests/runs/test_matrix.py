@@ -14,7 +14,8 @@ from bench.data import Interactions, load
 from bench.engine.evaluate import Evaluator
 from bench.method.registry import find_methods
 from bench.runs.execute import execute
-from bench.runs.suite import Planned, Suite, plan
+from bench.runs.plan import Planned, plan
+from bench.runs.suite import Suite
 
 METHODS = {name: kind for name, kind in find_methods().items() if kind.role != "ablation"}
 SUITE = Suite(

@@ -11,7 +11,9 @@ from bench.cli import app
 from bench.data import load
 from bench.engine.settings import Training
 from bench.method.registry import find_methods
-from bench.runs.suite import find_suite, override, plan
+from bench.runs.plan import plan
+from bench.runs.settings import override
+from bench.runs.suite import find_suite
 from bench.speed import estimate as estimation
 from bench.speed.estimate import Cost, run_seconds, spread
 

@@ -13,7 +13,8 @@ from bench.cli import app
 from bench.cli.show_speed import explain
 from bench.errors import BenchError
 from bench.method.registry import find_methods
-from bench.runs.suite import plan, validated
+from bench.runs.plan import plan
+from bench.runs.suite import validated
 from bench.speed.floors import Floor, Part, evaluation_floor, step_floor
 from bench.speed.measure import Effort, chosen, measure
 from bench.speed.probe import Probe

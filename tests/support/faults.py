@@ -18,8 +18,9 @@ from bench.data import Interactions, load
 from bench.method.registry import find_methods
 from bench.records.store import Store
 from bench.runs.carry_out import carry_out, finished
+from bench.runs.plan import Planned, plan
 from bench.runs.pool import Job
-from bench.runs.suite import Planned, plan, validated
+from bench.runs.suite import validated
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -27,8 +27,10 @@ from bench.method import Choice, Infeasible, LogRange, Range
 from bench.method.registry import find_methods
 from bench.records.store import Store
 from bench.runs.execute import execute
+from bench.runs.plan import plan
 from bench.runs.pool import Job
-from bench.runs.suite import Suite, find_suite, override, plan
+from bench.runs.settings import override, with_override, with_tuned
+from bench.runs.suite import Suite, find_suite
 from bench.runs.tuned import Tuned, TunedFile, find_tuned, listing, read_tuned, write_tuned
 from bench.tune import search
 from bench.tune.search import Terms, Tuning, tune
@@ -355,18 +357,22 @@ def test_a_search_starts_from_the_settings_of_the_suite(tmp_path):
 
 def test_a_search_starts_from_what_holds_at_its_budget_and_goes_before_it(tmp_path):
     budget = terms().budget
-    own = {
-        "method": {"hashing": {"hashes": 3, "head": 0.25}},
-        "at": {budget: {"hashing": {"hashes": 2}}},
-        "method_training": {"hashing": {"lr": 0.5, "l2": 0.25}},
-        "at_training": {budget: {"hashing": {"lr": 0.4}}},
-    }
-    suite = SUITE.model_copy(update=own)
+    suite = SUITE.model_copy(update={"method": {"hashing": {"hashes": 3, "head": 0.25}}})
+    suite = with_override(suite, {"hashes": 2, "training.lr": 0.4}, method="hashing", budget=budget)
+    suite = with_override(suite, {"training.l2": 0.25}, method="hashing")
     one = Tuning(terms(suite=suite, own=("lr",)), METHODS["hashing"], tiny_data(), tmp_path)
     assert (one.start["hashes"], one.start["head"]) == (2, 0.25)
+    assert one.start["training.lr"] == SUITE.training.lr
     run = one.planned({"hashes": 1, "training.lr": 0.01}).run
     assert (run.spec.method.config["hashes"], run.spec.training.lr) == (1, 0.01)
     assert run.spec.training.l2 == SUITE.training.l2  # what the file of the best will say
+
+
+def test_what_is_typed_is_where_a_search_starts(tmp_path):
+    suite = override(SUITE, ["training.lr=0.02", "hashing.hashes=4"])
+    one = Tuning(terms(suite=suite), METHODS["hashing"], tiny_data(), tmp_path)
+    assert (one.start["hashes"], one.start["training.lr"]) == (4, 0.02)
+    assert one.terms.conditions(tiny_data())["training"]["lr"] == 0.02
 
 
 def test_a_refit_is_not_tuned_by(tmp_path):
@@ -401,7 +407,7 @@ def test_files_are_read_as_they_were_written(tmp_path):
     assert found == TunedFile(
         study=STUDY, method={"hashing": Tuned(config={"hashes": 3, "joint": True}), "qr": QR}
     )
-    assert f"[method.qr]  # {QR.id_for('qr')}" in path.read_text()
+    assert f"# qr@{QR.id_for('qr')}" in path.read_text()
     assert any(QR.id_for("qr") in line for line in listing("t", found))
 
 
@@ -441,19 +447,40 @@ def test_bad_files_are_named_with_the_key(tmp_path, text, said):
 def test_boards_run_by_tuned_settings_and_cite_them(tmp_path):
     path = tmp_path / "t.toml"
     write_tuned(path, STUDY, {"qr": QR})
-    suite = SUITE.model_copy(
-        update={"tuned": str(path), "methods": ("qr", "hashing"), "budgets": ("40%",)}
-    )
+    suite = SUITE.model_copy(update={"methods": ("qr", "hashing"), "budgets": ("40%",)})
+    suite = with_tuned(suite, str(path))
     by_name = {one.run.spec.method.name: one.run for one in plan(suite, tiny_data(), METHODS, "c")}
     assert by_name["qr"].spec.method.config["combine"] == "add"
     assert by_name["qr"].spec.training == SUITE.training.model_copy(update={"lr": 0.004})
     assert f"--tuned {path}@{QR.id_for('qr')}" in by_name["qr"].command
     assert by_name["hashing"].spec.training == SUITE.training
     assert "--tuned" not in by_name["hashing"].command
-    # What the suite or --set says of a method goes before.
-    suite = suite.model_copy(update={"method": {"qr": {"combine": "mult"}}})
+    # Later overrides go before, what is typed before all; defaults of the suite go after.
+    suite = suite.model_copy(update={"method": {"qr": {"combine": "mult", "root": "large"}}})
+    assert configs(suite, "combine", "root") == {(None, None), ("add", "large")}
+    suite = with_override(suite, {"combine": "mult"}, method="qr", budget="40%")
+    assert configs(suite, "combine", "root") == {(None, None), ("mult", "large")}
+    suite = override(suite, ["qr.combine=add"])
+    assert configs(suite, "combine", "root") == {(None, None), ("add", "large")}
+
+
+def configs(suite, *knobs):
     runs = plan(suite, tiny_data(), METHODS, "c")
-    assert {r.run.spec.method.config.get("combine") for r in runs} == {None, "mult"}
+    return {tuple(one.run.spec.method.config.get(knob) for knob in knobs) for one in runs}
+
+
+def test_tuned_settings_that_are_named_replace_others_and_go_before_the_suites_file(tmp_path):
+    for name, combine in (("a", "add"), ("b", "mult")):
+        write_tuned(tmp_path / f"{name}.toml", STUDY, {"qr": Tuned(config={"combine": combine})})
+    a, b = str(tmp_path / "a.toml"), str(tmp_path / "b.toml")
+    suite = with_tuned(SUITE.model_copy(update={"methods": ("qr",), "budgets": ("40%",)}), a)
+    suite = with_override(suite, {"root": "large"}, method="qr")
+    assert with_tuned(suite, b).tuned == (b,)
+    assert with_tuned(suite, b).override[-1].tuned == b
+    cited = f"{a}@{Tuned(config={'combine': 'add'}).id_for('qr')}"
+    assert [one.tuned for one in with_tuned(suite, cited).override] == [cited, ""]
+    assert configs(with_tuned(suite, cited), "combine") == configs(suite, "combine")
+    assert with_tuned(suite, "").tuned == ()
 
 
 def test_a_cited_id_must_still_be_there(tmp_path):
@@ -527,6 +554,8 @@ def test_what_the_command_line_sets_goes_before_tuned_settings():
     (tuned,) = rates()
     assert tuned != suite.training.lr
     assert rates("training.lr=0.5") == {0.5}
-    assert rates("backbone_training.mf.lr=0.25") == {0.25}
-    assert rates("training.lr=0.5", "backbone_training.mf.lr=0.25") == {0.25}
-    assert rates("backbone_training.lightgcn.lr=0.25") == {tuned}
+    assert rates("mf.training.lr=0.25") == {0.25}
+    assert rates("training.lr=0.5", "mf.training.lr=0.25") == {0.25}
+    assert rates("mf.training.lr=0.25", "training.lr=0.5") == {0.5}  # the later
+    assert rates("cerp.training.lr=0.125") == {0.125}
+    assert rates("lightgcn.training.lr=0.25") == {tuned}

@@ -221,10 +221,8 @@ def test_records_of_the_same_settings_are_found_and_no_others(place):
 
 def test_records_of_tuned_settings_are_found(place):
     (place / "t.toml").write_text("[method.full]\ntraining = { lr = 0.02 }\n")
-    with (place / "own.toml").open("r+") as stream:
-        text = stream.read()
-        stream.seek(0)
-        stream.write(f"tuned = '{place / 't.toml'}'\n{text}")
+    with (place / "own.toml").open("a") as stream:
+        stream.write(f"[[override]]\ntuned = '{place / 't.toml'}'\n")
     record(place, 0)
     record(place, 1, training={"lr": 0.02})
     (found,) = matching(reference(place), read(place))
@@ -233,7 +231,7 @@ def test_records_of_tuned_settings_are_found(place):
 
 def test_records_of_a_backbones_own_learning_rate_are_found(place):
     with (place / "own.toml").open("a") as stream:
-        stream.write("[backbone_training.mf]\nlr = 0.02\n")
+        stream.write("[[override]]\nwhen = { backbone = 'mf' }\nset = { 'training.lr' = 0.02 }\n")
     record(place, 0)
     record(place, 1, training={"lr": 0.02})
     (found,) = matching(reference(place), read(place))

@@ -1,0 +1,162 @@
+"""Plans: the runs that a suite comes to on a data set, with their sizes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bench import budget as budgets
+from bench.data import Interactions
+from bench.data.numbering import Numbering, number
+from bench.errors import Infeasible, SpecError
+from bench.method import Method, Table
+from bench.method.size import size_of
+from bench.runs.execute import POPULARITY, Run
+from bench.runs.settings import check_names, resolve
+from bench.runs.spec import BackbonePart, BudgetPart, DatasetPart, MethodPart, RunSpec
+from bench.runs.suite import Suite
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run of a plan, with its packed size if it is known beforehand, or why it cannot be."""
+
+    run: Run
+    values: int | None = None
+    bytes: int | None = None
+    infeasible: Infeasible | None = None
+
+
+def plan(
+    suite: Suite,
+    data: Interactions,
+    methods: Mapping[str, type[Method]],
+    command: str,
+    seeds: Sequence[int] | None = None,
+) -> list[Planned]:
+    """All runs of a suite on a data set, size knobs solved; seeds innermost.
+
+    Args:
+        suite: the grid.
+        data: the split.
+        methods: all known methods.
+        command: what the user types for one of these runs, less method, budget and seed.
+        seeds: in place of the suite's.
+
+    Raises:
+        SpecError: an unknown method or backbone, a bad configuration or budget.
+    """
+    check_names(suite, (*methods, POPULARITY))
+    wanted = suite.methods or tuple(m for m, kind in methods.items() if kind.role != "ablation")
+    planner = Planner(suite, data, command)
+    planned = [planner.popularity()]
+    for backbone in suite.backbones:
+        for name in wanted:
+            if name == POPULARITY:
+                continue
+            kind = methods[name]
+            for label in suite.budgets if kind.budgeted else (None,):
+                for seed in range(suite.seeds) if seeds is None else seeds:
+                    planned.append(planner.run(kind, backbone, label, seed))
+    return planned
+
+
+class Planner:
+    """Plans the runs of a suite on a data set.
+
+    Args:
+        suite: the grid that the runs are of.
+        data: the split.
+        command: what the user types for one of these runs, less method, budget and seed.
+    """
+
+    def __init__(self, suite: Suite, data: Interactions, command: str = "") -> None:
+        self._suite, self._data, self._command = suite, data, command
+        self._counts: dict[Numbering, torch.Tensor] = {}
+
+    def popularity(self) -> Planned:
+        """The ranking by popularity, which nothing is trained for."""
+        spec = RunSpec(
+            dataset=self._dataset(),
+            backbone=BackbonePart(name="none", config={}),
+            dim=self._suite.dim,
+            method=MethodPart(name=POPULARITY, revision=1, config={}),
+            budget=None,
+            training=None,
+            seed=0,
+        )
+        return Planned(Run(spec, None, None, f"{self._command} --method {POPULARITY}"))
+
+    def run(self, kind: type[Method], backbone: str, label: str | None, seed: int) -> Planned:
+        """A run with its size knobs solved, or why no size fits.
+
+        Args:
+            kind: the method.
+            backbone: its name.
+            label: the budget; None for a method that no budget binds.
+            seed: of the run.
+
+        Raises:
+            SpecError: a bad configuration or budget.
+        """
+        suite, data = self._suite, self._data
+        ids = data.users + data.items
+        cap = budgets.parse_budget(label, ids, suite.dim, suite.accounting) if label else None
+        found = resolve(suite, kind, label, backbone)
+        training = found.training
+        counts = self._counted(training.numbering)
+        table = Table(data.users, data.items, suite.dim, cap, seed, training.init_std, counts)
+        config, infeasible = found.config, None
+        try:
+            config = kind.plan(table, config)
+        except Infeasible as error:
+            infeasible = error
+        except Exception as error:  # a plugin may raise anything; nothing has run yet
+            raise _unplanned(kind, "plan", error) from error
+        spec = RunSpec(
+            dataset=self._dataset(),
+            backbone=BackbonePart(name=backbone, config=found.backbone.stored()),
+            dim=suite.dim,
+            method=MethodPart(
+                name=kind.name,
+                revision=kind.revision,
+                config=config.model_dump(mode="json", exclude_none=True),
+            ),
+            budget=BudgetPart(cap=cap.cap, accounting=cap.accounting) if cap else None,
+            training=training,
+            seed=seed,
+        )
+        words = ["--backbone", backbone, "--method", kind.name, "--seed", str(seed)]
+        words += ["--tuned", found.tuned] if found.tuned else []
+        words += ["--budget", label] if label else []
+        run = Run(
+            spec,
+            label.replace(" ", "") if label else None,
+            budgets.fraction(cap, ids, suite.dim) if cap else None,
+            f"{self._command} {shlex.join(words)}",
+        )
+        if infeasible:
+            return Planned(run, infeasible=infeasible)
+        try:
+            size = size_of(kind.arrays(table, config))
+        except Exception as error:
+            raise _unplanned(kind, "arrays", error) from error
+        return Planned(run, size.values, size.bytes)
+
+    def _dataset(self) -> DatasetPart:
+        data = self._data
+        return DatasetPart(name=data.name, split=data.split, fingerprint=data.fingerprint)
+
+    def _counted(self, numbering: Numbering) -> torch.Tensor:
+        """int64 [N], training interactions of each id as they are numbered in a run."""
+        if numbering not in self._counts:
+            self._counts[numbering] = torch.from_numpy(number(self._data, numbering).data.counts())
+        return self._counts[numbering]
+
+
+def _unplanned(kind: type[Method], hook: str, error: Exception) -> SpecError:
+    what = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return SpecError(f"{kind.name}: its `{hook}` raises {what}; `bench check` tells more")

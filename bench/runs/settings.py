@@ -1,0 +1,238 @@
+"""The settings of a run. One rule: the defaults, then the overrides in order; later goes first.
+
+The overrides are those of the suite, tuned settings where the suite names some, and at the end what
+the command line sets.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.backbones.base import Backbone
+from bench.backbones.registry import find_backbones
+from bench.engine.settings import Training
+from bench.errors import SpecError, did_you_mean
+from bench.files import check_model, parse_value
+from bench.method import Method
+from bench.runs.suite import BACKBONE, HINT, TRAINING, Override, Suite, When, check_override
+from bench.runs.tuned import find_tuned
+
+_TABLES = ("training", "backbone", "method", "override")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run.
+
+    Attributes:
+        config: of the method, before its size knobs are solved.
+        training: of the loop.
+        backbone: of the backbone.
+        knobs: those of the method that somebody has set; the others have their defaults.
+        tuned: the tuned settings among them, as `name@id`; "" without.
+    """
+
+    config: Any
+    training: Training
+    backbone: Any
+    knobs: dict[str, Any]
+    tuned: str = ""
+
+
+def resolve(suite: Suite, kind: type[Method], budget: str | None, backbone: str) -> Settings:
+    """The settings of a method under a budget and a backbone.
+
+    Args:
+        suite: the defaults and the overrides.
+        kind: the method.
+        budget: as the suite writes it; None for a method that no budget binds.
+        backbone: its name.
+
+    Raises:
+        SpecError: a key that nothing has, or a value that it cannot take.
+    """
+    who = f"{kind.name} under {backbone}"
+    scored = _backbone(backbone)
+    content: dict[str, Any] = {
+        "training": suite.training.model_dump(),
+        "backbone": copy.deepcopy(suite.backbone.get(backbone, {})),
+        "method": copy.deepcopy(suite.method.get(kind.name, {})),
+    }
+    tuned = ""
+    for one, origin in _expanded(suite):
+        if one.when.matches(kind.name, budget, backbone):
+            _apply(one.set, content, who)
+            tuned = origin or tuned
+    return Settings(
+        check_model(kind.Config, content["method"], who, HINT),
+        check_model(Training, content["training"], who, HINT, TRAINING),
+        check_model(scored.Config, content["backbone"], who, HINT, f"{backbone}."),
+        content["method"],
+        tuned,
+    )
+
+
+def shared_training(suite: Suite, backbone: str = "", source: str = "suite") -> Training:
+    """The training that a board's methods share, without what a method or a budget has of its own.
+
+    Args:
+        suite: the defaults and the overrides.
+        backbone: its name; "" for what all backbones have in common.
+        source: what an error message begins with.
+
+    Raises:
+        SpecError: a key that the training lacks, or a value that it cannot take.
+    """
+    content = {"training": suite.training.model_dump()}
+    for one in suite.override:
+        if one.when.method or one.when.budget or not one.when.matches("", None, backbone):
+            continue
+        _apply(_of_training(one), content, source)
+    return check_model(Training, content["training"], source, HINT, TRAINING)
+
+
+def without_own_rates(suite: Suite) -> Suite:
+    """The suite without tuned settings and without rates of a method's or a budget's own."""
+    kept = []
+    for one in suite.override:
+        rest = one.set
+        if one.when.method or one.when.budget:
+            rest = {key: rest[key] for key in rest.keys() - _of_training(one).keys()}
+        if rest:
+            kept.append(Override(when=one.when, set=rest))
+    return suite.model_copy(update={"override": tuple(kept)})
+
+
+def with_override(suite: Suite, settings: Mapping[str, Any], **when: str) -> Suite:
+    """The suite with one more override at its end, for the runs of some method, say."""
+    more = Override(when=When.model_validate(when), set=dict(settings))
+    return suite.model_copy(update={"override": (*suite.override, more)})
+
+
+def with_tuned(suite: Suite, name: str) -> Suite:
+    """The suite with other tuned settings, or none.
+
+    They go before all that the suite's file says. The suite's own ones, named again (with the id of
+    some of them, say), stay where they are.
+    """
+    place = name.partition("@")[0]
+    if name and place in [one.partition("@")[0] for one in suite.tuned]:
+        kept = [
+            Override(tuned=name) if one.tuned.partition("@")[0] == place else one
+            for one in suite.override
+        ]
+        return suite.model_copy(update={"override": tuple(kept)})
+    kept = [one for one in suite.override if not one.tuned]
+    own = [Override(tuned=name)] if name else []
+    return suite.model_copy(update={"override": (*kept, *own)})
+
+
+def override(suite: Suite, settings: Iterable[str]) -> Suite:
+    """Applies the command line's `KEY=VALUE`: `training.lr=0.01`, `cerp.gamma=0`, `dim=32`.
+
+    The first part of a key is `training`, a method or a backbone, or the key is a field of the
+    suite. Rates of one method or backbone are `cerp.training.lr`, `mf.training.lr`. Values are
+    TOML, or text as it stands. Fields are set; the rest become overrides at the end, which go
+    before everything.
+
+    Raises:
+        SpecError: a setting without `=`, or with a key or value that nothing takes.
+    """
+    # Tuned settings first: --set goes before them, too.
+    for setting in sorted(settings, key=lambda one: not one.startswith("tuned=")):
+        key, equals, text = (part.strip() for part in setting.partition("="))
+        if not equals:
+            raise SpecError(f"--set {setting}: write KEY=VALUE, such as training.lr=0.001")
+        where, value = f"--set {setting}", parse_value(text)
+        if key == "tuned":
+            suite = with_tuned(suite, str(value))
+        elif key in Suite.model_fields and key not in _TABLES:
+            content = suite.model_dump() | {key: value}
+            suite = check_model(Suite, content, "--set", HINT)
+        else:
+            more = _typed(key, value, where)
+            check_override(more, where)
+            suite = suite.model_copy(update={"override": (*suite.override, more)})
+            _apply(_of_training(more), {"training": suite.training.model_dump()}, where)
+            for name in ("", *suite.backbones):
+                shared_training(suite, name, "--set")
+    return suite
+
+
+def _typed(key: str, value: object, where: str) -> Override:
+    """One `KEY=VALUE` of the command line as an override."""
+    first, _, rest = key.removeprefix("method.").removeprefix(BACKBONE).partition(".")
+    if not rest:
+        raise SpecError(
+            f"{where}: {key} is no setting; write training.KEY, METHOD.KNOB, BACKBONE.KEY or one of"
+            f" {', '.join(name for name in Suite.model_fields if name not in _TABLES)}"
+        )
+    if first == "training":
+        return Override(set={TRAINING + rest: value})
+    if first in find_backbones():
+        own = rest if rest.startswith(TRAINING) else BACKBONE + rest
+        return Override(when=When(backbone=(first,)), set={own: value})
+    return Override(when=When(method=(first,)), set={rest: value})
+
+
+def _of_training(one: Override) -> dict[str, Any]:
+    return {key: value for key, value in one.set.items() if key.startswith(TRAINING)}
+
+
+def check_names(suite: Suite, methods: Iterable[str]) -> None:
+    """Refuses a suite that names a method or a backbone that does not exist.
+
+    Raises:
+        SpecError: with the names that there are.
+    """
+    known = list(methods)
+    wanted = [name for one in suite.override for name in one.when.method]
+    for name in (*suite.methods, *suite.method, *wanted):
+        if name not in known:
+            raise SpecError(f"there is no method {name!r}; {did_you_mean(name, known)}")
+    wanted = [name for one in suite.override for name in one.when.backbone]
+    for name in (*suite.backbones, *suite.backbone, *wanted):
+        _backbone(name)
+
+
+def _backbone(name: str) -> type[Backbone]:
+    known = find_backbones()
+    if name not in known:
+        raise SpecError(f"there is no backbone {name!r}; {did_you_mean(name, known)}")
+    return known[name]
+
+
+def _expanded(suite: Suite) -> Iterable[tuple[Override, str]]:
+    """The overrides in order, tuned settings among them, and which tuned settings each is of."""
+    for one in suite.override:
+        if not one.tuned:
+            yield one, ""
+            continue
+        name = one.tuned.partition("@")[0]
+        for method, found in find_tuned(one.tuned).method.items():
+            content = {**found.config, **{TRAINING + k: v for k, v in found.training.items()}}
+            if content:
+                cited = f"{name}@{found.id_for(method)}"
+                yield Override(when=When(method=(method,)), set=content), cited
+
+
+def _apply(settings: Mapping[str, Any], content: dict[str, Any], where: str) -> None:
+    """Puts values into the tables `training`, `backbone` and `method`.
+
+    Raises:
+        SpecError: a key leads into a value.
+    """
+    for key, value in settings.items():
+        known = key.startswith((TRAINING, BACKBONE))
+        *path, last = key.split(".") if known else ["method", *key.split(".")]
+        place = content
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise SpecError(f"{where}: {key}: {part} is a value, not a table")
+        if key == "training.objective.name":
+            place.clear()  # another objective has other knobs
+        place[last] = copy.deepcopy(value)

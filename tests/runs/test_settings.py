@@ -1,0 +1,155 @@
+"""One rule for settings: defaults, overrides in order, the command line last."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.check import tiny_data
+from bench.errors import SpecError
+from bench.method.registry import find_methods
+from bench.runs.plan import plan
+from bench.runs.settings import override, resolve, shared_training, with_override
+from bench.runs.suite import list_suites, validated
+
+METHODS = find_methods()
+CONTENT = {
+    "methods": ["full", "hashing", "qr"],
+    "budgets": ["50%", "80%"],
+    "seeds": 1,
+    "dim": 16,
+    "method": {"hashing": {"hashes": 3}},
+}
+
+
+def over(**when):
+    """An override for some of the runs."""
+    values = when.pop("set")
+    return {"when": when, "set": values}
+
+
+def suite(*overrides):
+    return validated({**CONTENT, "override": list(overrides)}, "s.toml")
+
+
+def found(one, method="hashing", budget="50%", backbone="mf"):
+    return resolve(one, METHODS[method], budget, backbone)
+
+
+def rates(one):
+    return {
+        (p.run.spec.method.name, p.run.label): p.run.spec.training.lr
+        for p in plan(one, tiny_data(), METHODS, "bench run")
+        if p.run.spec.training
+    }
+
+
+def test_rates_of_a_method_and_of_a_method_at_one_budget():
+    one = suite(
+        over(method="full", set={"training.lr": 0.03}),
+        over(method="hashing", set={"training.lr": 0.04}),
+        over(method="hashing", budget="50%", set={"training.lr": 0.02, "training.l2": 0.001}),
+    )
+    assert rates(one) == {
+        ("full", None): 0.03,
+        ("hashing", "50%"): 0.02,
+        ("hashing", "80%"): 0.04,
+        ("qr", "50%"): 0.001,
+        ("qr", "80%"): 0.001,
+    }
+    assert found(one).training.l2 == 0.001
+    assert set(rates(override(one, ["training.lr=0.5"])).values()) == {0.5}  # what is typed wins
+
+
+def test_later_overrides_go_before_earlier_ones_and_all_before_defaults():
+    one = suite(
+        over(method=["hashing", "qr"], set={"training.lr": 0.1}),
+        over(method="hashing", set={"hashes": 2, "training.lr": 0.2}),
+        over(method="hashing", budget=["50 %"], set={"hashes": 1}),
+    )
+    assert found(one).config.hashes == 1
+    assert found(one, budget="80%").config.hashes == 2
+    assert found(suite()).config.hashes == 3
+    assert (found(one).training.lr, found(one, "qr").training.lr) == (0.2, 0.1)
+    assert found(one).knobs == {"hashes": 1}
+
+
+def test_an_override_of_a_budget_is_not_for_methods_without_one():
+    one = suite(over(budget="50%", set={"training.lr": 0.1}))
+    assert found(one, "full", None).training.lr == 0.001
+    assert found(one).training.lr == 0.1
+    assert shared_training(one).lr == 0.001
+
+
+def test_a_backbone_may_be_set_and_another_objective_drops_the_knobs_of_the_first():
+    one = suite(over(backbone="mf", set={"backbone.similarity": "cosine"}))
+    assert found(one).backbone.similarity == "cosine"
+    one = override(one, ["mf.similarity=dot", "training.objective.name=ccl"])
+    assert found(one).backbone.similarity == "dot"
+    assert found(one).training.objective.name == "ccl"
+
+
+def test_what_is_typed_goes_before_everything_and_the_last_before_the_first():
+    one = suite(over(method="hashing", budget="50%", set={"hashes": 1}))
+    assert found(override(one, ["hashing.hashes=4", "hashing.hashes=2"])).config.hashes == 2
+    assert found(override(one, ["method.hashing.hashes=4"]), budget="80%").config.hashes == 4
+    assert override(one, ["dim=8", "budgets=['1%']"]).dim == 8
+    assert found(with_override(one, {"hashes": 4}, budget="50%", method="hashing")).knobs == {
+        "hashes": 4
+    }
+
+
+def test_the_suite_is_not_changed_by_what_is_resolved():
+    one = validated({**CONTENT, "backbone": {"mf": {"similarity": "dot"}}}, "s.toml")
+    one = override(one, ["mf.similarity=cosine", "hashing.hashes=1"])
+    found(one)
+    assert one.method == {"hashing": {"hashes": 3}}
+    assert one.backbone == {"mf": {"similarity": "dot"}}
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (over(backbone="lightgnc", set={"training.lr": 0.1}), "did you mean 'lightgcn'"),
+        (over(method="hashign", set={"training.lr": 0.1}), "did you mean 'hashing'"),
+        (over(budget="51%", set={"training.lr": 0.1}), "none of the suite's budgets.*50%, 80%"),
+        (over(budget="lots", set={"training.lr": 0.1}), "'lots' is not an amount"),
+        (over(method="qr", set={"training.epochs": 3}), "training.epochs: a method or a budget"),
+        (over(budget="50%", set={"training.epochs": 3}), "its own lr and l2"),
+        (over(method="hashing", set={"hashs": 3}), "hashs.*did you mean 'hashes'"),
+        (over(set={"training.lrr": 3}), "training.lrr: is not a known key; did you mean 'lr'"),
+        (over(backbone="mf", set={"backbone.simlarity": 3}), "mf.simlarity.*'similarity'"),
+        (
+            over(budget="50%", set={"hashes": 3}),
+            r"override.0: the knob 'hashes' .*\{method",
+        ),
+        (over(set={"backbone.similarity": "dot"}), r"backbone.similarity .*\{backbone"),
+        (over(set={"training.lr.x": 1}), "lr is a value, not a table"),
+        (over(set={}), "sets nothing"),
+        ({"tuned": "x", "set": {"training.lr": 1}}, "`tuned` stands alone"),
+        ({"tuned": "nothing"}, "no tuned settings 'nothing'"),
+        ({"when": {"metod": "qr"}, "set": {"wide": 1}}, "when.metod: .* did you mean 'method'"),
+    ],
+)
+def test_an_override_that_cannot_be_meant_is_refused(own, said):
+    with pytest.raises(SpecError, match=said):
+        plan(suite(own), tiny_data(), METHODS, "bench run")
+
+
+@pytest.mark.parametrize("typed", ["hashing.hashs=3", "hashs.hashes=3", "mf.dot=1", "hashes=3"])
+def test_typed_settings_that_nothing_takes_are_refused(typed):
+    with pytest.raises(SpecError, match=r"hashes|mf.dot|hashing"):
+        plan(override(suite(), [typed]), tiny_data(), METHODS, "bench run")
+
+
+def test_one_seed_is_planned_alone():
+    planned = plan(suite(), tiny_data(), METHODS, "bench run", seeds=(2020,))
+    assert {one.run.spec.seed for one in planned if one.run.spec.training} == {2020}
+    assert len(planned) == 1 + 1 + 2 * 2  # popularity, the full table, two methods at two budgets
+
+
+def test_suites_of_the_program_are_of_methods_and_backbones_that_there_are():
+    for name, one in list_suites().items():
+        for kind in METHODS.values():
+            for budget in one.budgets if kind.budgeted else (None,):
+                for backbone in one.backbones:
+                    assert resolve(one, kind, budget, backbone), name
