@@ -86,7 +86,7 @@ class CERP(Pruned):
 
         def kept(buckets: int) -> int:
             shape = cls.shape(table, config.but(buckets=buckets))
-            return most_kept("stored", *shape, table.cap)
+            return most_kept("stored", *shape, table.cap, cls.storage(config, "stored"))
 
         def fits(buckets: int) -> bool:
             if any(block == 1 for _, block, _ in cls.layout(table, config.but(buckets=buckets))):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from bench.method import Method, Rows, Table
+from bench.method import Method, Rows, Table, widen
 
 
 class Dims(Method):
@@ -23,7 +22,7 @@ class Dims(Method):
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        return cls.solve("width", table, config, low=1, high=table.dim)
+        return cls.solve("width", table, config, low=1, high=table.most_columns)
 
     def build(self) -> None:
         self.stored = Rows(self.table.ids, self.config.width)
@@ -36,5 +35,4 @@ class Dims(Method):
         self.stored.normal(self.table.std, generator)
 
     def forward(self, ids: Tensor) -> Tensor:
-        # Zeros leave dot products and cosines as they are in the narrow space.
-        return functional.pad(self.stored(ids), (0, self.table.dim - self.config.width))
+        return widen(self.stored(ids), self.table)

@@ -40,7 +40,10 @@ class PEP(Pruned):
     def plan(cls, table: Table, config: Pruned.Config) -> Pruned.Config:
         config = solve_width(table, config)
         return config.but(
-            kept=config.kept or most_kept("stored", *cls.shape(table, config), table.cap)
+            kept=config.kept
+            or most_kept(
+                "stored", *cls.shape(table, config), table.cap, cls.storage(config, "stored")
+            )
         )
 
     @property

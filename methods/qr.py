@@ -22,6 +22,7 @@ from bench.method import (
     divide,
     size_of,
     solve_width,
+    value_size,
     widen,
 )
 
@@ -98,11 +99,11 @@ class QR(Method):
             return config.but(divisor=users, item_divisor=None if items == users else items)
 
         def size(divisors: tuple[int, ...]) -> int:
-            return size_of(cls.arrays(table, solved(divisors))).of(table.cap)
+            return size_of(cls.file_arrays(table, solved(divisors))).of(table.cap)
 
-        values = table.cap.cap // (4 if table.cap.accounting == "bytes" else 1)
+        row = value_size(table, config) * columns(table, config)
         for one in tries:
-            if rows(one) * columns(table, config) <= values and size(one) <= table.cap.cap:
+            if rows(one) * row <= table.cap.cap and size(one) <= table.cap.cap:
                 return solved(one)
         if not config.joint:
             return cls.plan(table, config.but(joint=True))

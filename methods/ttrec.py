@@ -22,6 +22,7 @@ from bench.method import (
     size_of,
     solve_width,
     train_rows,
+    value_size,
     widen,
 )
 
@@ -92,13 +93,14 @@ class TTRec(Method):
 
         def size(rank1: int, rank2: int) -> int:
             ranks = config.but(rank1=rank1, rank2=rank2)
-            return size_of(cls.arrays(table, ranks)).of(table.cap)
+            return size_of(cls.file_arrays(table, ranks)).of(table.cap)
 
         if size(1, 1) > table.cap.cap:
             raise Infeasible(size(1, 1), table.cap.accounting)
-        unit = 4 if table.cap.accounting == "bytes" else 1
-        container = size(1, 1) // unit - (p1 * q1 + p2 * q2 + p3 * q3)  # in values
-        budget = table.cap.cap // unit - container - 4  # its length varies by a few digits
+        unit = value_size(table, config)
+        container = int(size(1, 1) / unit) - (p1 * q1 + p2 * q2 + p3 * q3)  # in values
+        spare = ceil(16 / unit)  # the header's length varies by a few digits
+        budget = int(table.cap.cap / unit) - container - spare
         found = []
         for rank1 in range(1, top1 + 1):
             rank2 = min((budget - p1 * q1 * rank1) // (rank1 * p2 * q2 + p3 * q3), top2)
@@ -137,16 +139,17 @@ class TTRec(Method):
     def forward(self, ids: Tensor) -> Tensor:
         (_, p2, p3), (q1, q2, q3) = self.p, self.q
         rank1, rank2 = self.config.rank1, self.config.rank2
+        core1, core2, core3 = (self.value(name) for name in ("core1", "core2", "core3"))
         flat = ids.reshape(-1)
         if len(flat) * (q1 * rank1 + q1 * q3) > p2 * p3 * rank1 * q3:
             # Many ids: every product of cores 2 and 3 is needed about once.
-            rows = train_rows(self.core1, self.core2, self.core3, flat)
+            rows = train_rows(core1, core2, core3, flat)
         else:
             # Looked up as embeddings, whose gradient goes by whole slices; indexing by entries.
             last, rest = flat % p3, torch.div(flat, p3, rounding_mode="floor")
-            first = embedding(torch.div(rest, p2, rounding_mode="floor"), self.core1.flatten(1))
-            slices = embedding(rest % p2, self.core2.flatten(1)).view(-1, q2, rank1, rank2)
+            first = embedding(torch.div(rest, p2, rounding_mode="floor"), core1.flatten(1))
+            slices = embedding(rest % p2, core2.flatten(1)).view(-1, q2, rank1, rank2)
             front = first.view(-1, 1, q1, rank1) @ slices  # [n, q2, q1, R2]
-            slices = embedding(last, self.core3.flatten(1)).view(-1, 1, q3, rank2)
+            slices = embedding(last, core3.flatten(1)).view(-1, 1, q3, rank2)
             rows = (front @ slices.transpose(2, 3)).transpose(1, 2)  # [n, q1, q2, q3]
         return widen(rows.reshape(*ids.shape, self.width), self.table)

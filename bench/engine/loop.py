@@ -215,6 +215,7 @@ class Fit:
         self.report(entry)
 
     def _step(self, batch: Batch, progress: Progress, optimizer: Adam) -> Tensor:
+        self.method.advance(self.method.phases[self.state.phase], progress)
         users, positives, negatives = batch
         everything = torch.cat((users, positives, negatives.reshape(-1)))
         objective = self.training.objective

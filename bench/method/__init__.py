@@ -15,10 +15,11 @@ from bench.method.base import (
     Space,
     Table,
 )
-from bench.method.narrow import WIDE, Narrow, columns, solve_width, widen
+from bench.method.narrow import WIDE, Narrow, columns, solve_width, value_size, widen
 from bench.method.pruning import Pruned
 from bench.method.size import Arrays, size_of
 from bench.method.sparse import most_kept
+from bench.method.storage import Storage
 from bench.method.tensortrain import train_rows
 from bench.method.user_share import USERS, divide
 
@@ -40,6 +41,7 @@ __all__ = [
     "Role",
     "Rows",
     "Space",
+    "Storage",
     "Table",
     "columns",
     "divide",
@@ -47,5 +49,6 @@ __all__ = [
     "size_of",
     "solve_width",
     "train_rows",
+    "value_size",
     "widen",
 ]

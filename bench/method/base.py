@@ -18,10 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from bench.budget import Budget
-from bench.errors import Infeasible
+from bench.errors import Infeasible, SpecError
 from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
-from bench.method.size import Arrays, describe, largest
+from bench.method.size import Array, Arrays, describe, largest
+from bench.method.storage import Bits, Levels, Rounding, Scale, Storage, decode, encode, encoded
 
 __all__ = [
     "Budget",
@@ -40,6 +41,7 @@ __all__ = [
 
 Role = Literal["ceiling", "control", "method", "ablation"]
 _C = TypeVar("_C", bound="Method.Config")
+_MOST_COLUMNS = 1024  # of a wide table
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,8 @@ class Table:
             method on a board, because the initial scale decides small-budget results.
         counts: int64 [N], training interactions of each id; None when rows are rebuilt from a
             packed state, so that nothing is used there that was not stored.
+        wide: whether rows may have more columns than `dim`, where the bytes allow it: columns are
+            a choice for backbones that score by products.
     """
 
     users: int
@@ -68,11 +72,17 @@ class Table:
     seed: int = 0
     std: float = 0.1
     counts: Tensor | None = None
+    wide: bool = False
 
     @property
     def ids(self) -> int:
         """N, the number of users and items."""
         return self.users + self.items
+
+    @property
+    def most_columns(self) -> int:
+        """The most columns that a row may have."""
+        return _MOST_COLUMNS if self.wide else self.dim
 
     def parts(self, joint: bool) -> tuple[int, ...]:
         """Numbers of ids of the fields that share rows: (N,), or (users, items) apart."""
@@ -156,9 +166,18 @@ class Method(nn.Module):
         """A method's own knobs. Subclass it; unknown or mistyped keys are errors.
 
         Knobs that `plan` solves have the default 0, which means: from the budget.
+
+        The knobs below are every method's; `bench.method.storage` explains them. `bits`: of a
+        stored value, none: 32. `levels`: none: normal up to 4 bits, uniform above. `scale`: none:
+        row. `aware`: share of the training, at its end, that sees rounded values; none: all of it.
         """
 
         model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+        bits: Bits | None = None
+        levels: Levels | None = None
+        scale: Scale | None = None
+        aware: float | None = Field(None, ge=0, le=1)
 
         def but(self: _C, **changes: Any) -> _C:
             """A copy with other values."""
@@ -169,6 +188,16 @@ class Method(nn.Module):
         self.table = table
         self.config = config
         self.build()
+        self._roundings: dict[str, Rounding] = {}
+        for name, module in self.named_modules():
+            if isinstance(module, Rows):
+                if module.users is None and len(module.weight) == table.ids:
+                    module.users = table.users
+                storage = self.storage(config, f"{name}.weight")
+                module.rounding = Rounding(storage, module.users) if storage else None
+        for name, _ in self.named_parameters(recurse=False):
+            if storage := self.storage(config, name):
+                self._roundings[name] = Rounding(storage)
 
     @classmethod
     def plan(cls, table: Table, config: Any) -> Any:
@@ -190,7 +219,7 @@ class Method(nn.Module):
             return config
 
         def arrays(value: int) -> Arrays:
-            return cls.arrays(table, config.but(**{knob: value}))
+            return cls.file_arrays(table, config.but(**{knob: value}))
 
         return config.but(**{knob: largest(arrays, table.cap, low, high)})
 
@@ -199,6 +228,43 @@ class Method(nn.Module):
         """Dtypes and shapes of what `pack` will return, before anything is trained."""
         with torch.device("meta"):
             return describe(cls(table.bare(), config).pack())
+
+    @classmethod
+    def storage(cls, config: Any, array: str) -> Storage | None:
+        """How a packed float32 array is stored; None: as it is. The knobs say it for all alike."""
+        return Storage.of(config)
+
+    @classmethod
+    def user_rows(cls, table: Table, config: Any) -> dict[str, int]:
+        """How many of the first rows of a packed array are users', for arrays that have sides."""
+        with torch.device("meta"):
+            method = cls(table.bare(), config)
+        found = {n: m.users for n, m in method.named_modules() if isinstance(m, Rows)}
+        return {f"{name}.weight": users for name, users in found.items() if users is not None}
+
+    @classmethod
+    def file_arrays(cls, table: Table, config: Any) -> Arrays:
+        """Dtypes and shapes of what the file will hold, before anything is trained.
+
+        Raises:
+            SpecError: the budget counts values, and values are stored in fewer than 32 bits.
+        """
+        arrays, found = cls.arrays(table, config), dict[str, Array]()
+        users: dict[str, int] | None = None
+        for name, (dtype, shape) in arrays.items():
+            storage = cls.storage(config, name) if dtype == torch.float32 else None
+            if storage is None:
+                found[name] = dtype, shape
+                continue
+            if table.budget is not None and table.budget.accounting == "values":
+                raise SpecError(
+                    f"{cls.name}: bits = {storage.bits} saves bytes, not values; use"
+                    " --accounting bytes"
+                )
+            if users is None:
+                users = cls.user_rows(table, config)
+            found.update(encoded(name, shape, storage, users.get(name)))
+        return found
 
     def build(self) -> None:
         """Creates parameters and buffers, with any content."""
@@ -221,8 +287,26 @@ class Method(nn.Module):
         return self.table.dim
 
     def pack(self) -> dict[str, Tensor]:
-        """Everything that inference needs and nothing else. This is what a budget binds."""
+        """Everything that inference needs and nothing else, before values are rounded."""
         return {name: tensor.detach() for name, tensor in self.state_dict().items()}
+
+    def store(self) -> dict[str, Tensor]:
+        """The arrays of the file: `pack`, with values at their precision. A budget binds these.
+
+        Raises:
+            NotFinite: training has diverged.
+        """
+        users: dict[str, int] | None = None
+        found: dict[str, Tensor] = {}
+        for name, array in self.pack().items():
+            storage = self.storage(self.config, name) if array.dtype == torch.float32 else None
+            if storage is None:
+                found[name] = array
+                continue
+            if users is None:
+                users = self.user_rows(self.table, self.config)
+            found |= encode(name, array, storage, users.get(name))
+        return found
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Method:
@@ -230,6 +314,26 @@ class Method(nn.Module):
         method = cls(table, config)
         method.load_state_dict(dict(packed))
         return method.to(next(iter(packed.values())).device).requires_grad_(False)
+
+    @classmethod
+    def restore(cls, stored: Mapping[str, Tensor], table: Table, config: Any) -> Method:
+        """Rebuilds a method that can only look rows up, from the arrays of its file."""
+        packed, users = dict(stored), cls.user_rows(table, config)
+        for name, (dtype, shape) in cls.arrays(table, config).items():
+            storage = cls.storage(config, name) if dtype == torch.float32 else None
+            if storage is not None:
+                packed[name] = decode(name, stored, shape, storage, users.get(name))
+                for part in (f"{name}.codes", f"{name}.scale"):
+                    packed.pop(part, None)
+        method = cls.unpack(packed, table, config)
+        method.round_no_more()
+        return method
+
+    def round_no_more(self) -> None:
+        """Values are those of a file: they are rounded already."""
+        self._roundings.clear()
+        for table in self.tables():
+            table.rounding = None
 
     @classmethod
     @torch.no_grad()
@@ -240,8 +344,44 @@ class Method(nn.Module):
         config: Any,
         ids: Tensor,
     ) -> Tensor:
-        """Rows of ids from the packed state alone: int64 [*] -> float32 [*, dim]."""
-        return cls.unpack(packed, table.bare(), config)(ids)
+        """Rows of ids from the arrays of the file alone: int64 [*] -> float32 [*, dim]."""
+        return cls.restore(packed, table.bare(), config)(ids)
+
+    def advance(self, phase: Phase, progress: Progress) -> None:
+        """Called before each training step: turns rounding on when its part of training begins."""
+        for rounding, table in self.rounded_tables():
+            share = 1 - progress.step / max(1, progress.steps)
+            active = not phase.until_budget and share <= rounding.storage.aware
+            if active and (not rounding.active or progress.epoch != rounding.measured):
+                rounding.measure(table)
+                rounding.measured = progress.epoch
+            rounding.active = active
+
+    def rounded_tables(self) -> Iterator[tuple[Rounding, Tensor]]:
+        """What is rounded, and the values that it holds now."""
+        for table in self.tables():
+            if table.rounding is not None:
+                yield table.rounding, table.weight
+        for name, rounding in self._roundings.items():
+            value = getattr(self, name)
+            yield rounding, value.view(len(value), -1)
+
+    def value(self, name: str) -> Tensor:
+        """A parameter of the method's own as the file will give it back; for use in `forward`.
+
+        Only parameters outside of `Rows` need it. One that is read without it is rounded after
+        training.
+        """
+        parameter: Tensor = getattr(self, name)
+        rounding = self._roundings.get(name)
+        if rounding is None:
+            return parameter
+        if not torch.is_grad_enabled():
+            return rounding.whole(parameter)
+        if not rounding.active:
+            return parameter
+        flat = rounding.straight(parameter.view(len(parameter), -1))
+        return flat.view(parameter.shape)
 
     def begin(self, phase: Phase, progress: Progress, lr: float) -> None:
         """Called before a phase, after any rewind; `progress.steps` is the most it can take."""

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from bench.budget import VALUE_BYTES
 from bench.method.base import Choice, Field, Method, Table
+from bench.method.storage import Storage
 
 WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
 
@@ -37,17 +38,26 @@ def solve_width(table: Table, config: _N) -> _N:
     """Sets `width` from `wide` and the budget; keeps one that is set, or that nothing asks for."""
     if config.width is not None or config.wide is None:
         return config
-    unit = VALUE_BYTES if table.cap.accounting == "bytes" else 1
-    plain = table.cap.cap / unit / table.ids
-    return config.but(width=min(table.dim, max(1, round(config.wide * plain))))
+    storage = Storage.of(config)
+    scale = storage.row_bytes(0) if storage else 0.0
+    plain = max(0.0, table.cap.cap / table.ids - scale) / value_size(table, config)
+    return config.but(width=min(table.most_columns, max(1, round(config.wide * plain))))
+
+
+def value_size(table: Table, config: Method.Config) -> float:
+    """What a value counts for in the budget: bytes, less than 4 at a lower precision, or 1."""
+    storage = Storage.of(config)
+    if table.cap.accounting == "values":
+        return 1.0
+    return storage.bits / 8 if storage else float(VALUE_BYTES)
 
 
 def columns(table: Table, config: Narrow) -> int:
     """Columns that a method works in."""
-    return table.dim if config.width is None else min(config.width, table.dim)
+    return table.dim if config.width is None else config.width
 
 
 def widen(rows: Tensor, table: Table) -> Tensor:
-    """Fills rows with zeros: float32 [*, width] -> float32 [*, dim]."""
+    """Fills rows with zeros up to `dim`: float32 [*, width] -> float32 [*, max(dim, width)]."""
     missing = table.dim - rows.shape[-1]
-    return functional.pad(rows, (0, missing)) if missing else rows
+    return functional.pad(rows, (0, missing)) if missing > 0 else rows

@@ -17,7 +17,8 @@ Retrain: from the initial values, under the mask, without thresholds (as a lotte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from bench.method.base import Field, Method, Phase, Progress, Rows, Table
 from bench.method.narrow import Narrow
 from bench.method.size import Arrays
 from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
+from bench.method.storage import Rounding, Storage, rounded
 from bench.method.user_share import divide
 
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
@@ -76,7 +78,18 @@ class Pruned(Method):
     def arrays(cls, table: Table, config: Any) -> Arrays:
         rows, columns = cls.shape(table, config)
         free = table.budget is not None and table.budget.accounting == "values"
-        return sparse_arrays("stored", rows, columns, config.kept, free)
+        storage = cls.storage(config, "stored")
+        return sparse_arrays("stored", rows, columns, config.kept, free, storage)
+
+    @classmethod
+    def storage(cls, config: Any, array: str) -> Storage | None:
+        # Rows that keep three values each cannot pay for a scale each.
+        storage = super().storage(config, array)
+        return storage and replace(storage, scale="side")
+
+    @classmethod
+    def user_rows(cls, table: Table, config: Any) -> dict[str, int]:
+        return {}  # values are packed without their rows
 
     def build(self) -> None:
         rows, columns = self.shape(self.table, self.config)
@@ -127,6 +140,8 @@ class Pruned(Method):
 
     def entries(self, index: Tensor) -> Tensor:
         """Rows of the pruned table: int64 [*] -> float32 [*, columns]."""
+        if not torch.is_grad_enabled() and not self.searching and self.stored.rounding is not None:
+            return functional.embedding(index, self._filed(self.stored.rounding))
         rows = self.stored(index)
         if self.searching:
             # A sparse gradient spares a dense array of zeros in each step that touches few rows.
@@ -135,6 +150,16 @@ class Pruned(Method):
             cut = functional.embedding(index, self.thresholds, sparse=few).sigmoid() * self.gain
             return rows.sign() * functional.relu(rows.abs() - cut)
         return rows * functional.embedding(index, self.mask)
+
+    def _filed(self, rounding: Rounding) -> Tensor:
+        """The table as the file will give it back: the scale is that of what is kept."""
+        found = torch.zeros_like(self.stored.weight)
+        found[self.mask] = rounded(self.stored.weight[self.mask], rounding.storage)
+        return found
+
+    def rounded_tables(self) -> Iterator[tuple[Rounding, Tensor]]:
+        if self.stored.rounding is not None and not self.searching:
+            yield self.stored.rounding, self.stored.weight[self.mask].view(1, -1)
 
     @torch.no_grad()
     def _margins(self) -> Tensor:
@@ -170,7 +195,8 @@ class Pruned(Method):
 
     def pack(self) -> dict[str, Tensor]:
         free = self.table.budget is not None and self.table.budget.accounting == "values"
-        return pack_sparse("stored", self.stored.weight.detach(), self.mask, free)
+        storage = self.storage(self.config, "stored")
+        return pack_sparse("stored", self.stored.weight.detach(), self.mask, free, storage)
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Pruned:

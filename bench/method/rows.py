@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.method.storage import Rounding
+
 
 class Reader(Protocol):
     """What an optimiser puts into a table while it trains it."""
@@ -20,13 +22,20 @@ class Rows(nn.Module):
     """Embedding table float32 [rows, dim].
 
     Like `torch.nn.Embedding`. The difference is in training: an optimiser that knows how to
-    postpone the updates of rows that a batch does not touch reads the table through `reader`.
+    postpone the updates of rows that a batch does not touch reads the table through `reader`, and
+    `rounding` gives rows as the file will hold them.
+
+    Attributes:
+        users: how many of the first rows are users'; None where users and items share rows. Only
+            some scales of rounded values ask for it; known by itself where a row is an id.
     """
 
     def __init__(self, rows: int, dim: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(rows, dim))
         self.reader: Reader | None = None
+        self.rounding: Rounding | None = None
+        self.users: int | None = None
 
     def normal(self, std: float, generator: torch.Generator) -> None:
         """Fills the table from N(0, std^2).
@@ -44,6 +53,14 @@ class Rows(nn.Module):
 
     def forward(self, index: Tensor) -> Tensor:
         """Rows at `index`: int64 [*] -> float32 [*, dim]."""
-        if self.reader is not None and torch.is_grad_enabled():
-            return self.reader.read(index)
-        return functional.embedding(index, self.weight)
+        rounding = self.rounding
+        if not torch.is_grad_enabled():
+            # All of the table, so that what is validated is the file to the bit.
+            table = self.weight if rounding is None else rounding.whole(self.weight)
+            return functional.embedding(index, table)
+        rows = (
+            functional.embedding(index, self.weight)
+            if self.reader is None
+            else self.reader.read(index)
+        )
+        return rounding.straight(rows, index) if rounding is not None and rounding.active else rows

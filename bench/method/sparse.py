@@ -2,7 +2,7 @@
 
 Three codes are exact and simple; the smallest is taken (their costs cross near densities of 6 %
 and 50 % at 64 columns):
-  dense   the table as it is;
+  dense   the table as it is (not where zero is no level of rounded values);
   bitmap  one bit an entry;
   rows    how many entries each row keeps, then their columns, each in as few bits as will hold it
           (row-count coding; with one int per entry CSR would double the size of a sparse table).
@@ -20,6 +20,7 @@ from torch import Tensor
 from bench.budget import Budget
 from bench.errors import Infeasible
 from bench.method.size import Arrays, size_of
+from bench.method.storage import Storage, encoded
 
 _U8 = torch.uint8
 
@@ -29,11 +30,18 @@ def _bits(top: int) -> int:
     return max(1, int(top).bit_length())
 
 
-def sparse_arrays(name: str, rows: int, columns: int, kept: int, free: bool = False) -> Arrays:
+def sparse_arrays(
+    name: str,
+    rows: int,
+    columns: int,
+    kept: int,
+    free: bool = False,
+    storage: Storage | None = None,
+) -> Arrays:
     """Arrays that store `kept` entries of a rows x columns table in the cheapest code.
 
     With `free`, positions stay apart from values even where a dense table is smaller, because a
-    budget in `values` counts the values alone.
+    budget in `values` counts the values alone. With `storage`, the cheapest is that of the file.
     """
     values = (torch.float32, (kept,))
     forms: list[dict[str, tuple[torch.dtype, tuple[int, ...]]]] = [
@@ -45,12 +53,23 @@ def sparse_arrays(name: str, rows: int, columns: int, kept: int, free: bool = Fa
             f"{name}.columns": (_U8, (ceil(kept * _bits(columns - 1) / 8),)),
         },
     ]
-    if free and kept < rows * columns:
+    if (free and kept < rows * columns) or (storage is not None and storage.levels == "normal"):
         forms = forms[1:]
-    return min(forms, key=lambda form: size_of(form).bytes)
+
+    return min(forms, key=lambda form: size_of(_filed(name, form, storage)).bytes)
 
 
-def most_kept(name: str, rows: int, columns: int, budget: Budget) -> int:
+def _filed(name: str, form: Arrays, storage: Storage | None) -> Arrays:
+    """A form as it stands in the file."""
+    if storage is None:
+        return form
+    others = {key: array for key, array in form.items() if key != name}
+    return {**others, **encoded(name, form[name][1], storage)}
+
+
+def most_kept(
+    name: str, rows: int, columns: int, budget: Budget, storage: Storage | None = None
+) -> int:
     """The most entries of a rows x columns table that the budget can store.
 
     Under `values` accounting positions are free, as in the papers.
@@ -62,7 +81,8 @@ def most_kept(name: str, rows: int, columns: int, budget: Budget) -> int:
         return min(budget.cap, rows * columns)
 
     def cost(kept: int) -> int:
-        return size_of(sparse_arrays(name, rows, columns, kept)).bytes
+        form = sparse_arrays(name, rows, columns, kept, storage=storage)
+        return size_of(_filed(name, form, storage)).bytes
 
     if cost(1) > budget.cap:
         raise Infeasible(cost(1), "bytes", "positions of kept entries are stored too")
@@ -84,7 +104,13 @@ def _unpack_bits(stream: np.ndarray, width: int, count: int) -> np.ndarray:
     return bits @ (1 << np.arange(width - 1, -1, -1, dtype=np.int64))
 
 
-def pack_sparse(name: str, table: Tensor, mask: Tensor, free: bool = False) -> dict[str, Tensor]:
+def pack_sparse(
+    name: str,
+    table: Tensor,
+    mask: Tensor,
+    free: bool = False,
+    storage: Storage | None = None,
+) -> dict[str, Tensor]:
     """Stores the entries of `table` that `mask` keeps.
 
     Args:
@@ -92,13 +118,14 @@ def pack_sparse(name: str, table: Tensor, mask: Tensor, free: bool = False) -> d
         table: float32 [rows, columns].
         mask: bool [rows, columns].
         free: see `sparse_arrays`.
+        storage: see `sparse_arrays`.
 
     Returns:
         Arrays for `unpack_sparse`, of the sizes that `sparse_arrays` promised.
     """
     rows, columns = table.shape
     kept = int(mask.sum())
-    arrays = sparse_arrays(name, rows, columns, kept, free)
+    arrays = sparse_arrays(name, rows, columns, kept, free, storage)
     if len(arrays) == 1:
         return {name: torch.where(mask, table, 0.0).contiguous()}
     flags = mask.cpu().numpy()

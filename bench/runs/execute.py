@@ -74,6 +74,7 @@ def table_for(spec: RunSpec, data: Interactions) -> Table:
         seed=spec.seed,
         std=spec.training.init_std,
         counts=torch.from_numpy(data.counts()),
+        wide=get_backbone(spec.backbone.name).narrow,
     )
 
 
@@ -239,7 +240,7 @@ def _learned(
         phases, history = phases + again.phases, history + again.history
     trained = time.perf_counter() - began
 
-    packed = {name: tensor.cpu().contiguous() for name, tensor in method.pack().items()}
+    packed = {name: tensor.cpu().contiguous() for name, tensor in method.store().items()}
     content = safetensors.torch.save(packed)
     size = measure(packed, len(content))
     if spec.budget and not size.within(spec.budget.budget()):
@@ -248,7 +249,7 @@ def _learned(
             f" more than its budget of {spec.budget.cap:,}"
         )
     began = time.perf_counter()
-    deployed = kind.unpack(safetensors.torch.load(content), table.bare(), config).to(device)
+    deployed = kind.restore(safetensors.torch.load(content), table.bare(), config).to(device)
     rows = look_up(deployed, table, device)
     backbone.eval()
     test, valid = _measured(data, used, lambda e: rank(backbone, rows, e), device)

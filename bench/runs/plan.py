@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from bench import budget as budgets
+from bench.backbones.registry import get_backbone
 from bench.data import Interactions
 from bench.data.numbering import Numbering, number
 from bench.errors import Infeasible, SpecError
@@ -108,7 +109,8 @@ class Planner:
         found = resolve(suite, kind, label, backbone)
         training = found.training
         counts = self._counted(training.numbering)
-        table = Table(data.users, data.items, suite.dim, cap, seed, training.init_std, counts)
+        wide = get_backbone(backbone).narrow
+        table = Table(data.users, data.items, suite.dim, cap, seed, training.init_std, counts, wide)
         config, infeasible = found.config, None
         try:
             config = kind.plan(table, config)
@@ -141,7 +143,7 @@ class Planner:
         if infeasible:
             return Planned(run, infeasible=infeasible)
         try:
-            size = size_of(kind.arrays(table, config))
+            size = size_of(kind.file_arrays(table, config))
         except Exception as error:
             raise _unplanned(kind, "arrays", error) from error
         return Planned(run, size.values, size.bytes)

@@ -105,12 +105,12 @@ def _fitted(
 
     fit = Fit(method, backbone, data, training, spec.seed, store.work(spec.id), told)
     fit.run()
-    packed = {name: tensor.cpu().contiguous() for name, tensor in method.pack().items()}
+    packed = {name: tensor.cpu().contiguous() for name, tensor in method.store().items()}
     content = safetensors.torch.save(packed)
     size = measure(packed, len(content))
     if spec.budget and not size.within(spec.budget.budget()):
         raise OverBudget(f"{size.bytes:,} bytes, {size.values:,} values; cap {spec.budget.cap:,}")
-    deployed = kind.unpack(safetensors.torch.load(content), table.bare(), config).to(device)
+    deployed = kind.restore(safetensors.torch.load(content), table.bare(), config).to(device)
     backbone.eval()
     evaluator = Evaluator(data.valid, [data.train], data.items, device)
     found = rank(backbone, look_up(deployed, table, device), evaluator)

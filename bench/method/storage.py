@@ -1,0 +1,413 @@
+"""How values are stored: in how many bits, at which levels, with which scales.
+
+Every float array that a method packs goes through here, so that a method has value precision
+without a line of code. The same rounding is applied to rows while training (straight-through, see
+`Rounding`), so that validation judges what the file will hold.
+
+Levels:
+    uniform  q s with whole q in -Q..Q, Q = 2^(bits-1) - 1; s is the largest magnitude over Q;
+    normal   g c[q] with the Lloyd-Max levels c of N(0, 1) (Max, IRE Trans. Inf. Theory 1960), for
+             1 to 4 bits; g is the least-squares factor of a row, the root mean square of a side.
+Scales, which are s or g:
+    row      one a row, rounded to 2^(t/16) and stored as a byte;
+    item     as `row` for items; a user's row has length 1, because its length changes no ranking
+             of a backbone that scores by products (where the method says which rows are users');
+    side     one float32 for all rows, or one for users and one for items.
+
+In the file an array `x` of n values becomes
+    x.codes  uint8 [ceil(n bits / 8)]: codes of `bits` bits each in row-major order, the least
+             significant bit first, without padding between rows. A uniform code is q + 2^(bits-1),
+             a normal code is the place of the level, counted from the lowest;
+    x.scale  row: uint8 [rows + 2]: int16 k0, little-endian, then a byte t for each row: the scale
+             is 2^((k0 + t) / 16), or 0 where t is 0. side: float32 [1 or 2].
+Arrays of 16 bits are float16 and have no scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, prod
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.errors import SpecError
+from bench.method.size import Arrays
+
+Levels = Literal["uniform", "normal"]
+Scale = Literal["row", "item", "side"]
+Bits = Literal[1, 2, 3, 4, 6, 8, 16, 32]
+
+_STEPS = 16  # scales of rows are powers of 2^(1/16): off by 2.2 % at most
+_WINDOW = 254  # steps between the smallest and the largest scale of an array, 2^15.9
+_OCTAVES = (-120, 120)  # scales that float32 holds with room for products
+
+# Positive halves of the levels that give the least squared error for N(0, 1), by bits. The borders
+# lie midway between neighbours.
+_NORMAL: dict[int, tuple[float, ...]] = {
+    1: (0.7979,),
+    2: (0.4528, 1.5104),
+    3: (0.2451, 0.7560, 1.3439, 2.1519),
+    4: (0.1284, 0.3880, 0.6568, 0.9423, 1.2562, 1.6180, 2.0690, 2.7326),
+}
+
+
+class NotFinite(ValueError):
+    """Values to be stored are not finite."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How the values of one array are stored.
+
+    Attributes:
+        bits: of a value, below 32.
+        levels: where the levels lie.
+        scale: what has a scale of its own.
+        aware: share of the training at its end that sees rounded rows; 0: rounding comes after.
+    """
+
+    bits: int
+    levels: Levels
+    scale: Scale
+    aware: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.levels == "normal" and self.bits not in (*_NORMAL, 16):
+            raise SpecError(f"bits = {self.bits}: normal levels are for 1 to 4 bits; use uniform")
+        if self.levels == "uniform" and self.bits == 1:
+            raise SpecError("bits = 1: uniform levels need 2 bits; use levels = 'normal'")
+
+    @classmethod
+    def of(cls, config: Any) -> Storage | None:
+        """What the knobs of a method ask for; None for float32."""
+        if config.bits in (None, 32):
+            return None
+        levels: Levels = config.levels or ("normal" if config.bits <= 4 else "uniform")
+        aware = 1.0 if config.aware is None else config.aware
+        return cls(config.bits, levels, config.scale or "row", aware)
+
+    def row_bytes(self, columns: int) -> float:
+        """Bytes of a row with its scale."""
+        return columns * self.bits / 8 + (self.bits != 16 and self.scale != "side")
+
+
+# Levels and scales --------------------------------------------------------------------------------
+
+
+@cache
+def _levels(bits: int) -> tuple[Tensor, Tensor]:
+    """Levels, rising, and the borders between them."""
+    half = _NORMAL[bits]
+    levels = torch.tensor([*(-level for level in reversed(half)), *half])
+    return levels, (levels[1:] + levels[:-1]) / 2
+
+
+def _tables(bits: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    levels, borders = _levels(bits)
+    return levels.to(device), borders.to(device)
+
+
+def _on_grid(scale: Tensor) -> Tensor:
+    """The nearest power of 2^(1/16); 0 stays 0."""
+    low, high = (_STEPS * octave for octave in _OCTAVES)
+    power = (scale.log2() * _STEPS).round().clamp(low, high)
+    return torch.where(scale > 0, torch.exp2(power / _STEPS), torch.zeros_like(scale))
+
+
+def _unit(rows: Tensor, storage: Storage) -> tuple[Tensor, Tensor]:
+    """Codes without their offset or levels c, and the raw scale of each row [n, 1]."""
+    if storage.levels == "uniform":
+        most = 2 ** (storage.bits - 1) - 1
+        return rows, rows.abs().amax(1, keepdim=True) / most
+    levels, borders = _tables(storage.bits, rows.device)
+    spread = rows.square().mean(1, keepdim=True).sqrt()
+    placed = torch.bucketize(rows / spread.clamp(min=torch.finfo(rows.dtype).tiny), borders)
+    found = levels[placed]
+    return placed, (rows * found).sum(1, keepdim=True) / found.square().sum(1, keepdim=True)
+
+
+def quantise(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Codes and scales of rows.
+
+    Args:
+        rows: float32 [n, k].
+        storage: below 16 bits.
+        scale: [1 or n, 1], to be used as it is; None: one for each row, on the grid of bytes.
+
+    Returns:
+        int64 [n, k], from 0, and float32 [n, 1] or `scale`. An all-zero row has scale 0.
+    """
+    if storage.levels == "uniform":
+        most = 2 ** (storage.bits - 1) - 1
+        if scale is None:
+            scale = _on_grid(_unit(rows, storage)[1])
+        safe = torch.where(scale > 0, scale, torch.ones_like(scale))
+        return (rows / safe).round().clamp(-most, most).long() + (most + 1), scale
+    _, borders = _tables(storage.bits, rows.device)
+    if scale is None:
+        placed, scale = _unit(rows, storage)
+        return placed, _on_grid(scale)
+    safe = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return torch.bucketize(rows / safe, borders), scale
+
+
+def values(codes: Tensor, scale: Tensor, storage: Storage) -> Tensor:
+    """What codes stand for: int [n, k] and float32 [1 or n, 1] -> float32 [n, k]."""
+    if storage.levels == "uniform":
+        return (codes - 2 ** (storage.bits - 1)).to(scale.dtype) * scale
+    return _tables(storage.bits, codes.device)[0].to(scale.dtype)[codes] * scale
+
+
+def side_scale(rows: Tensor, storage: Storage, kept: Tensor | None = None) -> Tensor:
+    """The scale that all rows share, float32 [1, 1].
+
+    Args:
+        rows: float32 [n, k].
+        storage: below 16 bits.
+        kept: bool [n, k], the entries that count; None: all.
+    """
+    if kept is not None:
+        rows = rows * kept
+    if storage.levels == "uniform":
+        most = 2 ** (storage.bits - 1) - 1
+        return (rows.abs().amax() if rows.numel() else rows.sum()).view(1, 1) / most
+    count = rows.numel() if kept is None else int(kept.sum())
+    return (rows.square().sum() / max(1, count)).sqrt().view(1, 1)
+
+
+# Whole arrays -------------------------------------------------------------------------------------
+
+
+def _parts(rows: int, users: int | None) -> tuple[slice, ...]:
+    """Ranges of rows that have a scale of their own under `side`."""
+    return (slice(0, rows),) if users is None else (slice(0, users), slice(users, rows))
+
+
+def _window(scale: Tensor) -> tuple[Tensor, int]:
+    """Bytes of scales that lie on the grid, and k0. Scales below the window count as 0."""
+    power = (scale.log2() * _STEPS).round()
+    top = power[scale > 0].amax() if bool((scale > 0).any()) else power.new_zeros(())
+    first = int(top) - _WINDOW - 1
+    places = torch.where(scale > 0, power - first, torch.zeros_like(power)).clamp(min=0)
+    return places.to(torch.uint8), first
+
+
+def _from_window(places: Tensor, first: int) -> Tensor:
+    scale = torch.exp2((places.float() + first) / _STEPS)
+    return torch.where(places > 0, scale, torch.zeros_like(scale))
+
+
+def _scaled(array: Tensor, storage: Storage, users: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes [n, k], the scale of each row [n, 1], and what of the scales is stored."""
+    rows = array.reshape(len(array), -1)
+    if not bool(rows.isfinite().all()):
+        raise NotFinite("holds values that are not finite; training has diverged: lower lr")
+    if storage.scale == "side" or array.dim() == 1:
+        if array.dim() == 1:
+            rows, users = array.reshape(1, -1), None
+        scale = torch.cat([side_scale(rows[part], storage) for part in _parts(len(rows), users)])
+        each = scale
+        if users is not None:
+            each = torch.cat(
+                [scale[i].expand(n, 1) for i, n in enumerate((users, len(rows) - users))]
+            )
+        codes, _ = quantise(rows, storage, each)
+        return codes, each, scale.view(-1)
+    codes, scale = quantise(rows, storage)
+    first_own = users if storage.scale == "item" and users is not None else 0
+    places, first = _window(scale[first_own:, 0])
+    head = torch.tensor([first & 255, (first >> 8) & 255], dtype=torch.uint8)
+    stored = torch.cat((head.to(places.device), places))
+    each = _from_window(places, first).view(-1, 1)
+    if first_own:
+        each = torch.cat((_lengths(codes[:first_own], storage), each))
+    return codes, each, stored
+
+
+def _lengths(codes: Tensor, storage: Storage) -> Tensor:
+    """The scale that gives each row length 1, [n, 1]; 0 for a row of zeros."""
+    plain = values(codes, torch.ones(1, 1, device=codes.device), storage)
+    norm = plain.norm(dim=1, keepdim=True)
+    return torch.where(norm > 0, 1 / norm.clamp(min=1e-30), torch.zeros_like(norm))
+
+
+def rounded(array: Tensor, storage: Storage, users: int | None = None) -> Tensor:
+    """What the file gives back for an array, of the array's shape.
+
+    Args:
+        array: float32 [n, ...], or [n] values without rows.
+        storage: how it is stored.
+        users: how many of the first rows are users'; None where there are no sides.
+
+    Raises:
+        NotFinite: a value is not a number.
+    """
+    if storage.bits == 16:
+        return array.half().float()
+    codes, each, _ = _scaled(array, storage, users)
+    return values(codes, each, storage).reshape(array.shape)
+
+
+def encode(
+    name: str, array: Tensor, storage: Storage, users: int | None = None
+) -> dict[str, Tensor]:
+    """The arrays of the file for one float32 array; arguments as of `rounded`.
+
+    Raises:
+        NotFinite: a value is not a number.
+    """
+    if storage.bits == 16:
+        if not bool(array.half().isfinite().all()):
+            raise NotFinite(f"{name}: values are too large for float16, or not finite")
+        return {name: array.half()}
+    try:
+        codes, _, scale = _scaled(array, storage, users)
+    except NotFinite as error:
+        raise NotFinite(f"{name}: {error}") from None
+    stream = torch.from_numpy(pack_bits(codes.cpu().numpy().ravel(), storage.bits))
+    return {f"{name}.codes": stream.to(array.device), f"{name}.scale": scale}
+
+
+def decode(
+    name: str,
+    stored: Mapping[str, Tensor],
+    shape: tuple[int, ...],
+    storage: Storage,
+    users: int | None = None,
+) -> Tensor:
+    """The float32 array of that shape that `encode` has stored."""
+    if storage.bits == 16:
+        return stored[name].float()
+    stream, scale = stored[f"{name}.codes"], stored[f"{name}.scale"]
+    rows = 1 if len(shape) == 1 else shape[0]
+    count = prod(shape)
+    codes = torch.from_numpy(unpack_bits(stream.cpu().numpy(), storage.bits, count))
+    codes = codes.to(stream.device).reshape(rows, -1)
+    if scale.dtype == torch.uint8:
+        first = int(scale[0]) + 256 * int(scale[1])
+        first -= 65536 * (first >= 32768)
+        each = _from_window(scale[2:], first).view(-1, 1)
+        if len(each) < rows:
+            each = torch.cat((_lengths(codes[: rows - len(each)], storage), each))
+    elif len(scale) == 2 and users is not None:
+        each = torch.cat([scale[i].expand(n, 1) for i, n in enumerate((users, rows - users))])
+    else:
+        each = scale.view(1, 1)
+    return values(codes, each, storage).reshape(shape)
+
+
+def encoded(
+    name: str, shape: tuple[int, ...], storage: Storage, users: int | None = None
+) -> Arrays:
+    """Dtypes and shapes of what `encode` returns for an array of that shape."""
+    if storage.bits == 16:
+        return {name: (torch.float16, shape)}
+    codes = (torch.uint8, (ceil(prod(shape) * storage.bits / 8),))
+    if storage.scale == "side" or len(shape) == 1:
+        sides = 1 if users is None or len(shape) == 1 else 2
+        return {f"{name}.codes": codes, f"{name}.scale": (torch.float32, (sides,))}
+    own = shape[0] - (users or 0) if storage.scale == "item" else shape[0]
+    return {f"{name}.codes": codes, f"{name}.scale": (torch.uint8, (own + 2,))}
+
+
+# Bits ---------------------------------------------------------------------------------------------
+
+
+def pack_bits(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Whole numbers below 2^bits as one stream, least significant bits first: uint8."""
+    codes = codes.astype(np.uint8)
+    if bits == 8:
+        return codes
+    if bits == 4:
+        if codes.size % 2:
+            codes = np.append(codes, np.uint8(0))
+        return codes[::2] | (codes[1::2] << 4)
+    flags = (codes[:, None] >> np.arange(bits, dtype=np.uint8)) & 1
+    return np.packbits(flags.ravel(), bitorder="little")
+
+
+def unpack_bits(stream: np.ndarray, bits: int, count: int) -> np.ndarray:
+    """`count` whole numbers of a stream, int64.
+
+    Raises:
+        ValueError: the stream is too short.
+    """
+    if len(stream) < ceil(count * bits / 8):
+        raise ValueError(f"{len(stream)} bytes hold no {count} codes of {bits} bits")
+    if bits == 8:
+        return stream[:count].astype(np.int64)
+    if bits == 4:
+        both = np.stack((stream & 15, stream >> 4), 1).ravel()
+        return both[:count].astype(np.int64)
+    flags = np.unpackbits(stream, count=count * bits, bitorder="little").reshape(count, bits)
+    return flags @ (1 << np.arange(bits))
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+class Rounding:
+    """Rows of a table as the file will give them back, while the table is trained.
+
+    Attributes:
+        storage: how the table is stored.
+        users: how many of its first rows are users'; None where there are no sides.
+        active: whether training steps see rounded rows; validation always does.
+        shared: the scale of each side for training steps under `side`, [1 or 2, 1]; from the
+            table as it was when they were last measured.
+        measured: the epoch in which that was.
+    """
+
+    def __init__(self, storage: Storage, users: int | None = None) -> None:
+        self.storage, self.users = storage, users
+        self.active = False
+        self.shared: Tensor | None = None
+        self.measured: int | None = None
+
+    def whole(self, table: Tensor) -> Tensor:
+        """The table as the file will give it back."""
+        return rounded(table, self.storage, self.users)
+
+    @torch.no_grad()
+    def measure(self, table: Tensor, kept: Tensor | None = None) -> None:
+        """Takes the scales that training steps share from the table, float32 [n, k]."""
+        if self.storage.scale == "side" and self.storage.bits < 16:
+            masks = [
+                None if kept is None else kept[part] for part in _parts(len(table), self.users)
+            ]
+            parts = [table[part] for part in _parts(len(table), self.users)]
+            found = [side_scale(p, self.storage, m) for p, m in zip(parts, masks, strict=True)]
+            self.shared = torch.cat(found)
+
+    def straight(self, rows: Tensor, index: Tensor | None = None) -> Tensor:
+        """Rounded rows whose gradient is that of the rows: [*, k] -> [*, k].
+
+        Args:
+            rows: of the table.
+            index: int64 [*], which rows they are; needed where sides differ.
+        """
+        flat = rows.detach().reshape(-1, rows.shape[-1])
+        storage = self.storage
+        if storage.bits == 16:
+            found = flat.half().float()
+        else:
+            found = self._rounded(flat, None if index is None else index.reshape(-1))
+        return rows + (found.view(rows.shape) - rows.detach())
+
+    def _rounded(self, flat: Tensor, index: Tensor | None) -> Tensor:
+        storage, users = self.storage, self.users
+        if storage.scale == "side" and self.shared is not None:
+            scale = self.shared
+            if users is not None and index is not None:
+                scale = scale[(index >= users).long()]
+            return values(quantise(flat, storage, scale)[0], scale, storage)
+        codes, scale = quantise(flat, storage)
+        if storage.scale == "item" and users is not None and index is not None:
+            mine = (index < users).unsqueeze(1)
+            scale = torch.where(mine, _lengths(codes, storage), scale)
+        return values(codes, scale, storage)

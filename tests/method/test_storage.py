@@ -1,0 +1,255 @@
+"""Value precision: rounding, the bytes of it, and training with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.budget import Budget
+from bench.check import tiny_data
+from bench.engine.adam import Adam
+from bench.errors import SpecError
+from bench.method import Method, Progress, Rows, Table
+from bench.method.registry import find_methods
+from bench.method.size import describe, size_of
+from bench.method.storage import (
+    NotFinite,
+    Rounding,
+    Storage,
+    decode,
+    encode,
+    encoded,
+    pack_bits,
+    quantise,
+    rounded,
+    unpack_bits,
+    values,
+)
+
+FORMS = [
+    (bits, levels)
+    for levels, widths in (("normal", (1, 2, 3, 4)), ("uniform", (2, 3, 4, 6, 8)))
+    for bits in widths
+]
+SCALES = ("row", "item", "side")
+METHODS = [kind for kind in find_methods().values() if kind.phases and kind.role != "ablation"]
+
+
+# Hand-computed cases --------------------------------------------------------------------------
+
+
+def test_four_uniform_bits_by_hand():
+    storage = Storage(4, "uniform", "side")
+    found = encode("x", torch.tensor([[0.7, -0.32, 0.12, 0.0]]), storage)
+    assert found["x.codes"].tolist() == [95, 137]
+    assert found["x.scale"].tolist() == pytest.approx([0.1])
+    row = decode("x", found, (1, 4), storage)
+    assert row.tolist()[0] == pytest.approx([0.7, -0.3, 0.1, 0.0])
+
+
+def test_two_normal_bits_by_hand():
+    """The least-squares factor of a row is .25665; a byte holds it to 2.2 %."""
+    rows = torch.tensor([[0.3, -0.1, 0.05, -0.5]])
+    storage = Storage(2, "normal", "row")
+    codes, scale = quantise(rows, storage)
+    assert codes.tolist() == [[3, 1, 2, 0]]
+    assert scale.item() == pytest.approx(0.25665, rel=0.022)
+    exact = values(codes, torch.tensor([[0.25665]]), storage)
+    assert exact.tolist()[0] == pytest.approx([0.38765, -0.11621, 0.11621, -0.38765], abs=1e-5)
+
+
+def test_one_bit_is_sign_times_a_length():
+    found = rounded(torch.tensor([[3.0, -1.0, 1.0, -3.0]]), Storage(1, "normal", "row"))
+    assert found.sign().tolist() == [[1, -1, 1, -1]]
+    assert found.abs().unique().numel() == 1
+    assert found.abs()[0, 0].item() == pytest.approx(2.0, rel=0.022)  # the mean magnitude
+
+
+def test_three_bits_are_laid_out_least_significant_first_without_gaps():
+    stream = pack_bits(np.array([1, 2, 7, 4]), 3)
+    assert stream.tolist() == [0b11010001, 0b00001001]
+
+
+# Round trips ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8])
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_bit_streams_give_back_what_went_in(bits, data):
+    codes = data.draw(st.lists(st.integers(0, 2**bits - 1), max_size=60))
+    stream = pack_bits(np.array(codes, dtype=np.int64), bits)
+    assert len(stream) == -(-len(codes) * bits // 8)
+    assert unpack_bits(stream, bits, len(codes)).tolist() == codes
+
+
+def test_a_stream_that_is_too_short_is_refused():
+    with pytest.raises(ValueError, match="hold no 9 codes of 4 bits"):
+        unpack_bits(np.zeros(4, dtype=np.uint8), 4, 9)
+
+
+def odd_table() -> torch.Tensor:
+    """Rows of all sizes, one of zeros, one too small for the window of scales, one huge."""
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(40, 7, generator=generator)
+    table *= torch.logspace(-3, 2, 40).unsqueeze(1)
+    table[5], table[6], table[7] = 0, 1e-38, 1e12
+    return table
+
+
+@pytest.mark.parametrize(("bits", "levels"), FORMS)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("users", [None, 15])
+def test_the_file_gives_back_the_rounded_table_to_the_bit(bits, levels, scale, users):
+    storage, table = Storage(bits, levels, scale), odd_table()
+    stored = encode("x", table, storage, users)
+    assert describe(stored) == encoded("x", tuple(table.shape), storage, users)
+    found = decode("x", stored, tuple(table.shape), storage, users)
+    assert found.isfinite().all()
+    assert torch.equal(found, rounded(table, storage, users))
+
+
+def test_rows_of_zeros_stay_zero_with_a_scale_of_their_own():
+    for bits, levels in FORMS:
+        assert not rounded(torch.zeros(2, 5), Storage(bits, levels, "row")).any()
+
+
+def test_sixteen_bits_are_float16():
+    table = odd_table().clamp(-100, 100)
+    stored = encode("x", table, Storage(16, "uniform", "row"))
+    assert stored["x"].dtype == torch.float16
+    assert torch.equal(rounded(table, Storage(16, "uniform", "row")), table.half().float())
+    with pytest.raises(NotFinite, match="too large for float16"):
+        encode("x", odd_table(), Storage(16, "uniform", "row"))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_values_that_are_not_finite_are_refused_by_name(value):
+    table = torch.ones(3, 4)
+    table[1, 2] = value
+    with pytest.raises(NotFinite, match=r"stored\.weight: holds values that are not finite"):
+        encode("stored.weight", table, Storage(4, "normal", "row"))
+
+
+@pytest.mark.parametrize(
+    ("bits", "levels", "most"),
+    [
+        *((1, "normal", 0.37), (2, "normal", 0.13), (3, "normal", 0.04), (4, "normal", 0.013)),
+        *((4, "uniform", 0.02), (6, "uniform", 0.002), (8, "uniform", 0.0005)),
+    ],
+)
+def test_rounding_costs_no_more_than_its_levels_allow(bits, levels, most):
+    table = torch.randn(2000, 32, generator=torch.Generator().manual_seed(1))
+    error = (rounded(table, Storage(bits, levels, "row")) - table).square().mean()
+    assert float(error) < most
+
+
+def test_users_rows_have_length_one_under_item_scales():
+    table = odd_table()[10:]
+    found = rounded(table, Storage(4, "normal", "item"), users=8)
+    assert found[:8].norm(dim=1).tolist() == pytest.approx([1.0] * 8, rel=1e-5)
+    assert float(found[-1].norm() / table[-1].norm()) == pytest.approx(1.0, abs=0.05)
+
+
+# What is refused ------------------------------------------------------------------------------
+
+
+def test_levels_that_do_not_exist_are_refused():
+    with pytest.raises(SpecError, match="normal levels are for 1 to 4 bits"):
+        Storage(8, "normal", "row")
+    with pytest.raises(SpecError, match="uniform levels need 2 bits"):
+        Storage(1, "uniform", "row")
+
+
+def test_a_budget_of_values_refuses_fewer_bits():
+    kind = find_methods()["dims"]
+    table = Table(20, 12, 8, Budget(100, "values"))
+    with pytest.raises(SpecError, match="--accounting bytes"):
+        kind.plan(table, kind.Config(bits=4))
+
+
+# Training -------------------------------------------------------------------------------------
+
+
+def test_gradients_pass_rounding_unchanged():
+    rows = torch.randn(5, 6, requires_grad=True)
+    rounding = Rounding(Storage(4, "normal", "row"))
+    weights = torch.randn(5, 6)
+    (rounding.straight(rows) * weights).sum().backward()
+    assert torch.allclose(rows.grad, weights)
+    assert torch.allclose(
+        rounding.straight(rows), rounded(rows.detach(), rounding.storage), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_steps_see_the_rows_of_the_file(scale):
+    """Any rows, in any order, looked up for training and from the file."""
+    storage = Storage(4, "normal", scale)
+    table = Rows(30, 6)
+    table.users = 12
+    table.normal(0.1, torch.Generator().manual_seed(0))
+    table.rounding = Rounding(storage, 12)
+    table.rounding.measure(table.weight)
+    table.rounding.active = True
+    index = torch.tensor([29, 3, 3, 14, 0])
+    with torch.no_grad():
+        file = table(index)
+    assert torch.allclose(table(index), file, atol=1e-6)
+
+
+def test_rounding_starts_with_its_share_of_the_training():
+    kind = find_methods()["dims"]
+    method = kind(Table(20, 12, 8), kind.Config(width=4, bits=4, aware=0.25))
+    method.reset(torch.Generator().manual_seed(0))
+    seen = []
+    for step in range(8):
+        method.advance(kind.phases[0], Progress(step, 8, step // 4, 2))
+        seen.append(method.stored.rounding.active)
+    assert seen == [False] * 6 + [True] * 2
+
+
+def planned(kind: type[Method], bits: int, levels: str, scale: str) -> Method:
+    data = tiny_data()
+    budget = Budget(4 * (data.users + data.items) * 16)
+    table = Table(data.users, data.items, 16, budget if kind.budgeted else None)
+    config = kind.plan(table, kind.Config(bits=bits, levels=levels, scale=scale))
+    method = kind(table, config)
+    method.reset(torch.Generator().manual_seed(0))
+    return method
+
+
+def trained(method: Method) -> Method:
+    """A few steps in every phase, as the loop takes them."""
+    everyone = torch.arange(method.table.ids)
+    for phase in method.phases:
+        if phase.rewind:
+            method.reset(torch.Generator().manual_seed(0))
+        method.begin(phase, Progress(0, 4, 0, 1), 0.05)
+        optimizer = Adam(method.groups(0.05), method.tables())
+        for step in range(4):
+            method.advance(phase, Progress(step, 4, 0, 1))
+            method(everyone).square().sum(1).sub(1).square().sum().backward()
+            optimizer.step()
+        optimizer.close()
+        method.finish(phase)
+    return method
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(("bits", "levels"), [*FORMS, (16, "uniform")])
+def test_every_method_stores_what_validation_saw(kind, bits, levels):
+    for scale in SCALES:
+        method = trained(planned(kind, bits, levels, scale))
+        stored = method.store()
+        promised = kind.file_arrays(method.table, method.config)
+        assert describe(stored) == promised
+        assert not kind.budgeted or size_of(promised).bytes <= method.table.cap.cap
+        everyone = torch.arange(method.table.ids)
+        with torch.no_grad():
+            seen = method(everyone)
+        found = kind.rows(stored, method.table, method.config, everyone)
+        assert torch.equal(found, seen)
