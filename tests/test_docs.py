@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from bench.check import check_method
+from bench.cli import app
 from bench.method.registry import find_methods
 from bench.records.scan import scan
+from bench.runs.settings import check_names
+from bench.runs.suite import read_suite
 from bench.studies.tried import render_studies
 
 ROOT = Path(__file__).parent.parent
@@ -109,3 +114,35 @@ def test_the_method_in_the_readme_passes_the_checks(tmp_path: Path) -> None:
     file.write_text(code, encoding="utf-8")
     checks = check_method(find_methods([file])["pophash"])
     assert checks and not [check for check in checks if not check.passed]
+
+
+def commands(page: Path) -> list[str]:
+    """Lines of a page's code blocks that call `bench`, without what follows a #."""
+    blocks = "\n".join(FENCE.findall(page.read_text(encoding="utf-8")))
+    return [line.partition("#")[0] for line in re.findall(r"^bench .*$", blocks, re.M)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_in_code_blocks_have_their_options(page: Path) -> None:
+    if not page.is_file():
+        pytest.skip("the page comes with the repository, not with the package")
+    program = typer.main.get_command(app)
+    for line in commands(page):
+        name, *words = shlex.split(line)[1:]
+        command = program.commands[name]  # type: ignore[attr-defined]
+        context = command.context_class(command, info_name=name, resilient_parsing=False)
+        try:
+            command.make_parser(context).parse_args(args=list(words))
+        except Exception as error:
+            pytest.fail(f"{page.name}: {line}: {error}")
+
+
+@pytest.mark.skipif(not INDEX.is_file(), reason="needs a checkout")
+def test_the_suite_that_the_page_shows_is_one(tmp_path: Path) -> None:
+    text = (INDEX.parent / "suites.md").read_text(encoding="utf-8")
+    [content] = re.findall(r"^```toml\n(.*?)^```$", text, re.M | re.S)
+    file = tmp_path / "suite.toml"
+    file.write_text(content, encoding="utf-8")
+    suite = read_suite(file)
+    check_names(suite, find_methods())
+    assert suite.override
