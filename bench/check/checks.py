@@ -30,7 +30,8 @@ from bench.budget import VALUE_BYTES, Accounting, Budget
 from bench.data import CSR, Interactions
 from bench.engine.adam import Adam
 from bench.engine.evaluate import Evaluator
-from bench.engine.loop import Fit, rank
+from bench.engine.loop import Fit
+from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.errors import Infeasible
 from bench.method import Method, Phase, Progress, Role, Table

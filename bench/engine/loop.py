@@ -23,7 +23,8 @@ from bench.backbones.base import Backbone
 from bench.data import Interactions
 from bench.engine.adam import Adam
 from bench.engine.batches import Batch, Sampler, seed_of
-from bench.engine.evaluate import Evaluator, Result, Vectors
+from bench.engine.evaluate import Evaluator, Result
+from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.files import write_atomic
 from bench.method import Method, Phase, Progress
@@ -372,23 +373,3 @@ def _crc(state: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
     return f"{total:08x}"
-
-
-def rank(backbone: Backbone, rows: Tensor, evaluator: Evaluator) -> Result:
-    """Ranks with rows of all N ids."""
-    if backbone.narrow:
-        used = rows.any(0).nonzero()
-        rows = rows[:, : int(used[-1]) + 1 if len(used) else 1].contiguous()
-    vectors = backbone.embed(backbone.spread(rows))
-    people, items = vectors[: backbone.users], vectors[backbone.users :]
-    if backbone.dot and vectors.dtype == torch.float32:
-        return evaluator(Vectors(people, items))
-
-    ordered: list[Tensor] = []
-
-    def scores(users: Tensor, order: Tensor, out: Tensor) -> Tensor:
-        if not ordered:
-            ordered.append(items[order])
-        return backbone.matrix(people[users], ordered[0], out=out[:, : len(order)])
-
-    return evaluator(scores)

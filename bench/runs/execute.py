@@ -26,24 +26,18 @@ from bench.backbones.registry import get_backbone
 from bench.data import Interactions
 from bench.data.numbering import number
 from bench.engine.adam import BETA1, BETA2, EPS
+from bench.engine.deploy import OverBudget, look_up, lookup_speed, measure
 from bench.engine.evaluate import Evaluator, Result, breakdown
-from bench.engine.loop import Fit, rank
+from bench.engine.loop import Fit
+from bench.engine.rank import rank
 from bench.errors import Infeasible, StoreError
 from bench.files import write_atomic
 from bench.method import Method, Table
-from bench.method.size import Size, describe, size_of
+from bench.method.size import describe
 from bench.records.store import Store
 from bench.runs.spec import RunSpec
 
 POPULARITY = "popularity"
-
-
-class OverBudget(RuntimeError):
-    """A packed state is larger than its budget."""
-
-
-class BrokenContract(RuntimeError):
-    """A method returned what the interface does not allow."""
 
 
 @dataclass(frozen=True)
@@ -338,48 +332,6 @@ def _popularity(run: Run, data: Interactions) -> tuple[dict[str, Any], dict[str,
         "timings": {"train_s": 0.0, "evaluate_s": time.perf_counter() - began},
     }
     return fields, breakdown(test, data)
-
-
-def measure(packed: dict[str, Tensor], file_bytes: int) -> Size:
-    """Size of a packed state: values counted from its arrays, bytes from the stored file."""
-    return Size(size_of(describe(packed)).values, file_bytes)
-
-
-@torch.no_grad()
-def look_up(deployed: Method, table: Table, device: str) -> Tensor:
-    """All N rows of a deployed method, checked.
-
-    Raises:
-        BrokenContract: they have the wrong shape or type, or are not finite.
-    """
-    rows = deployed(torch.arange(table.ids, device=device))
-    if rows.shape != (table.ids, table.dim) or rows.dtype != torch.float32:
-        raise BrokenContract(
-            f"rows of all ids are {rows.dtype} {tuple(rows.shape)}, not torch.float32"
-            f" {(table.ids, table.dim)}"
-        )
-    if not bool(rows.isfinite().all()):
-        raise BrokenContract("rows hold values that are not finite")
-    return rows
-
-
-@torch.no_grad()
-def lookup_speed(deployed: Method, table: Table) -> dict[str, float]:
-    """Rows a second from the deployed state, one and 1,024 at a time (median of repeated calls)."""
-    generator = torch.Generator().manual_seed(0)
-    speeds = {}
-    device = next(iter(deployed.state_dict().values())).device
-    for batch in (1, 1024):
-        ids = torch.randint(table.ids, (30, batch), generator=generator).to(device)
-        times = []
-        for index in ids:
-            began = time.perf_counter()
-            deployed(index)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - began)
-        speeds[f"rows_per_s_{batch}"] = batch / float(np.median(times))
-    return speeds
 
 
 def _array(name: str, tensor: Tensor) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from bench.backbones.registry import get_backbone
 from bench.data import Interactions
 from bench.engine.batches import Batch, seed_of
 from bench.engine.evaluate import Evaluator
-from bench.engine.loop import CHECKS, Fit, rank
+from bench.engine.loop import CHECKS, Fit
+from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.method import Method
 from bench.runs.execute import table_for

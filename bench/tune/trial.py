@@ -17,11 +17,13 @@ import safetensors.torch
 from bench.backbones.registry import get_backbone
 from bench.data import CSR, Interactions
 from bench.data.numbering import number
+from bench.engine.deploy import OverBudget, look_up, measure
 from bench.engine.evaluate import Evaluator
-from bench.engine.loop import SELECT_ON, Fit, rank
+from bench.engine.loop import SELECT_ON, Fit
+from bench.engine.rank import rank
 from bench.method import Method
 from bench.records.store import Store
-from bench.runs.execute import OverBudget, Run, look_up, measure, table_for
+from bench.runs.execute import Run, table_for
 from bench.runs.pool import Job
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from bench.backbones.mf import MF
 from bench.engine.evaluate import Evaluator
-from bench.engine.loop import rank
+from bench.engine.rank import rank
 
 
 def backbone(data, **config):

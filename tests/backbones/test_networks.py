@@ -7,8 +7,8 @@ from bench.backbones.mlp import MLP
 from bench.backbones.neumf import NeuMF
 from bench.backbones.registry import find_backbones
 from bench.engine.evaluate import Evaluator
-from bench.engine.loop import rank
 from bench.engine.objectives import BPR, Softmax
+from bench.engine.rank import rank
 from bench.errors import SpecError
 
 DIM = 10

@@ -13,7 +13,8 @@ from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.data import CSR, Interactions
 from bench.engine.evaluate import KS, Evaluator, Vectors, breakdown, ranking_metrics
-from bench.engine.loop import Fit, rank
+from bench.engine.loop import Fit
+from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.engine.topk import GROUP, rough_products, top_columns, top_products
 from bench.errors import BenchError

@@ -10,7 +10,8 @@ from bench.backbones.mf import MF
 from bench.budget import Budget
 from bench.check import tiny_data
 from bench.engine.evaluate import Evaluator
-from bench.engine.loop import Fit, rank
+from bench.engine.loop import Fit
+from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.method import Progress, Table
 from bench.method.narrow import Narrow, columns, solve_width
