@@ -146,3 +146,11 @@ def test_the_suite_that_the_page_shows_is_one(tmp_path: Path) -> None:
     suite = read_suite(file)
     check_names(suite, find_methods())
     assert suite.override
+
+
+@pytest.mark.skipif(not INDEX.is_file(), reason="needs a checkout")
+def test_pages_that_the_program_names_are_there() -> None:
+    for path in [*(ROOT / "bench").rglob("*"), *(ROOT / "methods").rglob("*.py")]:
+        if path.suffix in (".py", ".toml"):
+            for name in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+                assert (ROOT / name).is_file(), f"{path.name} names {name}"
