@@ -7,6 +7,7 @@ import sys
 import typer
 
 from bench.cli import console
+from bench.cli.encoding import degrade_output
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point: a user's mistake is one line on standard error and exit status 2."""
+    degrade_output()
     try:
         app()
     except BenchError as error:

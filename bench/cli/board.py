@@ -25,7 +25,7 @@ def show_report(results: Path, reports: Path, split: str | None = None) -> None:
     """Renders the board, and prints the leaderboards of a split or of all as tables."""
     from bench import report as reporting
     from bench.board import load
-    from bench.cli.terminal import summary
+    from bench.cli.show_board import summary
 
     written = reporting.build(results, reports)
     for group in load(results).groups:
@@ -48,14 +48,15 @@ def choose(
     """Recommend a method for a size, from the records, with the uncertainty."""
     from bench.board import load
     from bench.board.choose import choose as chosen
-    from bench.board.choose import render_choice
     from bench.budget import parse_budget
+    from bench.cli.show_board import advice as shown
 
     if "%" in max_bytes:
         raise BenchError(f"--max-bytes {max_bytes}: give an amount, such as 256KB")
     cap = int(max_bytes) if max_bytes.isdigit() else parse_budget(max_bytes, 1, 1).cap
     advice = chosen(load(existing(results)), cap, max_latency, backbone, dataset)
-    console.out.say(render_choice(advice))
+    for part in shown(advice):
+        console.out.print(part, soft_wrap=isinstance(part, str))
 
 
 @app.command(epilog="Example:  bench diff HEAD~1 results   (exit status 1 if a row got worse)")

@@ -52,7 +52,8 @@ def leaderboard(
     ] = False,
 ) -> None:
     """Train every method under every budget, and render the board. Does only what is missing."""
-    from bench.cli import terminal
+    from bench.cli.show_plan import plan_table
+    from bench.cli.terminal import Live
     from bench.records.store import Store
     from bench.runs import carry_out as board
 
@@ -69,14 +70,14 @@ def leaderboard(
     store = Store(results)
     done = board.finished(plan.runs, store, retry_failed)
     console.out.say(about(plan.data))
-    console.out.print(terminal.plan_table(plan.runs, done))
+    console.out.print(plan_table(plan.runs, done))
     many = workers or board.default_workers(device)
     if dry_run:
         _estimate(plan, done, store.root, many, threads, device)
         return
     job = asked.job(chosen, results, device, threads, many)
     todo = sum(one.run.spec.id not in done and not one.infeasible for one in plan.runs)
-    with launch(terminal.Live(console.out, todo, names(plan.runs))) as live:
+    with launch(Live(console.out, todo, names(plan.runs))) as live:
         board.carry_out(
             plan.runs, done, plan.data, plan.methods, store, job, many, live, time_limit, cluster
         )
@@ -105,7 +106,7 @@ def _estimate(
     """Says how long the missing runs of a plan take."""
     import torch
 
-    from bench.cli import terminal
+    from bench.cli import show_plan
     from bench.engine.malloc import keep_freed_memory
     from bench.records.scan import scan
     from bench.speed.estimate import estimate
@@ -115,7 +116,7 @@ def _estimate(
     with steps() as tell:
         records = scan(results).records
         found = estimate(plan.runs, done, plan.data, plan.methods, records, workers, device, tell)
-    console.out.say(terminal.estimate(found, workers))
+    console.out.say(show_plan.estimate(found, workers))
 
 
 @app.command(epilog="Example:  bench run -d gowalla -m cerp -b 128k --seed 2020")

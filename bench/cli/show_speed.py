@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
-from rich.table import Table
+from bench.cli.grid import Column, Grid, number
 
 CLOCKS = {
     "processor": "of processor time, which leaves out what other programs take",
@@ -13,15 +12,22 @@ CLOCKS = {
 }
 
 
-def training_table(result: dict[str, Any]) -> Table:
+def training_table(result: dict[str, Any]) -> Grid:
     """One line for each phase of each method: epochs and steps."""
     objective, batch = result["training"]["objective"]["name"], result["training"]["batch"]
-    table = _table(f"Training, {objective}, batch {batch:,}; {_setting(result)}")
-    for name in ("s/epoch", "x full", "positives/s", "ms/step", "floor", "ratio", "peak MB"):
-        table.add_column(name, justify="right")
+    grid = _grid(
+        f"Training, {objective}, batch {batch:,}; {_setting(result)}",
+        number("s/epoch"),
+        number("x full", leaves=1),
+        number("positives/s", leaves=5),
+        number("ms/step"),
+        number("floor", leaves=3),
+        number("ratio", leaves=2),
+        number("peak MB", leaves=4),
+    )
     for row in result["rows"]:
         share = row["epoch_ratio_to_full"]
-        table.add_row(
+        grid.add(
             _name(row),
             f"{row['epoch_s']:.2f}",
             f"{share:.2f}" if share else "",
@@ -31,29 +37,30 @@ def training_table(result: dict[str, Any]) -> Table:
             f"{row['ratio']:.2f}",
             f"{row['peak_memory_bytes'] / 1e6:,.0f}",
         )
-    return table
+    return grid
 
 
-def ranking_table(result: dict[str, Any]) -> Table:
+def ranking_table(result: dict[str, Any]) -> Grid:
     """One line for each method: a full ranking with all metrics."""
-    table = _table(f"Full ranking of {result['items']:,} items; {_setting(result)}")
-    for name in ("s/evaluation", "floor", "ratio"):
-        table.add_column(name, justify="right")
+    grid = _grid(
+        f"Full ranking of {result['items']:,} items; {_setting(result)}",
+        number("s/evaluation"),
+        number("floor", leaves=2),
+        number("ratio", leaves=1),
+    )
     for row in result["rows"]:
         if ranked := row["evaluation"]:
-            table.add_row(
+            grid.add(
                 _name(row),
                 f"{ranked['seconds']:.3f}",
                 f"{ranked['floor_s']:.3f}",
                 f"{ranked['ratio']:.2f}",
             )
-    return table
+    return grid
 
 
-def _table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
-    return table
+def _grid(title: str, *columns: Column) -> Grid:
+    return Grid(title, (Column("method"), *columns))
 
 
 def _setting(result: dict[str, Any]) -> str:
@@ -97,20 +104,24 @@ def explain(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def against_table(against: dict[str, Any]) -> Table:
+def against_table(against: dict[str, Any]) -> Grid:
     """Ours beside another program's."""
-    table = Table(
-        title=f"Against {against['name']}: {against['about']}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
+    grid = Grid(
+        f"Against {against['name']}: {against['about']}",
+        (
+            Column("model"),
+            number("s/epoch"),
+            number("theirs"),
+            number("ratio"),
+            number("s/evaluation"),
+            number("theirs"),
+            number("ratio"),
+        ),
     )
-    table.add_column("model")
-    for name in ("s/epoch", "theirs", "ratio", "s/evaluation", "theirs", "ratio"):
-        table.add_column(name, justify="right")
     for row in against["rows"]:
         cells = [row["model"]]
         for part in ("epoch", "evaluation"):
             ours, theirs, ratio = (row[part][k] for k in ("ours_s", "theirs_s", "ratio"))
             cells += [f"{ours:.2f}", f"{theirs:.2f}", f"{ratio:.3f}"]
-        table.add_row(*cells)
-    return table
+        grid.add(*cells)
+    return grid

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Table
-
+from bench.cli.grid import Column, Grid, number
 from bench.cli.terminal import Live, duration
-from bench.tune.search import Outcome, Tuning
+
+if TYPE_CHECKING:
+    from bench.tune.search import Outcome, Tuning
 
 
 class Trials(Live):
@@ -29,30 +29,30 @@ class Trials(Live):
         return f"{count}: {record['error']}"
 
 
-def spaces(tunings: Sequence[Tuning]) -> Table:
+def spaces(tunings: Sequence[Tuning]) -> Grid:
     """What is searched for each method, and from where."""
-    table = Table(title="Search spaces", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("method", "setting", "start", "space"):
-        table.add_column(name)
+    grid = Grid(
+        "Search spaces",
+        (Column("method"), Column("setting"), Column("start"), Column("space", wraps=True)),
+    )
     for one in tunings:
         for name, space in one.space.items() or [("", "nothing to tune")]:
-            table.add_row(one.kind.name, name, str(one.start.get(name, "")), str(space))
-    return table
+            grid.add(one.kind.name, name, str(one.start.get(name, "")), str(space))
+    return grid
 
 
-def outcomes(found: Sequence[Outcome]) -> Table:
-    """Trials planned and what became of them, the score of the defaults and of the best."""
-    table = Table(
-        title="Validation NDCG@20; no test data was read", title_justify="left", box=box.SIMPLE_HEAD
+def outcomes(found: Sequence[Outcome]) -> Grid:
+    """Trials of each method by their outcome, the score of the defaults and of the best."""
+    grid = Grid(
+        "Validation NDCG@20; no test data was read",
+        (Column("method"), Column("trials", wraps=True), number("defaults"), number("best")),
     )
-    for name in ("method", "trials", "defaults", "best"):
-        table.add_column(name, no_wrap=name != "trials")
     for one in found:
         scores = one.default, one.tuned.valid if one.tuned else None
         shown = ("" if score is None else f"{score:.4f}" for score in scores)
         trials = ", ".join(f"{count} {what}" for what, count in one.counts.items() if count)
-        table.add_row(one.method, trials, *shown)
-    return table
+        grid.add(one.method, trials, *shown)
+    return grid
 
 
 def chosen(one: Outcome) -> str:

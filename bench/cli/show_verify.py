@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
+from bench.cli.grid import Column, Grid, number
 from bench.verify.checks import Check
 from bench.verify.references import Line
 
 _NAMES = {"recall@20": "Recall@20", "ndcg@20": "NDCG@20"}
 
 
-def comparison(lines: Sequence[Line]) -> list[Table]:
+def comparison(lines: Sequence[Line]) -> list[Grid]:
     """Published against ours: a table for each reference run, a row for each metric of a source."""
-    tables: dict[str, Table] = {}
+    tables: dict[str, Grid] = {}
     before = None
     for line in lines:
         if line.reference not in tables:
             tables[line.reference] = _empty(line)
             before = None
-        tables[line.reference].add_row(
+        tables[line.reference].add(
             "" if line.source == before else line.source or "no source",
             _NAMES[line.metric],
             "not found" if line.published is None else f"{line.published:.4f}",
@@ -35,22 +34,20 @@ def comparison(lines: Sequence[Line]) -> list[Table]:
     return list(tables.values())
 
 
-def _empty(line: Line) -> Table:
+def _empty(line: Line) -> Grid:
     runs = "" if not line.seeds else f", {line.seeds} run{'s' if line.seeds > 1 else ''} of ours"
-    table = Table(
-        title=f"\n{line.reference}{runs}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),  # seven columns in 80 characters
-        pad_edge=False,
-        show_edge=False,
+    return Grid(
+        f"{line.reference}{runs}",
+        (
+            Column("source"),
+            Column("metric"),
+            number("published"),
+            number("ours"),
+            number("off by"),
+            number("allowed", leaves=1),
+            Column("verdict", wraps=True),
+        ),
     )
-    table.add_column("source", no_wrap=True)
-    table.add_column("metric", no_wrap=True)
-    for name in ("published", "ours", "off by", "allowed"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", min_width=11)
-    return table
 
 
 def _verdict(line: Line) -> str | Text:
@@ -59,22 +56,21 @@ def _verdict(line: Line) -> str | Text:
     return f"{line.why}" if line.verdict == "for orientation" and line.why else line.verdict
 
 
-def checks_table(found: Sequence[Check]) -> Table:
+def checks_table(found: Sequence[Check]) -> Grid:
     """The cross-checks with the largest difference that each found."""
-    table = Table(title="Cross-checks", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("check")
-    for name in ("difference", "tolerance"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    grid = Grid(
+        "Cross-checks",
+        (Column("check", wraps=True), number("difference"), number("tolerance"), Column("verdict")),
+    )
     for one in found:
         verdict = Text("FAIL", "red") if one.failed else Text("agrees")
-        table.add_row(
+        grid.add(
             one.name,
             "" if one.difference is None else f"{one.difference:.1e}",
             f"{one.tolerance:.0e}",
             Text(f"skipped: {one.skipped}") if one.skipped else verdict,
         )
-    return table
+    return grid
 
 
 def _ours(line: Line) -> str:

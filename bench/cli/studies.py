@@ -55,7 +55,7 @@ def thresholds(
 
     import torch
 
-    from bench.cli import terminal
+    from bench.cli.show_thresholds import thresholds as table
     from bench.studies.thresholds import examine
 
     asked = Request(suite, dataset, settings or (), plugins=plugin or (), data_dir=data_dir)
@@ -76,4 +76,4 @@ def thresholds(
         rows = [asdict(one) | {"decay": decay} for decay, all_ in looks.items() for one in all_]
         typer.echo(json.dumps(rows, indent=1))
         return
-    console.out.print(terminal.thresholds(looks))
+    console.out.print(table(looks))

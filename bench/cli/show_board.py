@@ -1,0 +1,100 @@
+"""What `bench report` and `bench choose` show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from bench.cli.grid import Column, Grid, number
+
+if TYPE_CHECKING:
+    from bench.board import Group, Row
+    from bench.board.choose import Advice, Choice
+
+
+def summary(group: Group) -> Grid:
+    """The leaderboards of one data set and backbone: what a board says in one table."""
+    grid = Grid(
+        f"{group.dataset}{' (' + group.note + ')' if group.note else ''}, {group.backbone}",
+        (
+            Column("budget"),
+            number("rank"),
+            Column("method"),
+            number("values", leaves=3),
+            number("bytes"),
+            number("Recall@20", leaves=1),
+            number("NDCG@20"),
+            number("seeds", leaves=2),
+        ),
+    )
+
+    def add(budget: str, rank: str, row: Row) -> None:
+        numbers = [row.mean(key) for key in ("values", "bytes", "recall@20", "ndcg@20")]
+        shown = [
+            "" if n is None else f"{n:,.0f}" if i < 2 else f"{n:.4f}" for i, n in enumerate(numbers)
+        ]
+        grid.add(budget, rank, row.label, *shown, str(len(row.seeds)))
+
+    if group.ceiling:
+        add("none", "", group.ceiling)
+    for row in group.references:
+        add("none", "", row)
+    for board in group.boards:
+        grid.section()
+        for entry in board.entries:
+            add(board.label, str(entry.rank or ""), entry.row)
+    return grid
+
+
+def advice(found: Iterable[Advice]) -> Iterable[Grid | str]:
+    """What to take on each data set: a table of what fits, and sentences on it."""
+    from bench.board.choose import next_up, verdict
+
+    for one in found:
+        yield f"{one.dataset} ({one.split})" + (f". {one.note}" if one.note else "")
+        if one.choices:
+            yield _choices(one.choices)
+            yield verdict(one)
+        yield next_up(one)
+        yield from (f"Note: {note}." for note in one.notes)
+        yield ""
+
+
+def _choices(choices: Iterable[Choice]) -> Grid:
+    from bench.board.quantities import HEADLINE, quantity
+
+    grid = Grid(
+        "",
+        (
+            number("rank"),
+            Column("method"),
+            Column("backbone", leaves=1),
+            number("budget", leaves=2),
+            number("bytes"),
+            number("microseconds a row", leaves=5),
+            number(quantity(HEADLINE).label),
+            number("95 % interval", leaves=4),
+            number("% of full table", leaves=6),
+            number("difference to first", leaves=3),
+        ),
+    )
+    for rank, choice in enumerate(choices, start=1):
+        row = choice.row
+        score = row.numbers[HEADLINE]
+        known = score.low is not None and score.high is not None
+        difference = "" if rank == 1 else "not tested"
+        if choice.to_best is not None:
+            difference = f"{choice.to_best.difference:+.4f}" + (" (tied)" if choice.tied else "")
+        grid.add(
+            str(rank),
+            row.label,
+            choice.group.backbone,
+            choice.budget or "none",
+            quantity("bytes").text(row.mean("bytes")),
+            quantity("latency").text(row.mean("latency")),
+            quantity(HEADLINE).text(score.mean),
+            f"{score.low:.4f}–{score.high:.4f}" if known else "",
+            quantity("share").text(choice.group.kept(row)),
+            difference,
+        )
+    return grid
