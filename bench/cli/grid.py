@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.console import UNBOUNDED
+from bench.cli.console import UNBOUNDED, printable
 
 _LEAST = 24  # columns that a text keeps while less important columns are shown
 
@@ -93,17 +94,20 @@ class Grid:
         unbounded = options.update(max_width=UNBOUNDED)
         return Measurement.get(console, unbounded, table).minimum <= options.max_width
 
+    def _cells(self, at: int) -> Iterable[str]:
+        return (printable(str(cells[at])) for cells in self.rows)
+
     def _table(self, shown: Sequence[int], wrapped: set[int], least: int = _LEAST) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
         for i in shown:
             column = self.columns[i]
-            longest = max((len(cells[i]) for cells in self.rows), default=0)
+            longest = max(cell_len(cell) for cell in (column.name, *self._cells(i)))
             table.add_column(
                 column.name,
                 justify="right" if column.right else "left",
                 no_wrap=i not in wrapped,
                 overflow="fold",
-                min_width=min(least, longest) if i in wrapped else None,
+                min_width=min(least, longest) if i in wrapped else longest,
             )
         for at, cells in enumerate(self.rows):
             if at in self.breaks and at:

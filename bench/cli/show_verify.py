@@ -45,7 +45,7 @@ def _empty(line: Line) -> Grid:
             number("ours"),
             number("off by"),
             number("allowed", leaves=1),
-            Column("verdict", wraps=True),
+            Column("result", wraps=True),
         ),
     )
 
@@ -60,7 +60,7 @@ def checks_table(found: Sequence[Check]) -> Grid:
     """The cross-checks with the largest difference that each found."""
     grid = Grid(
         "Cross-checks",
-        (Column("check", wraps=True), number("difference"), number("tolerance"), Column("verdict")),
+        (Column("check", wraps=True), number("difference"), number("tolerance"), Column("result")),
     )
     for one in found:
         verdict = Text("FAIL", "red") if one.failed else Text("agrees")
