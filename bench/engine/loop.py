@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import time
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,45 +17,18 @@ from bench.backbones.base import Backbone
 from bench.data import Interactions
 from bench.engine.adam import Adam
 from bench.engine.batches import Batch, Sampler, seed_of
+from bench.engine.checkpoint import Checkpoint, State, with_prefix
 from bench.engine.evaluate import Evaluator, Result
 from bench.engine.rank import rank
 from bench.engine.settings import Training
-from bench.files import write_atomic
 from bench.method import Method, Phase, Progress
-
-_log = logging.getLogger(__name__)
 
 SELECT_ON = "ndcg@20"
 CHECKS = 20  # times an epoch that a search looks at what it still keeps
-_SAVE_EVERY = 15.0  # seconds between checkpoints; an interruption costs no more than this
 
 
 class Diverged(RuntimeError):
     """The loss is no longer a number."""
-
-
-@dataclass
-class State:
-    """Where a fit stands; with the tensors beside it, a checkpoint.
-
-    Attributes:
-        phase: index of the current phase.
-        epoch: epochs done in it.
-        stopped: why the phase has ended (`budget`, `patience`, `epochs`), or empty.
-        best: best validation score of the phase, best_epoch: when; waiting: evaluations since.
-        seconds: training time spent in the phase.
-        phases, history: as in the record.
-    """
-
-    phase: int = 0
-    epoch: int = 0
-    stopped: str = ""
-    best: float = -math.inf
-    best_epoch: int = 0
-    waiting: int = 0
-    seconds: float = 0.0
-    phases: list[dict[str, Any]] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 Report = Callable[[dict[str, Any]], None]
@@ -92,14 +59,14 @@ class Fit:
         epochs: dict[str, int] | None = None,
     ) -> None:
         self.method, self.backbone, self.data = method, backbone, data
-        self.training, self.seed, self.checkpoint, self.report = training, seed, checkpoint, report
+        self.training, self.seed, self.report = training, seed, report
+        self.checkpoint = Checkpoint(checkpoint)
         self.fixed = epochs
         self.state = State()
         self.device = next(iter(method.state_dict().values())).device
         self._everyone = torch.arange(data.users + data.items, device=self.device)
         self._best: dict[str, Tensor] = {}
         self._moments: dict[str, Tensor] = {}  # of the phase before, for one that goes on with them
-        self._saved = time.monotonic()
         self.sampler = Sampler(data, training.objective, training.batch, self.device)
         self._validate = (
             Evaluator(data.valid, [data.train], data.items, self.device, limit=training.valid_users)
@@ -113,7 +80,9 @@ class Fit:
         Raises:
             Diverged: the loss became infinite or not a number.
         """
-        tensors = self._load()
+        tensors: dict[str, Tensor] = {}
+        if (stored := self.checkpoint.load(len(self.method.phases))) is not None:
+            self.state, tensors = stored  # the tensors are taken up once the phase is entered
         while self.state.phase < len(self.method.phases):
             phase = self.method.phases[self.state.phase]
             optimizer = self._enter(phase)
@@ -306,70 +275,28 @@ class Fit:
 
     def _load_weights(self, tensors: dict[str, Tensor]) -> None:
         for prefix, part in (("method.", self.method), ("backbone.", self.backbone)):
-            part.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            )
+            part.load_state_dict(with_prefix(prefix, tensors))
 
     def _save(self, optimizer: Adam) -> None:
         """Writes a checkpoint, unless one was written a moment ago."""
-        if self.checkpoint is None or time.monotonic() - self._saved < _SAVE_EVERY:
+        if not self.checkpoint.due:
             return
-        self._saved = time.monotonic()
         tensors = {f"now.{k}": v for k, v in self._weights().items()}
         tensors |= {f"best.{k}": v for k, v in self._best.items()}
         tensors |= {f"optimizer.{k}": v for k, v in optimizer.state().items()}
-        tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
-        state = json.dumps(asdict(self.state))
-        meta = {"state": state, "torch": torch.__version__, "crc32": _crc(state, tensors)}
-        content = safetensors.torch.save(tensors, meta)
-        write_atomic(self.checkpoint, lambda stream: stream.write(content))
-
-    def _load(self) -> dict[str, Tensor]:
-        """Takes up the state of a checkpoint; its tensors follow once the phase is entered."""
-        if self.checkpoint is None or not self.checkpoint.exists():
-            return {}
-        try:
-            with safetensors.safe_open(str(self.checkpoint), "pt") as stored:
-                meta = stored.metadata()
-                tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-            if meta["crc32"] != _crc(meta["state"], tensors):
-                raise ValueError("its checksum is wrong")
-            state = State(**json.loads(meta["state"]))
-            if not 0 <= state.phase < len(self.method.phases):
-                raise ValueError("it is of another method")
-        except Exception as error:  # a damaged checkpoint costs time, not the run
-            self._discard(error)
-            return {}
-        self.state = state
-        return tensors
-
-    def _discard(self, why: Exception) -> None:
-        assert self.checkpoint is not None
-        reason = f"{type(why).__name__}: {why}".partition("\n")[0]
-        _log.warning("%s: discarded, training starts anew (%s)", self.checkpoint, reason)
-        self.checkpoint.unlink(missing_ok=True)
+        self.checkpoint.save(self.state, tensors)
 
     def _restore(self, tensors: dict[str, Tensor], optimizer: Adam) -> bool:
-        """Takes up tensors; False, and all anew, if they are not those of this fit."""
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
+        """Takes up tensors; False, and the first state, if they are not those of this fit."""
+        best = with_prefix("best.", tensors)
         try:
             if self.state.best_epoch:
-                self._load_weights(part("best."))  # would fail only when the phase ends
-            self._load_weights(part("now."))
-            optimizer.load(part("optimizer."))
+                self._load_weights(best)  # would fail only when the phase ends
+            self._load_weights(with_prefix("now.", tensors))
+            optimizer.load(with_prefix("optimizer.", tensors))
         except Exception as error:
-            self._discard(error)
+            self.checkpoint.discard(error)
             self.state = State()
             return False
-        self._best = {k: v.to(self.device) for k, v in part("best.").items()}
+        self._best = {k: v.to(self.device) for k, v in best.items()}
         return True
-
-
-def _crc(state: str, tensors: dict[str, Tensor]) -> str:
-    total = zlib.crc32(state.encode())
-    for name in sorted(tensors):
-        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
-    return f"{total:08x}"

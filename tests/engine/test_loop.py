@@ -19,7 +19,6 @@ from support.fit_child import make
 
 from bench.backbones.mf import MF
 from bench.check import tiny_data
-from bench.engine import loop
 from bench.engine.loop import Diverged, Fit
 from bench.engine.settings import Training
 from bench.method import Method, Phase, Table
@@ -58,7 +57,7 @@ def whole(name: str, **changes) -> tuple:
 
 @pytest.fixture(autouse=True)
 def saves_are_restored(monkeypatch):
-    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
 
 
 def killing_at(count: int):
@@ -157,7 +156,7 @@ def test_damaged_checkpoint_is_discarded_and_the_run_starts_anew(damage, tmp_pat
 
 def test_checkpoints_are_written_now_and_then_only(tmp_path, monkeypatch):
     fit = make(ONE_PHASE, tmp_path / "fit.safetensors")
-    monkeypatch.setattr(loop, "_SAVE_EVERY", 3600.0)
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 3600.0)
     fit.run()
     assert list(tmp_path.iterdir()) == []
 
@@ -288,9 +287,9 @@ def test_state_survives_a_checkpoint_as_it_is(tmp_path):
     with pytest.raises(Killed):
         fit.run()
     other = make(ONE_PHASE, checkpoint)
-    tensors = other._load()
-    assert other.state.epoch == 2
-    assert asdict(other.state)["history"] == fit.state.history[:2]
+    state, tensors = other.checkpoint.load(phases=1)
+    assert state.epoch == 2
+    assert asdict(state)["history"] == fit.state.history[:2]
     assert any(name.startswith("now.method.") for name in tensors)
 
 

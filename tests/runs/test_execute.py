@@ -16,7 +16,6 @@ from torch import Tensor
 from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.data.numbering import number
-from bench.engine import loop
 from bench.engine.evaluate import Evaluator
 from bench.engine.settings import Training
 from bench.errors import Infeasible
@@ -165,7 +164,7 @@ def test_equal_specs_give_equal_numbers(name, tiny, store):
 
 @pytest.mark.parametrize("name", ["hashing", "cerp"])
 def test_interrupted_run_ends_with_the_numbers_of_an_unbroken_one(name, tiny, store, monkeypatch):
-    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
     run = run_of(name)
     expected = timeless(execute(run, tiny, METHODS, store))
     store.path(run.spec.canonical(), run.spec.id).unlink()
@@ -253,7 +252,7 @@ def test_test_data_is_touched_once(tiny, store, monkeypatch):
 
     monkeypatch.setattr(engine, "number", lambda data, _: number(data, "file"))  # keeps the parts
     monkeypatch.setattr(engine, "Evaluator", Counting)
-    monkeypatch.setattr(loop, "Evaluator", Counting)
+    monkeypatch.setattr("bench.engine.loop.Evaluator", Counting)
     execute(run_of("hashing"), tiny, METHODS, store)
     assert ranked.count("test") == 1
     assert ranked.count("valid") == TRAINING.epochs + 1

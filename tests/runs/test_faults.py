@@ -27,6 +27,7 @@ import bench
 from bench.board import load as load_board
 from bench.cli import main
 from bench.engine import loop
+from bench.engine.checkpoint import checksum
 from bench.errors import BenchError, StoreError
 from bench.files import write_atomic
 from bench.records.scan import scan
@@ -46,7 +47,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def saved_often(monkeypatch):
-    monkeypatch.setattr(loop, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
 
 
 def board(data: Path, results: Path) -> Board:
@@ -261,7 +262,7 @@ def changed(content: bytes, edit) -> bytes:
         state = json.loads(meta["state"])
         edit(tensors, state)
         text = json.dumps(state)
-        whole = {"state": text, "torch": "x", "crc32": loop._crc(text, tensors)}
+        whole = {"state": text, "torch": "x", "crc32": checksum(text, tensors)}
     return safetensors.torch.save(tensors, whole)
 
 
@@ -340,7 +341,7 @@ def test_damaged_checkpoint_is_discarded_with_a_warning(name, damage, tmp_path, 
     fit.report = epochs.append
     fit.run()
     assert epochs[0]["epoch"] == 1
-    assert f"{checkpoint}: discarded, training starts anew" in caplog.text
+    assert f"{checkpoint}: discarded, training starts again" in caplog.text
     assert len(caplog.records) == 1
     for key, tensor in whole.method.state_dict().items():
         assert torch.equal(tensor, fit.method.state_dict()[key])

@@ -10,7 +10,7 @@ import torch
 
 from bench.backbones.mf import MF
 from bench.check import tiny_data
-from bench.engine import loop
+from bench.engine import checkpoint as saving
 from bench.engine.loop import Fit
 from bench.engine.settings import Training
 from bench.errors import Infeasible
@@ -20,7 +20,7 @@ from bench.method.registry import get_method
 
 def make(name: str, checkpoint: Path | None, report=lambda entry: None, **changes) -> Fit:
     """A fit on tiny data that saves after every epoch."""
-    loop._SAVE_EVERY = 0.0
+    saving.SAVE_EVERY = 0.0
     data = tiny_data()
     kind = get_method(name)
     table, config = plan(kind, data.users, data.items)

@@ -25,9 +25,9 @@ BUDGETS = ("10%", "20%", "30%", "40%")
 METHODS = ("dims", "hashing", "qr", "pep", "cerp")
 # Checkpoints several times in runs of a second or two, so that kills meet them in every state.
 PLUGIN = """
-from bench.engine import loop
+from bench.engine import checkpoint as saving
 from bench.method import Method, Rows
-loop._SAVE_EVERY = 0.1
+saving.SAVE_EVERY = 0.1
 
 class Unused(Method):
     name = title = "unused"

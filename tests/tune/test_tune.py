@@ -160,7 +160,7 @@ def test_blind_data_keep_their_identity():
 
 
 def test_a_pruned_trial_ends_at_once_and_leaves_no_checkpoint(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.engine.loop._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
     saved = []
     original = Store.discard_work
     monkeypatch.setattr(
@@ -176,7 +176,7 @@ def test_a_pruned_trial_ends_at_once_and_leaves_no_checkpoint(store, tmp_path, m
 
 
 def test_a_trial_that_goes_on_from_a_checkpoint_has_the_whole_curve(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.engine.loop._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
     run = Tuning(terms(), METHODS["hashing"], tiny_data(), tmp_path).planned({}).run
     whole = trial(run, tiny_data(), METHODS, store)
 

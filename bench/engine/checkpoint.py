@@ -1,0 +1,129 @@
+"""The file that an interrupted training run continues from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from bench.files import write_atomic
+
+_log = logging.getLogger(__name__)
+
+SAVE_EVERY = 15.0  # seconds between checkpoints; an interruption costs no more than this
+
+
+@dataclass
+class State:
+    """Progress of a training run; with the tensors, the content of a checkpoint.
+
+    Attributes:
+        phase: index of the current phase.
+        epoch: epochs done in it.
+        stopped: why the phase has ended (`budget`, `patience`, `epochs`), or empty.
+        best: best validation score of the phase.
+        best_epoch: the epoch of that score; 0 if there is none.
+        waiting: evaluations since that epoch.
+        seconds: training time spent in the phase.
+        phases, history: as in the record.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    stopped: str = ""
+    best: float = -math.inf
+    best_epoch: int = 0
+    waiting: int = 0
+    seconds: float = 0.0
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Checkpoint:
+    """A safetensors file with the state in its metadata.
+
+    A file that is damaged, or that belongs to another run, is deleted with a warning: it costs
+    training time, but does not make the run fail.
+
+    Args:
+        path: of the file; None saves nothing and loads nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._saved = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        return self.path is not None and time.monotonic() - self._saved >= SAVE_EVERY
+
+    def save(self, state: State, tensors: dict[str, Tensor]) -> None:
+        """Replace the file.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        assert self.path is not None
+        self._saved = time.monotonic()
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        text = json.dumps(asdict(state))
+        meta = {"state": text, "torch": torch.__version__, "crc32": checksum(text, tensors)}
+        content = safetensors.torch.save(tensors, meta)
+        write_atomic(self.path, lambda stream: stream.write(content))
+
+    def load(self, phases: int) -> tuple[State, dict[str, Tensor]] | None:
+        """Read the file, if there is one and it is whole.
+
+        Args:
+            phases: number of phases of the method.
+        """
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            with safetensors.safe_open(str(self.path), "pt") as stored:
+                meta = stored.metadata()
+                tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+            if meta["crc32"] != checksum(meta["state"], tensors):
+                raise ValueError("its checksum is wrong")
+            state = State(**json.loads(meta["state"]))
+            if not 0 <= state.phase < phases:
+                raise ValueError("it belongs to another method")
+        except Exception as error:  # whatever is wrong with the file, training can start again
+            self.discard(error)
+            return None
+        return state, tensors
+
+    def discard(self, why: Exception) -> None:
+        """Delete the file, with a warning that says why."""
+        assert self.path is not None
+        reason = f"{type(why).__name__}: {why}".partition("\n")[0]
+        _log.warning("%s: discarded, training starts again (%s)", self.path, reason)
+        self.path.unlink(missing_ok=True)
+
+
+def checksum(state: str, tensors: dict[str, Tensor]) -> str:
+    """CRC-32 of the state's text and of the tensors, in the order of their names."""
+    total = zlib.crc32(state.encode())
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
+
+
+def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
