@@ -12,8 +12,11 @@ from bench.errors import SpecError
 Accounting = Literal["bytes", "values"]
 VALUE_BYTES = 4  # a full table stores float32
 
-_AMOUNT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[kKmMgG]?i?B?|)\s*$")
+_AMOUNT = re.compile(
+    r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%|[kmg]?(?:i?b)?|[kmg]i)\s*", re.ASCII | re.IGNORECASE
+)
 _STEPS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
+_BYTES = {"k": "KB", "m": "MB", "g": "GB", "ki": "KiB", "mi": "MiB", "gi": "GiB"}
 
 
 @dataclass(frozen=True)
@@ -34,30 +37,59 @@ def parse_budget(text: str, ids: int, dim: int, accounting: Accounting = "bytes"
     """Resolves an amount such as `5%`, `128k` or `256KB` for a table of `ids` x `dim` float32.
 
     A share is of the full table; a plain or k/M/G number counts values; a number ending in B
-    counts bytes (KB = 1000, KiB = 1024). Amounts are converted between bytes and values at 4
-    bytes a value, so that every form can be used with either accounting.
+    counts bytes (KB = 1000, KiB = 1024), in small or capital letters. Amounts are converted between
+    bytes and values at 4 bytes a value, so that every form can be used with either accounting.
 
     Raises:
-        SpecError: the text is not an amount, or it is not positive.
+        SpecError: the text is not an amount, or it is less than one byte or value.
     """
-    match = _AMOUNT.match(text)
-    if not match:
-        raise SpecError(
-            f"budget {text!r} is not an amount: write a share (5%), values (128k) or bytes (256KB)"
-        )
-    number, unit = Fraction(match[1]), match[2]
+    number, unit = _amount(text, "budget", "write a share (5%), values (128k) or bytes (256KB)")
     if unit == "%":
         values = number / 100 * ids * dim
-    elif unit.endswith("B"):
-        values = number * _STEPS[unit[:-1].lower()] / VALUE_BYTES
+    elif unit.endswith("b"):
+        values = number * _STEPS[unit[:-1]] / VALUE_BYTES
     elif unit.endswith("i"):
-        raise SpecError(f"budget {text!r}: write {text.strip()}B for bytes")
+        raise SpecError(
+            f"budget {text!r}: write {text.strip()[:-2].strip()}{_BYTES[unit]} for bytes"
+        )
     else:
-        values = number * _STEPS[unit.lower()]
+        values = number * _STEPS[unit]
+    if not unit and 0 < number < 1:
+        raise SpecError(
+            f"budget {text!r} is less than one value; for a share of the full table write"
+            f" {float(100 * number):g}%"
+        )
     cap = int(values * (VALUE_BYTES if accounting == "bytes" else 1))
     if cap < 1:
         raise SpecError(f"budget {text!r} is less than one {accounting[:-1]}; ask for more")
     return Budget(cap, accounting)
+
+
+def parse_bytes(text: str, option: str) -> int:
+    """Resolves a size in bytes, such as `256KB`, `1.5 MiB` or `256000`.
+
+    Raises:
+        SpecError: the text is no size in bytes; names the option and the remedy.
+    """
+    number, unit = _amount(text, option, "give an amount of bytes, such as 256KB")
+    if unit == "%":
+        raise SpecError(f"{option} {text!r}: give an amount of bytes, such as 256KB")
+    if unit in _BYTES:
+        written = f"{float(number):g}{_BYTES[unit]}"
+        raise SpecError(f"{option} {text!r}: sizes are in bytes here; write {written}")
+    size = int(number * _STEPS[unit.removesuffix("b")])
+    if size < 1:
+        raise SpecError(f"{option} {text!r} is less than one byte; ask for more")
+    return size
+
+
+def _amount(text: str, what: str, remedy: str) -> tuple[Fraction, str]:
+    """A number and its unit in small letters, such as `kb`."""
+    match = _AMOUNT.fullmatch(text)
+    unit = match[2].lower() if match else ""
+    if not match or unit == "ib":
+        raise SpecError(f"{what} {text!r} is not an amount: {remedy}")
+    return Fraction(match[1]), unit
 
 
 def fraction(budget: Budget, ids: int, dim: int) -> float:

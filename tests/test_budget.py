@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.budget import Budget, fraction, parse_budget
+from bench.budget import Budget, fraction, parse_budget, parse_bytes
 from bench.errors import SpecError
 
 IDS, DIM = 70_839, 64  # Gowalla
@@ -27,6 +27,11 @@ IDS, DIM = 70_839, 64  # Gowalla
         ("1GB", 10**9),
         ("1000B", 1000),
         (" 10 % ", 1_813_478),
+        ("256kb", 256_000),
+        ("256 Kb", 256_000),
+        ("1mib", 1_048_576),
+        ("1MIB", 1_048_576),
+        ("1000b", 1000),
     ],
 )
 def test_amounts_in_bytes(text, cap):
@@ -41,7 +46,25 @@ def test_amounts_in_values(text, cap):
     assert parse_budget(text, IDS, DIM, "values") == Budget(cap, "values")
 
 
-@pytest.mark.parametrize("text", ["", "five", "5%%", "-5%", "5 percent", "1e3", "12Ki", "%", "5BB"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "five",
+        "5%%",
+        "-5%",
+        "5 percent",
+        "1e3",
+        "12Ki",
+        "%",
+        "5BB",
+        "5i",
+        "5iB",
+        "5İ",
+        "٣",
+        "inf",
+    ],
+)
 def test_what_is_no_amount_is_refused_with_its_text(text):
     with pytest.raises(SpecError, match="budget") as caught:
         parse_budget(text, IDS, DIM)
@@ -70,3 +93,45 @@ def test_decimal_shares_are_exact():
 @pytest.mark.parametrize("accounting", ["bytes", "values"])
 def test_fraction_is_the_share_asked_for(accounting):
     assert fraction(parse_budget("20%", 1000, 10, accounting), 1000, 10) == 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [("12ki", "12KiB"), ("1.5 Gi", "1.5GiB"), ("0.1", "10%"), (".05", "5%"), ("0.005", "0.5%")],
+)
+def test_an_amount_that_means_another_is_refused_with_that_one(text: str, remedy: str) -> None:
+    with pytest.raises(SpecError, match=f"write {remedy}"):
+        parse_budget(text, IDS, DIM)
+    assert parse_budget(remedy, IDS, DIM).cap >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("256KB", 256_000),
+        ("256kb", 256_000),
+        ("1.5MiB", 1_572_864),
+        ("256000", 256_000),
+        ("7 b", 7),
+    ],
+)
+def test_sizes_in_bytes(text: str, size: int) -> None:
+    assert parse_bytes(text, "--max-bytes") == size
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("256k", "write 256KB"),
+        ("1.5Mi", "write 1.5MiB"),
+        ("5%", "such as 256KB"),
+        ("lots", "such as 256KB"),
+        ("-3KB", "such as 256KB"),
+        ("0", "ask for more"),
+        ("0.5", "ask for more"),
+    ],
+)
+def test_what_is_no_size_in_bytes_is_refused_with_the_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(SpecError, match=remedy) as caught:
+        parse_bytes(text, "--max-bytes")
+    assert "--max-bytes" in str(caught.value) and repr(text) in str(caught.value)

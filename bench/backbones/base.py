@@ -28,7 +28,7 @@ class Backbone(nn.Module):
     class Config(BaseModel):
         """Own knobs; unknown keys are errors."""
 
-        model_config = ConfigDict(frozen=True, extra="forbid")
+        model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
         def stored(self) -> dict[str, Any]:
             """As a record holds it; a knob that is None is left out, so that it can be new."""

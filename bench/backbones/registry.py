@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 from bench.backbones.base import Backbone
-from bench.errors import SpecError
+from bench.errors import SpecError, did_you_mean
 
 
 def find_backbones() -> dict[str, type[Backbone]]:
@@ -33,5 +33,5 @@ def get_backbone(name: str) -> type[Backbone]:
     """
     backbones = find_backbones()
     if name not in backbones:
-        raise SpecError(f"there is no backbone {name!r}; there are {', '.join(backbones)}")
+        raise SpecError(f"there is no backbone {name!r}; {did_you_mean(name, backbones)}")
     return backbones[name]

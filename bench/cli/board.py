@@ -10,7 +10,6 @@ import typer
 from bench.cli import console, options
 from bench.cli.app import app
 from bench.cli.request import existing
-from bench.errors import BenchError
 
 
 @app.command(epilog="Example:  bench report --results results --reports reports")
@@ -48,13 +47,11 @@ def choose(
     """Recommend a method for a size, from the records, with the uncertainty."""
     from bench.board import load
     from bench.board.choose import choose as chosen
-    from bench.budget import parse_budget
+    from bench.budget import parse_bytes
     from bench.cli.show_board import advice as shown
 
-    if "%" in max_bytes:
-        raise BenchError(f"--max-bytes {max_bytes}: give an amount, such as 256KB")
-    cap = int(max_bytes) if max_bytes.isdigit() else parse_budget(max_bytes, 1, 1).cap
-    advice = chosen(load(existing(results)), cap, max_latency, backbone, dataset)
+    limit = parse_bytes(max_bytes, "--max-bytes")
+    advice = chosen(load(existing(results)), limit, max_latency, backbone, dataset)
     for part in shown(advice):
         console.out.print(part, soft_wrap=isinstance(part, str))
 

@@ -11,7 +11,7 @@ from bench.cli import console, options
 from bench.cli.app import app
 from bench.cli.launch import launch, names, steps
 from bench.cli.request import Request, about, existing
-from bench.errors import BenchError
+from bench.errors import BenchError, did_you_mean
 
 if TYPE_CHECKING:
     from bench.verify.references import Reference
@@ -141,8 +141,9 @@ def _references(path: Path, names: list[str] | None) -> tuple[Reference, ...]:
     found = read_references(path)
     unknown = set(names or ()) - {one.name for one in found}
     if unknown:
-        known = ", ".join(one.name for one in found)
-        raise BenchError(f"{path}: there is no reference {min(unknown)!r}; there are {known}")
+        name = min(unknown)
+        said = did_you_mean(name, (one.name for one in found))
+        raise BenchError(f"{path}: there is no reference {name!r}; {said}")
     return tuple(one for one in found if not names or one.name in names)
 
 

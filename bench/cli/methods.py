@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bench.cli import console, options
 from bench.cli.app import app
-from bench.errors import BenchError
+from bench.errors import BenchError, did_you_mean
 
 
 @app.command("list", epilog="Example:  bench list methods")
@@ -23,8 +23,7 @@ def list_(
 ) -> None:
     """List what there is."""
     if what not in _LISTINGS:
-        *most, last = _LISTINGS
-        raise BenchError(f"{what!r} cannot be listed; choose {', '.join(most)} or {last}")
+        raise BenchError(f"{what!r} cannot be listed; {did_you_mean(what, _LISTINGS)}")
     for line in _LISTINGS[what](plugin or ()):
         console.out.say(line)
 

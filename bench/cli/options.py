@@ -7,6 +7,16 @@ from typing import Annotated, Optional
 
 import typer
 
+
+def _device(name: str) -> str:
+    """Refuses a device that is not there, before anything is loaded."""
+    if name != "cpu":
+        from bench.engine.devices import check_device
+
+        check_device(name)
+    return name
+
+
 # typer reads annotations at run time, where Python 3.10 needs Optional.
 SuiteName = Annotated[Optional[str], typer.Option("--suite", help="Suite name or TOML file.")]
 Dataset = Annotated[
@@ -36,7 +46,10 @@ Settings = Annotated[
 Plugins = Annotated[
     Optional[list[Path]], typer.Option("--plugin", help="File with a method of your own.")
 ]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, ...")]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="cpu, cuda, or cuda:1: the second card.", callback=_device),
+]
 Refit = Annotated[
     bool, typer.Option("--refit", help="Train again on train + validation before testing.")
 ]

@@ -15,7 +15,7 @@ from bench.errors import BenchError
 
 
 class _Objective(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     whole: ClassVar[bool] = False  # it takes the vectors of all ids in place of negatives
 

@@ -31,7 +31,7 @@ class Training(BaseModel):
         numbering: of users and items while training; see `bench.data.numbering`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     objective: Objective = BPR()
     optimizer: Literal["adam"] = "adam"

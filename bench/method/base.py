@@ -172,7 +172,7 @@ class Method(nn.Module):
         row. `aware`: share of the training, at its end, that sees rounded values; none: all of it.
         """
 
-        model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+        model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
         bits: Bits | None = None
         levels: Levels | None = None

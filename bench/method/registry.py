@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench import paths
-from bench.errors import SpecError
+from bench.errors import SpecError, did_you_mean
 from bench.method.base import Method
 
 GROUP = "bench.methods"
@@ -50,7 +50,7 @@ def get_method(name: str, plugins: Iterable[Path] = ()) -> type[Method]:
     methods = find_methods(plugins)
     if name not in methods:
         raise SpecError(
-            f"there is no method {name!r}; there are {', '.join(methods)} (--plugin FILE adds one)"
+            f"there is no method {name!r}; {did_you_mean(name, methods)} (--plugin FILE adds one)"
         )
     return methods[name]
 

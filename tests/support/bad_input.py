@@ -283,7 +283,7 @@ SETTINGS = (
     option("a budget of nothing", "leaderboard -b 0% --dry-run", "'0%'", "ask for more"),
     option("a negative budget", "run -m cerp --budget=-5%", "'-5%'", "write a share"),
     option(
-        "a budget in a unit that is none", "run -m cerp -b 5ki", "'5ki'", "write 5kiB for bytes"
+        "a budget in a unit that is none", "run -m cerp -b 5ki", "'5ki'", "write 5KiB for bytes"
     ),
     option("a budget that no size fits", "run -m qr -b 0.01%", "qr under 0.01%", "needs at least"),
     option(
@@ -303,7 +303,7 @@ SETTINGS = (
         "/proc/no",
         "name another folder with --results",
     ),
-    option("a list that does not exist", "list things", "'things'", "choose methods"),
+    option("a list that does not exist", "list things", "'things'", "there are methods"),
     option("a method name that is no name", "new Bad-Name", "'Bad-Name'", "use small letters"),
     option("a method name that is taken", "new cerp", "'cerp'", "choose another name"),
     option(
