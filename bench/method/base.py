@@ -149,6 +149,7 @@ class Method(nn.Module):
         revision: raise it when results may change; it is part of a run's id.
         role: `method`, or `ceiling`, `control`, `ablation` for what boards show apart.
         budgeted: whether a budget binds it; False runs once, at its own size.
+        own_precision: it has precision knobs of its own, and refuses `bits`, `levels`, `scale`.
         phases: training phases in order; empty for methods that learn nothing.
         space: knobs of `Config` that `bench tune` may set, and to what; none by default.
     """
@@ -159,6 +160,7 @@ class Method(nn.Module):
     revision: ClassVar[int] = 1
     role: ClassVar[Role] = "method"
     budgeted: ClassVar[bool] = True
+    own_precision: ClassVar[bool] = False
     phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
     space: ClassVar[Mapping[str, Space]] = {}
 
