@@ -13,20 +13,19 @@ from bench.check import tiny_data
 from bench.engine.adam import Adam
 from bench.errors import SpecError
 from bench.method import Method, Progress, Rows, Table
+from bench.method.precision import Storage
 from bench.method.registry import find_methods
+from bench.method.rounding import quantise, values
 from bench.method.size import describe, size_of
 from bench.method.storage import (
     NotFinite,
     Rounding,
-    Storage,
     decode,
     encode,
     encoded,
     pack_bits,
-    quantise,
     rounded,
     unpack_bits,
-    values,
 )
 
 FORMS = [
