@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
 from bench.method import Choice, Field, Method, Range, Rows, Scale, Storage, Table, widen
@@ -23,7 +22,6 @@ class Graded(Method):
     name = "graded"
     title = "Graded codes"
     paper = "this project"
-    own_precision = True
     space: ClassVar = {
         "user_bits": Choice((2, 3, 4)),
         "head_bits": Choice((3, 4, 6)),
@@ -34,20 +32,13 @@ class Graded(Method):
     class Config(Method.Config):
         """Knobs of the grades; `width`: columns, solved from the budget."""
 
+        own_precision = True
+
         user_bits: int = Field(3, ge=1, le=8)
         head_bits: int = Field(4, ge=1, le=8)
         tail_bits: int = Field(2, ge=1, le=8)
         head: float = Field(0.3, gt=0, lt=1)
         width: int = 0
-
-        @model_validator(mode="after")
-        def _own_bits_only(self) -> Graded.Config:
-            if self.bits is not None or self.levels is not None or self.scale is not None:
-                raise ValueError(
-                    "graded codes have user_bits, head_bits and tail_bits in place of bits, levels"
-                    " and scale"
-                )
-            return self
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from bench.budget import Budget
@@ -54,7 +54,6 @@ class Method(nn.Module):
         revision: raise it when results may change; it is part of a run's id.
         role: `method`, or `ceiling`, `control`, `ablation` for what boards show apart.
         budgeted: whether a budget binds it; False runs once, at its own size.
-        own_precision: it has precision knobs of its own, and refuses `bits`, `levels`, `scale`.
         phases: training phases in order; empty for methods that learn nothing.
         space: knobs of `Config` that `bench tune` may set, and to what; none by default.
     """
@@ -65,7 +64,6 @@ class Method(nn.Module):
     revision: ClassVar[int] = 1
     role: ClassVar[Role] = "method"
     budgeted: ClassVar[bool] = True
-    own_precision: ClassVar[bool] = False
     phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
     space: ClassVar[Mapping[str, Space]] = {}
 
@@ -77,14 +75,26 @@ class Method(nn.Module):
         The knobs below are every method's; `bench.method.storage` explains them. `bits`: of a
         stored value, none: 32. `levels`: none: normal up to 4 bits, uniform above. `scale`: none:
         row. `aware`: share of the training, at its end, that sees rounded values; none: all of it.
+        A class that sets `own_precision` has knobs of its own instead of the first three.
         """
 
         model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+        own_precision: ClassVar[bool] = False
 
         bits: Bits | None = None
         levels: Levels | None = None
         scale: Scale | None = None
         aware: float | None = Field(None, ge=0, le=1)
+
+        @model_validator(mode="after")
+        def _precision_is_set_once(self) -> Method.Config:
+            common = (self.bits, self.levels, self.scale)
+            if self.own_precision and any(one is not None for one in common):
+                raise ValueError(
+                    "bits, levels and scale are not for this method; it has knobs of its own for"
+                    " the precision of its arrays"
+                )
+            return self
 
         def but(self: _C, **changes: Any) -> _C:
             """A copy with other values."""

@@ -35,8 +35,8 @@ FORMS = [
 ]
 SCALES = ("row", "item", "side")
 METHODS = [kind for kind in find_methods().values() if kind.phases and kind.role != "ablation"]
-COMMON = [kind for kind in METHODS if not kind.own_precision]
-OWN = [kind for kind in METHODS if kind.own_precision]
+COMMON = [kind for kind in METHODS if not kind.Config.own_precision]
+OWN = [kind for kind in METHODS if kind.Config.own_precision]
 
 
 # Hand-computed cases --------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def test_every_method_stores_what_validation_saw(kind, bits, levels):
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.name)
 def test_methods_with_precision_of_their_own_store_what_validation_saw(kind):
     check(trained(planned(kind)))
-    with pytest.raises(ValueError, match="in place of bits"):
+    with pytest.raises(ValueError, match="bits, levels and scale are not for this method"):
         kind.Config(bits=4)
 
 

@@ -227,6 +227,7 @@ def test_composed_rows_start_at_the_same_scale_under_every_budget(share, std):
             continue
         method = kind(table, config)
         method.reset(torch.Generator().manual_seed(0))
+        method.round_no_more()  # rounding may set the lengths of rows
         with torch.no_grad():
             composed = method(torch.arange(table.ids))
         # Columns that a method leaves out hold zeros, in all rows alike.
