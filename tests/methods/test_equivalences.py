@@ -258,7 +258,7 @@ def test_no_method_exceeds_any_budget_of_the_complete_gowalla(name, share, accou
     kind = get_method(name)
     full_values = (29_858 + 40_981) * 64
     cap = int(share * full_values * (4 if accounting == "bytes" else 1))
-    table = Table(29_858, 40_981, 64, Budget(cap, accounting))
+    table = Table(29_858, 40_981, 64, Budget(cap, accounting), wide=True)
     try:
         size = size_of(kind.file_arrays(table, kind.plan(table, kind.Config())))
     except Infeasible as error:
