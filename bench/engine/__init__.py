@@ -1,1 +1,1 @@
-"""Training and ranking: what happens in one run. It knows neither records nor suites."""
+"""Training, ranking and deployment of one run. Records and suites are not known here."""

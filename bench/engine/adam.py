@@ -1,17 +1,20 @@
-"""Adam, with the updates of untouched table rows postponed until the row is read again.
+"""Adam that postpones the updates of table rows which a batch does not read.
 
-A batch of 2,048 interactions touches some 5,000 of Gowalla's 70,839 rows, and dense Adam rewrites
-all of them in every step: seven passes over the table, most of the time of a step. Sparse Adam
-variants skip untouched rows, which changes the algorithm (their momentum stands still). Here the
-skipped steps are made up for in closed form when a row is read next, so that the result is that
-of dense Adam (Kingma & Ba, ICLR 2015) within float tolerance:
+A batch of 2,048 interactions reads about 5,000 of Gowalla's 70,839 rows. Dense Adam rewrites all
+rows in every step: seven passes over the table, which take most of a step's time. Sparse variants
+of Adam skip the other rows. That changes the algorithm, because the momentum of a skipped row does
+not decay. Here the skipped steps are computed in closed form when a row is read next. The result
+equals that of dense Adam (Kingma & Ba, ICLR 2015) within float tolerance.
 
-A row untouched since step t0 has gradient 0, so m and v shrink by b1 and b2 a step, and step i
-moves the row by -lr_i m0 b1^(i-t0) / (1-b1^i) / sqrt(v0 b2^(i-t0) / (1-b2^i)). Summed over the
-missed steps that is -m0 / sqrt(v0) * S[t0] with S[t0] = sum_i lr_i r^(i-t0) sqrt(1-b2^i) / (1-b1^i)
-and r = b1 / sqrt(b2): one number per t0, kept up to date in a short window because r^i vanishes.
-eps is 1e-12 instead of the usual 1e-8: gradients of a mean over 2,048 pairs are near 1e-6, so that
-1e-8 would be no mere guard against 0/0 but a second learning rate for rare ids, and inexact here.
+A row that was last read in step t0 has gradient 0 since then. Each step multiplies m by b1 and v by
+b2, and step i moves the row by -lr_i m0 b1^(i-t0) / (1-b1^i) / sqrt(v0 b2^(i-t0) / (1-b2^i)). The
+sum over the skipped steps is -m0 / sqrt(v0) * S[t0], where
+S[t0] = sum_i lr_i r^(i-t0) sqrt(1-b2^i) / (1-b1^i) and r = b1 / sqrt(b2). S has one number for each
+t0; each step updates only a window of them, because r^i becomes negligible.
+
+eps is 1e-12 instead of the usual 1e-8. Gradients of a mean over 2,048 pairs are near 1e-6. An eps
+of 1e-8 would not only prevent 0/0: it would shorten the steps of rare ids, and the closed form,
+which allows for eps only roughly, would be inexact.
 """
 
 from __future__ import annotations
@@ -29,11 +32,11 @@ from bench.method.rows import Rows
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-12
 _RATIO = BETA1 / math.sqrt(BETA2)
-_PIECE = 1024  # rows that are brought up to date at a time
-_WINDOW = 400  # r^400 = 6e-19: steps further back no longer move a float32
+_PIECE = 1024  # rows updated at a time
+_WINDOW = 400  # r^400 = 6e-19: earlier steps no longer change a float32
 
 
-class _Slot:
+class _Dense:
     """Adam's state of one parameter."""
 
     def __init__(self, parameter: Tensor, lr: float, weight_decay: float) -> None:
@@ -46,11 +49,11 @@ class _Slot:
         self._zero: Tensor | None = None
 
     def dense(self, share: float) -> None:
-        """One step of a share of the learning rate; no gradient is a gradient of zero."""
+        """Do one step at a share of the learning rate; a missing gradient counts as zero."""
         parameter, grad = self.parameter, self.parameter.grad
         rows: Tensor | None = None
         if grad is None or grad.is_sparse:
-            # A new array of zeros in each step would cost more than the step: one is kept.
+            # Kept, because a new array of zeros in each step would cost more than the step.
             if self._zero is None:
                 self._zero = torch.zeros_like(parameter)
             if grad is not None:
@@ -97,8 +100,8 @@ def _adam(
     )
 
 
-class _Lazy(_Slot):
-    """State of a table whose untouched rows are brought up to date when they are read."""
+class _Postponed(_Dense):
+    """State of a table whose rows are updated when they are read."""
 
     def __init__(self, table: Rows, lr: float) -> None:
         super().__init__(table.weight, lr, 0.0)
@@ -113,7 +116,7 @@ class _Lazy(_Slot):
     def read(self, index: Tensor) -> Tensor:
         rows = len(self.parameter)
         if self.pending is not None or 2 * index.numel() >= rows:
-            # Most of the table is read: plain dense gradients are cheaper.
+            # Most of the table is read: dense gradients are cheaper.
             self.flush()
             if index.shape == (rows,) and _rising(index):
                 return self.parameter  # all rows in order: nothing to copy
@@ -130,7 +133,7 @@ class _Lazy(_Slot):
         return functional.embedding(inverse.view(index.shape), weight)
 
     def _current(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights and moments of rows as dense Adam would have them now."""
+        """Weights and moments of rows, equal to those of dense Adam now."""
         # index_select copies whole rows; indexing by a tensor goes entry by entry.
         parameter, m, v = (
             table.index_select(0, rows) for table in (self.parameter.detach(), self.m, self.v)
@@ -140,7 +143,7 @@ class _Lazy(_Slot):
         return parameter, m, v
 
     def _catch_up(self, parameter: Tensor, m: Tensor, v: Tensor, last: Tensor) -> None:
-        """Makes up, in place, for the steps since `last`, int64 [rows]."""
+        """Apply the steps since `last`, int64 [rows], in place."""
         behind = (self.count - last).unsqueeze(1).to(m.dtype)
         move = self.missed[last].unsqueeze(1)
         parameter.addcdiv_(m * move, v.sqrt().add_(EPS), value=-1)
@@ -153,7 +156,7 @@ class _Lazy(_Slot):
         self.v.index_copy_(0, rows, v)
 
     def advance(self, share: float) -> None:
-        """One step, for the rows that were read if only some were; `share` of the learning rate."""
+        """Do one step at a share of the learning rate, on the rows that were read."""
         pending, self.pending = self.pending, None
         if self.parameter.grad is not None or pending is None:
             if pending is not None:
@@ -176,14 +179,14 @@ class _Lazy(_Slot):
         self.stale = True
 
     def _merge(self, pending: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
-        """A table read in two ways in one step: the compact gradient joins the dense one."""
+        """Add the gradient of rows read by index to the dense gradient of the same step."""
         rows, weight, _, _ = pending
         if weight.grad is not None:
             assert self.parameter.grad is not None
             self.parameter.grad.index_add_(0, rows, weight.grad)
 
     def _extend(self, share: float) -> None:
-        """Adds the step just done to S of every earlier one."""
+        """Add the step just done to S of all earlier steps in the window."""
         now = self.count
         if now >= len(self.missed):
             self.missed = functional.pad(self.missed, (0, len(self.missed)))
@@ -192,10 +195,10 @@ class _Lazy(_Slot):
         self.missed[start:now] += (self._powers[start - now :] * scale).to(self.missed.dtype)
 
     def flush(self) -> None:
-        """Brings every row up to date."""
+        """Apply the postponed steps to all rows."""
         if not self.stale:
             return
-        # All rows, in pieces that stay in a core's cache; for those up to date nothing changes.
+        # In pieces that stay in a core's cache. Rows without postponed steps do not change.
         weight = self.parameter.detach()
         for piece in zip(
             *(table.split(_PIECE) for table in (weight, self.m, self.v, self.last)), strict=True
@@ -214,48 +217,48 @@ class Adam:
 
     Args:
         groups: parameters with their settings.
-        tables: lookup tables among them. On a CPU, those without decay are updated lazily; on an
-            accelerator a dense step costs less than finding out which rows a batch has.
+        tables: lookup tables among the parameters. On a CPU, updates of tables without decay are
+            postponed. On a GPU a dense step costs less than finding the rows of a batch.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], tables: Iterable[Rows] = ()) -> None:
         by_weight = {id(table.weight): table for table in tables}
-        self._slots: list[_Slot] = []
+        self._slots: list[_Dense] = []
         self._tables: list[Rows] = []
         for group in groups:
             for parameter in group["params"]:
                 decay = group.get("weight_decay", 0.0)
                 table = by_weight.get(id(parameter))
                 if table is not None and not decay and parameter.device.type == "cpu":
-                    slot = _Lazy(table, group["lr"])
+                    slot = _Postponed(table, group["lr"])
                     table.reader = slot
                     self._tables.append(table)
                     self._slots.append(slot)
                 else:
-                    self._slots.append(_Slot(parameter, group["lr"], decay))
+                    self._slots.append(_Dense(parameter, group["lr"], decay))
 
     def step(self, share: float = 1.0) -> None:
-        """Applies the gradients, at a share of each learning rate, and forgets them."""
+        """Apply the gradients at a share of each learning rate, and clear them."""
         for slot in self._slots:
-            if isinstance(slot, _Lazy):
+            if isinstance(slot, _Postponed):
                 slot.advance(share)
             else:
                 slot.dense(share)
 
     def flush(self) -> None:
-        """Makes the parameters what dense Adam would have made them; before anyone reads them."""
+        """Apply all postponed updates; needed before parameters are read in another way."""
         for slot in self._slots:
-            if isinstance(slot, _Lazy):
+            if isinstance(slot, _Postponed):
                 slot.flush()
 
     def close(self) -> None:
-        """Flushes and lets go of the tables."""
+        """Apply all postponed updates and detach from the tables."""
         self.flush()
         for table in self._tables:
             table.reader = None
 
     def state(self) -> dict[str, Tensor]:
-        """Moments and step counts, for a checkpoint (flushes)."""
+        """Moments and step counts, for a checkpoint; applies postponed updates first."""
         self.flush()
         state: dict[str, Tensor] = {}
         for number, slot in enumerate(self._slots):
@@ -263,12 +266,12 @@ class Adam:
         return state
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Takes up what `state` returned."""
+        """Restore what `state` returned."""
         for number, slot in enumerate(self._slots):
             slot.m.copy_(state[f"{number}.m"])
             slot.v.copy_(state[f"{number}.v"])
             slot.step.copy_(state[f"{number}.step"])
-            if isinstance(slot, _Lazy):
+            if isinstance(slot, _Postponed):
                 slot.count = int(slot.step)
                 slot.last.fill_(slot.count)
                 slot.missed = torch.zeros(slot.count + _WINDOW)

@@ -1,4 +1,4 @@
-"""Batches: every training pair once an epoch in random order, with freshly drawn negatives."""
+"""Batches: every training pair once per epoch in random order, with new negatives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.data import Interactions
 from bench.engine.objectives import Objective
 
-_ROUNDS = 20  # of redrawing negatives that turn out to be positives; the rest is left
+_ROUNDS = 20  # attempts to replace negatives that are positives of their user
 
 
 class Batch(NamedTuple):
@@ -25,15 +25,15 @@ class Batch(NamedTuple):
 
 
 def seed_of(*parts: object) -> int:
-    """A 63-bit seed from anything printable, the same in every process."""
+    """A 63-bit seed from values that can be printed; the same in every process."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 class Sampler:
-    """Draws the batches of an epoch on a device, without a Python step per interaction.
+    """Draws the batches of an epoch on a device, without a Python loop over interactions.
 
-    The epoch's seed decides everything: an epoch can be repeated after an interruption.
+    The seed of an epoch decides all its batches, so that an interrupted epoch can be repeated.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Sampler:
 
     @property
     def steps(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return -(-len(self._users) // self._batch)
 
     def epoch(self, seed: int) -> Iterator[Batch]:
@@ -59,7 +59,7 @@ class Sampler:
         order = torch.randperm(count, generator=generator, device=self._device)
         users, items = self._users[order], self._items[order]
         shape = self._objective.negatives_shape(count)
-        own = len(shape) == 2  # negatives of each positive, or shared by a batch
+        own = len(shape) == 2  # each positive has its own negatives; else a batch shares them
         draws = shape if own else (self.steps, *shape)
         negatives = torch.randint(self._item_count, draws, generator=generator, device=self._device)
         if own:

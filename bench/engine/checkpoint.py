@@ -99,7 +99,7 @@ class Checkpoint:
             state = State(**json.loads(meta["state"]))
             if not 0 <= state.phase < phases:
                 raise ValueError("it belongs to another method")
-        except Exception as error:  # whatever is wrong with the file, training can start again
+        except Exception as error:  # whatever the file holds, training can start again
             self.discard(error)
             return None
         return state, tensors

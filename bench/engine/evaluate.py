@@ -1,8 +1,8 @@
 """Full-ranking evaluation: every item that a user has not seen in training is a candidate.
 
-Scores are made in blocks of users, seen items are masked in place, and the top 50 are found
-exactly (`bench.engine.topk`). Equal scores rank in a fixed random order of the items, because the
-order of ids carries information (low ids are popular in many files) and hashed items tie exactly.
+Scores are computed for blocks of users, seen items are masked in place, and the top 50 are found
+exactly (`bench.engine.topk`). Items with equal scores are ranked in a fixed random order. The order
+of ids would not do: low ids are popular in many files, and items that share a hashed row tie.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Scores = Callable[[Tensor, Tensor, Tensor], Tensor]
 class Vectors:
     """Scores that are dot products of rows: users float32 [U, d] and items float32 [I, d].
 
-    They are ranked faster than scores that come as numbers.
+    They are ranked faster than scores that a function computes.
     """
 
     users: Tensor
@@ -43,7 +43,7 @@ class Result:
     """Metrics of one evaluation.
 
     Attributes:
-        metrics: mean over the users that have a test item, by name (`recall@20`, `ndcg@20`, ...).
+        metrics: means over the users that have a held-out item, by name (`recall@20`, ...).
         users: int64 [T], those users, ascending.
         per_user: float32 [T] by metric name.
         top: int32 [T, 50], the best items of each user, best first.
@@ -60,14 +60,14 @@ class Evaluator:
 
     Args:
         part: held-out interactions; users without any are left out.
-        seen: interactions to mask (training; at test time validation, too).
+        seen: interactions to mask: training, and validation when the test part is ranked.
         items: number of items.
         device: where scores are computed.
-        block: users a GEMM; results do not depend on it.
-        limit: evaluate a fixed random subset of so many users (validation in training only).
+        block: users per matrix product, 0 for a default; results do not depend on it.
+        limit: size of a fixed random subset of users to rank for, 0 for all.
 
     Raises:
-        DataError: no user has a held-out interaction, so that there is nothing to rank for.
+        DataError: no user has a held-out interaction.
     """
 
     def __init__(
@@ -103,9 +103,9 @@ class Evaluator:
         self._wanted = _Pairs(part, users, self._place)
         self._masked = [_Pairs(csr, users, self._place) for csr in seen]
 
-    @torch.inference_mode()  # scores of networks carry gradients, whoever asks for the ranking
+    @torch.inference_mode()  # backbones with parameters would record gradients
     def __call__(self, scores: Scores | Vectors) -> Result:
-        """Ranks with a model's scores and measures."""
+        """Rank all items for every user with a model's scores, and compute the metrics."""
         device, width, count = self.device, self._width, min(_TOP, self.items)
         buffer = torch.empty(self.block, width, device=device)
         hit = torch.zeros(self.block, width, dtype=torch.bool, device=device)
@@ -144,7 +144,7 @@ _Top = Callable[[Tensor, list[Tensor], Tensor], Tensor]
 
 
 def _top_of(scores: Scores | Vectors, order: Tensor, count: int, buffer: Tensor) -> _Top:
-    """What finds the best items of a block of users."""
+    """The function that finds the best items of a block of users."""
     items, width = len(order), buffer.shape[1]
     maxima = Maxima(buffer, count)
 
@@ -162,13 +162,13 @@ def _top_of(scores: Scores | Vectors, order: Tensor, count: int, buffer: Tensor)
 
         return by_scores
 
-    people = scores.users
+    users = scores.users
     rows = functional.pad(scores.items[order], (0, 0, 0, width - items))
-    columns = rows.T.contiguous()  # by columns a GEMM with few users takes it a sixth faster
+    columns = rows.T.contiguous()  # column-major: a GEMM with few users is a sixth faster
     longest = rows.norm(dim=1).max()
 
     def by_products(ids: Tensor, masked: list[Tensor], out: Tensor) -> Tensor:
-        mine = people[ids]
+        mine = users[ids]
         rough_products(mine, columns, out)
         mask(out, masked)
         return top_products(out, mine, rows, longest, count, maxima)
@@ -177,7 +177,7 @@ def _top_of(scores: Scores | Vectors, order: Tensor, count: int, buffer: Tensor)
 
 
 class _Pairs:
-    """(row, column) pairs of a sparse matrix by ranges of selected rows, columns re-ordered."""
+    """(row, column) pairs of selected rows of a sparse matrix, columns in ranking order."""
 
     def __init__(self, csr: CSR, users: np.ndarray, place: np.ndarray) -> None:
         lengths = np.diff(csr.indptr)[users]
@@ -198,7 +198,7 @@ def ranking_metrics(hits: Tensor, wanted: Tensor) -> dict[str, Tensor]:
     same for min(k, |T_u|) hits at the top (Jarvelin & Kekalainen, TOIS 2002).
 
     Args:
-        hits: bool [T, n], whether the item at each rank is a held-out one.
+        hits: bool [T, n], whether the item at each rank is held out.
         wanted: int64 [T], |T_u|, at least 1.
 
     Returns:
@@ -218,10 +218,11 @@ def ranking_metrics(hits: Tensor, wanted: Tensor) -> dict[str, Tensor]:
 
 
 def breakdown(result: Result, data: Interactions) -> dict[str, np.ndarray]:
-    """What a board needs of each user and of groups of items; see the record's `.npz`.
+    """Metrics of each user and hits by popularity of items: the arrays of a record's `.npz` file.
 
-    Quintiles split users by training interactions, and items so that each quintile has a fifth of
-    all training interactions (0: the long tail, 4: the head).
+    `activity` is the user's quintile by training interactions. `item_hits` and `item_total` count
+    test interactions by group of items; each of the five groups has a fifth of all training
+    interactions, from the long tail (0) to the head (4).
     """
     activity = data.train.degrees()
     edges = np.quantile(activity[result.users], (0.2, 0.4, 0.6, 0.8))

@@ -1,4 +1,4 @@
-"""The only training loop: phases, objective, early stop on validation, checkpoint and resume."""
+"""The training loop: phases, objective, early stopping on validation data, resuming."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from bench.engine.settings import Training
 from bench.method import Method, Phase, Progress
 
 SELECT_ON = "ndcg@20"
-CHECKS = 20  # times an epoch that a search looks at what it still keeps
+CHECKS = 20  # times per epoch that a search compares what it keeps with its budget
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer a number."""
+    """The loss became infinite or not a number."""
 
 
 Report = Callable[[dict[str, Any]], None]
@@ -38,13 +38,13 @@ class Fit:
     """Trains one method under one backbone.
 
     Args:
-        method, backbone: what is trained, on its device already.
-        data: with a validation part, unless `epochs` says how long each phase lasts.
+        method, backbone: trained together; both are on their device.
+        data: the split; it needs a validation part unless `epochs` is given.
         training: settings.
-        seed: of the run; initial weights and batches follow from it.
+        seed: of the run; it decides initial weights and batches.
         checkpoint: file to continue from and to save to; None saves nothing.
-        report: told of each epoch's entry of the history.
-        epochs: fixed number of epochs by phase (retraining on train + validation).
+        report: called after each epoch with its entry of the history.
+        epochs: fixed number of epochs of each phase, for training on train + validation.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Fit:
         self.device = next(iter(method.state_dict().values())).device
         self._everyone = torch.arange(data.users + data.items, device=self.device)
         self._best: dict[str, Tensor] = {}
-        self._moments: dict[str, Tensor] = {}  # of the phase before, for one that goes on with them
+        self._moments: dict[str, Tensor] = {}  # of the phase before, for a phase that keeps them
         self.sampler = Sampler(data, training.objective, training.batch, self.device)
         self._validate = (
             Evaluator(data.valid, [data.train], data.items, self.device, limit=training.valid_users)
@@ -75,14 +75,14 @@ class Fit:
         )
 
     def run(self) -> State:
-        """Trains all phases; afterwards method and backbone hold what was selected.
+        """Train all phases; afterwards method and backbone have the selected weights.
 
         Raises:
             Diverged: the loss became infinite or not a number.
         """
         tensors: dict[str, Tensor] = {}
         if (stored := self.checkpoint.load(len(self.method.phases))) is not None:
-            self.state, tensors = stored  # the tensors are taken up once the phase is entered
+            self.state, tensors = stored  # loaded below, when the optimiser of the phase exists
         while self.state.phase < len(self.method.phases):
             phase = self.method.phases[self.state.phase]
             optimizer = self._enter(phase)
@@ -99,13 +99,15 @@ class Fit:
         return self.state
 
     def practice(self, number: int) -> tuple[Adam, Iterator[Tensor]]:
-        """Steps of a phase, one each `next`, without end, selection or record: to be timed.
+        """An endless iterator over training steps of a phase, for timing them.
+
+        Nothing is validated, saved or recorded.
 
         Args:
-            number: index of the phase; its first step starts from initial weights.
+            number: index of the phase; it starts from initial weights.
 
         Returns:
-            The optimiser, and the losses as they come.
+            The optimiser, and an iterator that does one step and gives its loss each time.
         """
         self.state = State(phase=number)
         phase = self.method.phases[number]
@@ -138,7 +140,7 @@ class Fit:
         return optimizer
 
     def _epochs(self, phase: Phase) -> int:
-        # A search goes at the pace that its cap sets and ends by budget, in a refit as before it.
+        # The cap sets the pace of a search, which ends when it fits the budget, in a refit too.
         if self.fixed is not None and not phase.until_budget:
             return self.fixed[phase.name]
         return self.training.search_epochs if phase.until_budget else self.training.epochs
@@ -196,7 +198,7 @@ class Fit:
         if self.backbone.whole:
             rows = self._rows(self._everyone)
             spread = self.backbone.spread(rows)
-            # No more than the batch needs goes on; a row by itself is cheap, all rows are not.
+            # Only the rows of the batch are needed from here on.
             taken = spread if objective.whole else spread.index_select(0, ids)
         else:
             taken = rows = self._rows(ids)
@@ -218,20 +220,20 @@ class Fit:
         return loss.detach()
 
     def _rows(self, ids: Tensor) -> Tensor:
-        """Rows of ids, without columns that are zero for sure where nothing needs them."""
+        """Rows of ids, without columns that are always zero if the backbone allows it."""
         rows = self.method(ids)
         width = self.method.width
         return rows[:, :width] if self.backbone.narrow and width < rows.shape[1] else rows
 
     def _share(self, progress: Progress) -> float:
-        """Share of the learning rate at a step; a search paces its thresholds by a constant one."""
+        """Share of the learning rate at a step; 1 in a search, whose thresholds depend on it."""
         phase = self.method.phases[self.state.phase]
         if self.training.schedule == "constant" or phase.until_budget:
             return 1.0
         return 1 - progress.step / (self.training.epochs * self.sampler.steps)
 
     def _select(self) -> dict[str, float]:
-        """Validates, and keeps the weights if they are the best of the phase."""
+        """Validate, and keep a copy of the weights if they are the best of the phase."""
         assert self._validate is not None
         state, result = self.state, self.validate(self._validate)
         if result.metrics[SELECT_ON] > state.best:
@@ -245,7 +247,7 @@ class Fit:
 
     @torch.no_grad()
     def validate(self, evaluator: Evaluator) -> Result:
-        """Ranks with the weights as they are."""
+        """Rank with the current weights."""
         self.backbone.eval()
         result = rank(self.backbone, self.method(self._everyone), evaluator)
         self.backbone.train()
@@ -278,7 +280,7 @@ class Fit:
             part.load_state_dict(with_prefix(prefix, tensors))
 
     def _save(self, optimizer: Adam) -> None:
-        """Writes a checkpoint, unless one was written a moment ago."""
+        """Save a checkpoint if the last one is old enough."""
         if not self.checkpoint.due:
             return
         tensors = {f"now.{k}": v for k, v in self._weights().items()}
@@ -287,7 +289,7 @@ class Fit:
         self.checkpoint.save(self.state, tensors)
 
     def _restore(self, tensors: dict[str, Tensor], optimizer: Adam) -> bool:
-        """Takes up tensors; False, and the first state, if they are not those of this fit."""
+        """Load the tensors of a checkpoint; if they do not fit, start again and return False."""
         best = with_prefix("best.", tensors)
         try:
             if self.state.best_epoch:

@@ -1,8 +1,9 @@
-"""What the C library does with large arrays that are freed: a setting of this process.
+"""Keeping the memory of large arrays that are freed: a setting of the C library.
 
-By default glibc gives arrays of some megabytes back to the system at once, so that the next one of
-that size is made of new pages, each of which costs a fault. A step that works on all rows of a
-table makes a dozen such arrays; on Gowalla, faults are a tenth to a third of its time.
+By default glibc returns arrays of several megabytes to the system when they are freed. The next
+array of that size then needs new pages, and each new page costs a page fault. A step that works on
+all rows of a table allocates a dozen such arrays; on Gowalla, page faults take a tenth to
+a third of its time.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ _NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Keeps freed memory for the next array, until the process ends; whether that could be set.
+    """Keep freed memory in this process for the next array.
 
-    For a program that trains, at its start. Numbers do not depend on it.
+    To be called once when a program that trains starts. Results do not depend on it.
+
+    Returns:
+        Whether the setting was accepted; only glibc on Linux has it.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""Training objectives. They see scores, so they work with every backbone and method."""
+"""Training objectives: losses of scores, for every backbone and method."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bench.errors import BenchError
 class _Objective(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    whole: ClassVar[bool] = False  # it takes the vectors of all ids in place of negatives
+    whole: ClassVar[bool] = False  # takes the vectors of all ids instead of negatives
 
 
 class BPR(_Objective):
     """Pairwise ranking (Rendle et al., UAI 2009): mean of softplus(y_ui- - y_ui+).
 
-    `negatives`: unseen items for each positive, drawn anew in every epoch; with `shared`, uniform
-    items for the whole batch, of which hundreds cost what a few of each positive's own do.
+    `negatives`: items per positive that its user has not seen, drawn again in every epoch. With
+    `shared`, the whole batch shares uniform items; hundreds cost as much as a few per positive.
     """
 
     name: Literal["bpr"] = "bpr"
@@ -57,7 +57,7 @@ class BPR(_Objective):
 
 
 class _SharedNegatives(_Objective):
-    """Base of those whose negatives are uniform items, `negatives` of them for a whole batch."""
+    """Base of objectives whose negatives are uniform items that a batch shares."""
 
     negatives: int = Field(1024, ge=1)
 
@@ -69,7 +69,7 @@ class _SharedNegatives(_Objective):
 class Softmax(_SharedNegatives):
     """Sampled softmax with negatives shared by the batch: cross-entropy at a temperature.
 
-    `negatives`: uniform items a batch; `temperature`: scores are divided by it.
+    `negatives`: uniform items per batch; `temperature`: divisor of the scores.
     """
 
     name: Literal["softmax"] = "softmax"
@@ -99,11 +99,11 @@ class Softmax(_SharedNegatives):
 class Contrastive(_SharedNegatives):
     """Cosine contrastive loss (Mao et al., CIKM 2021, eq. 2), with negatives shared by the batch.
 
-    mean of 1 - y_ui+ + `weight` x mean over negatives of max(0, y_ui- - `margin`). With a
-    similarity that is no cosine nothing bounds it.
+    mean of 1 - y_ui+ + `weight` x mean over negatives of max(0, y_ui- - `margin`). The loss has
+    no lower bound unless the similarity is a cosine.
 
-    `negatives`: uniform items a batch; `margin`: scores up to here are no concern; `weight`: of
-    the negatives.
+    `negatives`: uniform items per batch; `margin`: scores of negatives up to it cost nothing;
+    `weight`: weight of the negatives.
     """
 
     name: Literal["ccl"] = "ccl"
@@ -131,9 +131,9 @@ class Squared(_Objective):
     """Squared loss over the whole matrix, as in iALS (Hu, Koren & Volinsky, ICDM 2008).
 
     mean over positives of (1 - y)^2 + `weight` x mean over all user-item cells of y^2. The second
-    term is the sum of the elements of (U'U) * (V'V) (Gramians, as in iALS++, Rendle et al. 2021),
-    N d^2 operations a step instead of a pass over all cells, so that large batches pay. It needs
-    the rows of all ids in each step and a backbone whose score is a dot product.
+    term is the sum of the elements of (U'U) * (V'V) (Gramians, as in iALS++, Rendle et al. 2021).
+    It takes N d^2 operations per step instead of a pass over all cells, so that large batches are
+    cheaper. Each step needs the rows of all ids, and the backbone's score must be a dot product.
     """
 
     name: Literal["squared"] = "squared"

@@ -11,24 +11,25 @@ from bench.engine.objectives import BPR, Objective
 
 
 class Training(BaseModel):
-    """Settings of the one training loop, the same for all methods of a board.
+    """Settings of the training loop, the same for all methods of a board.
 
     Attributes:
-        objective: what is minimised.
-        optimizer: Adam with betas .9, .999, eps 1e-12 and no decay; see `bench.engine.adam`.
+        objective: the loss.
+        optimizer: Adam with betas 0.9 and 0.999, eps 1e-12 and no weight decay; see
+            `bench.engine.adam`.
         lr: learning rate.
-        schedule: the learning rate stays `constant` or falls `linear`ly to 0 over the epochs cap.
-        l2: weight of half the squared rows of a batch, per interaction.
-        batch: positives a step.
-        epochs: cap for a phase that ends by validation.
-        search_epochs: cap for a search that ends by budget.
-        patience: evaluations without a better validation NDCG@20 before a phase ends.
+        schedule: `constant`, or `linear`: the learning rate falls to 0 over `epochs`.
+        l2: weight of half the squared norm of the rows of a batch, per interaction.
+        batch: positives per step.
+        epochs: most epochs of a phase that validation ends.
+        search_epochs: most epochs of a search, which ends when it fits the budget.
+        patience: evaluations without a better validation NDCG@20 until a phase ends.
         eval_every: epochs between evaluations.
-        valid_users: a fixed random subset of users that training validates on; 0 for all. Reported
-            validation and test metrics are always over all users.
+        valid_users: size of the fixed random subset of users that training validates on; 0 for
+            all. Reported validation and test metrics are always over all users.
         init_std: standard deviation of the entries of composed rows at the start.
-        refit: train again on train + validation, for the epochs that validation chose.
-        numbering: of users and items while training; see `bench.data.numbering`.
+        refit: train again on training and validation data, for the best number of epochs.
+        numbering: order of users' and items' ids in training; see `bench.data.numbering`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

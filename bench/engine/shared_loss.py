@@ -1,8 +1,8 @@
-"""Losses of dot products with negatives shared by a batch, with their gradient made on the way.
+"""Losses of dot products with negatives shared by a batch, and their gradients in the same pass.
 
-What the maths needs is three GEMMs of batch x negatives x width and a pass or two over the
-[batch, negatives] scores; autograd adds several passes, which cost more than the GEMMs. On a CPU
-the scores are made in blocks that stay in its caches.
+The computation needs three GEMMs of batch x negatives x width and one or two passes over the
+[batch, negatives] scores. Autograd adds several passes, which cost more than the GEMMs. On a CPU
+the scores are computed in blocks that fit into the caches.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 
 
 class Derivative(NamedTuple):
-    """A loss of scores, and what it changes with them.
+    """A loss and its derivatives by the scores.
 
     Attributes:
         loss: scalar.
-        pull: [B], its derivative by the positives' scores.
-        push: [B, k]; times `share`, its derivative by the negatives' scores.
+        pull: [B], the derivative by the scores of positives.
+        push: [B, k]; `push * share` is the derivative by the scores of negatives.
         share: [B, 1].
     """
 
@@ -45,8 +45,8 @@ def shared_loss(
         users: [B, width].
         positives: [B, width].
         negatives: [k, width].
-        derive: the loss, by scores.
-        scale: scores are multiplied by it first.
+        derive: computes the loss and its derivatives from scores.
+        scale: factor of the scores.
     """
     loss: Tensor = _Shared.apply(users, positives, negatives, derive, scale)
     return loss
@@ -67,8 +67,8 @@ class _Shared(torch.autograd.Function):
             block = max(1, _BLOCK // max(1, len(negatives)))
         loss = users.new_zeros(())
         by_user, by_positive = torch.empty_like(users), torch.empty_like(positives)
-        # The gradient stands on its side, [width, k]: GEMMs whose result has few columns, as here
-        # at small widths, take up to twenty times as long as those with few rows.
+        # Transposed, [width, k]: a GEMM whose result has few columns takes up to twenty times as
+        # long as one whose result has few rows, and the width is small.
         by_negative = users.new_zeros(users.shape[1], len(negatives))
         for start in range(0, batch, block):
             u, p = users[start : start + block], positives[start : start + block]

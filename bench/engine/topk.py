@@ -1,16 +1,17 @@
 """The largest entries of each row of a wide matrix of scores, exactly and without sorting it.
 
-Maxima are taken of groups of columns, groups of groups and so on. The 50th highest maximum at the
-top is a score that at least 50 entries reach, so that only groups whose maximum reaches it have to
-be opened, level by level; what is left at the bottom is little more than the top 50. All entries
-that tie are opened alike, so ties cost nothing unless they are so many that a row's top 50 is
-mostly ties (all scores 0, say); then the first columns that hold the tied score are looked up.
+Columns form groups, groups form larger groups, and the maximum of each group is computed. At least
+50 entries reach the 50th highest maximum of the top level. Only groups whose maximum reaches this
+bound are searched, level by level, and little more than the top 50 is left in the end. Ties need no
+special care unless a row's top 50 consists mostly of ties (all scores 0, for example). In such a
+row the first columns with the tied score are looked up.
 
-Where scores are dot products, they are first made roughly: from factors rounded to bfloat16, where
-the processor has instructions for it, which takes a third of the time. A rough score is off by no
-more than a known share of the rows' lengths, so that whatever might be among the first is known;
-of these few entries the products are made again in float32, and those alone decide. On a processor
-without such instructions the first products are in float32, too, and the result is the same.
+Scores that are dot products are computed twice. The first pass rounds the factors to bfloat16 where
+the processor has instructions for it, which takes a third of the time. The error of a rough score
+is at most a known share of the product of the rows' lengths, which gives the set of all entries
+that can be among the first. The second pass computes these few products in float32, and only they
+decide. On a processor without such instructions the first pass is in float32 too, and the result is
+the same.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_FANS = (8, 8, 4)  # members of a group at each level, from the columns up
+_FANS = (8, 8, 4)  # members of a group at each level, starting from the columns
 GROUP = 256  # their product; a width that is a multiple of it is fastest
-_START = 2  # level that is searched whole; below it, only groups that reach the bound are
-_FEW = 8  # groups opened for each entry wanted, at most; a row that has more is mostly ties
+_START = 2  # level that is searched completely; below, only groups that reach the bound
+_FEW = 8  # groups searched per wanted entry, at most; a row with more is mostly ties
 # Two factors rounded to 8 bits of mantissa, and the rounding of sums of up to 4,096 products.
 _ROUGH = 2.0**-8 + 2.0**-12
 
-_PIECE = 2048  # products made together
+_PIECE = 2048  # products computed together
 
 _INT32 = 2**31 - 1
 
 
 class Maxima:
-    """Maxima of ever larger groups of columns, into arrays that are allocated once.
+    """Maxima of groups of columns, level by level, in arrays that are allocated once.
 
     Args:
-        scores: an array [b, W] like those to come; they may have fewer rows.
-        count: entries that will be asked for: there are no levels with too few groups to choose.
+        scores: an example [b, W] of the arrays to come, which may have fewer rows.
+        count: wanted entries; a level with fewer than twice as many groups is left out.
     """
 
     def __init__(self, scores: Tensor, count: int) -> None:
@@ -76,12 +77,12 @@ def top_columns(scores: Tensor, count: int, maxima: Maxima | None = None) -> Ten
         int64 [b, count].
     """
     levels = (maxima or Maxima(scores, count))(scores)
-    # At least `count` entries of a row reach this, so that none below it can be among the first.
+    # At least `count` entries of a row reach `least`, so that no lower entry is among the first.
     least = levels[-1].topk(count, dim=1, sorted=False).values.amin(1)
     bound = least.clone()
 
     def spare(rows: Tensor, columns: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Leaves out what equals `least` in rows that have too many; raises their bound."""
+        """In rows with too many entries, leave out those equal to `least` and raise the bound."""
         many = torch.bincount(rows, minlength=len(bound)) > _FEW * count
         if not bool(many.any()):
             return rows, columns, values
@@ -99,7 +100,7 @@ def top_columns(scores: Tensor, count: int, maxima: Maxima | None = None) -> Ten
 
 
 def rough_products(users: Tensor, columns: Tensor, out: Tensor) -> None:
-    """Makes products [b, d] x [d, W] into `out`, each off by no more than `top_products` allows."""
+    """Compute products [b, d] x [d, W] into `out`, as exactly as `top_products` needs them."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
@@ -116,10 +117,10 @@ def top_products(
     count: int,
     maxima: Maxima | None = None,
 ) -> Tensor:
-    """As `top_columns`, of the products of users and items in float32.
+    """Like `top_columns`, for products of users and items in float32.
 
     Args:
-        rough: [b, W], from `rough_products`; -inf where an item is no candidate.
+        rough: [b, W], from `rough_products`; -inf for items that are no candidates.
         users: float32 [b, d].
         items: float32 [W, d].
         longest: the largest Euclidean length of an item.
@@ -130,14 +131,15 @@ def top_products(
         int64 [b, count].
     """
     levels = (maxima or Maxima(rough, count))(rough)
-    # At least `count` true products are at most one error below the rough ones that reach `least`;
-    # a product that reaches those is at most one more error below in its rough form.
+    # At least `count` rough products reach the bound of the top level, and their true values are
+    # at most one error lower. The rough form of any product that reaches those true values is at
+    # most one more error lower: two errors in all.
     slack = users.norm(dim=1) * (longest * (2 * _ROUGH))
     least = levels[-1].topk(count, dim=1, sorted=False).values.amin(1) - slack
     crowded = torch.zeros(len(rough), dtype=torch.bool, device=rough.device)
 
     def drop(rows: Tensor, columns: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Leaves out rows with too many candidates: they are mostly ties, or nearly so."""
+        """Leave out rows with too many candidates, which are mostly ties or near ties."""
         many = torch.bincount(rows, minlength=len(rough)) > _FEW * count
         if not bool(many.any()):
             return rows, columns, values
@@ -146,7 +148,7 @@ def top_products(
         return rows[kept], columns[kept], values[kept]
 
     rows, columns, values = _reaching(levels, least, drop)
-    # Of what is no candidate, enough is found to fill rows that have too few candidates.
+    # A row with too few candidates is filled with items that are none (-inf).
     values = _products(users, items, rows, columns).masked_fill_(values == -torch.inf, -torch.inf)
     if not bool(crowded.any()):
         return _best(rows, columns, values, rough.shape, count)
@@ -164,9 +166,9 @@ def top_products(
 
 
 def _products(users: Tensor, items: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """users[rows] . items[columns], float32 [n]; each by itself, whatever is beside it."""
+    """users[rows] . items[columns], float32 [n]; no product depends on the others."""
     found = users.new_empty(len(rows))
-    # Piece by piece, so that a piece's rows are still in a core's cache when they are added up.
+    # In pieces, so that rows are still in a core's cache when they are summed.
     pieces = zip(rows.split(_PIECE), columns.split(_PIECE), found.split(_PIECE), strict=True)
     for row, column, out in pieces:
         factors = users.index_select(0, row).mul_(items.index_select(0, column))
@@ -175,19 +177,19 @@ def _products(users: Tensor, items: Tensor, rows: Tensor, columns: Tensor) -> Te
 
 
 def _where(flags: Tensor) -> Tensor:
-    """Places of the flags that are set, of a flat tensor."""
+    """Indices of the flags that are set, of a flat tensor."""
     if flags.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(flags.numpy()))  # vectorised, unlike PyTorch's
     return torch.nonzero(flags).squeeze(1)
 
 
 def _reaching(levels: list[Tensor], bound: Tensor, thin: _Thin) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, columns and values of the entries that reach their row's bound.
+    """Find the entries that reach their row's bound: rows, columns and values.
 
     Args:
         levels: as from `Maxima`.
-        bound: [b]; what `thin` changes in it counts from then on.
-        thin: what leaves out some of what was found at a level, by rows, columns and values.
+        bound: [b]; `thin` may raise it.
+        thin: leaves out some of the entries found at a level, given by row, column and value.
     """
     start = min(_START, len(levels) - 1)
     level = levels[start]
@@ -198,7 +200,7 @@ def _reaching(levels: list[Tensor], bound: Tensor, thin: _Thin) -> tuple[Tensor,
     for below in reversed(levels[:start]):
         groups, wide = len(rows), below.shape[1]
         # Entry x of a level is the maximum of x, x + width, x + 2 width, ... of the level below.
-        # [members, groups]: loops over the short side inside would cost more than the rest.
+        # [members, groups]: the other order would have inner loops over the short side, slower.
         steps = torch.arange(0, wide, width, device=rows.device)
         members = (rows * wide + columns) + steps.unsqueeze(1)
         found = below.view(-1).index_select(0, members.view(-1))
@@ -216,14 +218,17 @@ def _reaching(levels: list[Tensor], bound: Tensor, thin: _Thin) -> tuple[Tensor,
 def _first_equal(
     scores: Tensor, found: Tensor, least: Tensor, where: Tensor, count: int
 ) -> tuple[Tensor, Tensor]:
-    """Rows and columns of the first entries that equal `least`, until each row has `count`.
+    """Find the first entries that equal `least`, until each row has `count`.
 
     Args:
         scores: [b, W].
-        found: row numbers of the entries found already.
+        found: row numbers of the entries found so far.
         least: [b], the tied score.
         where: bool [b], the rows to search.
         count: entries that a row needs.
+
+    Returns:
+        Rows and columns.
     """
     have = torch.bincount(found, minlength=len(scores))
     left = torch.nonzero(where & (have < count)).squeeze(1)
@@ -243,15 +248,15 @@ def _first_equal(
 
 
 def _best(rows: Tensor, columns: Tensor, values: Tensor, shape: torch.Size, count: int) -> Tensor:
-    """The first `count` columns of each row, from entries in any order, at least `count` a row."""
-    # The bits of a float32 are in order but for negative ones; adding 0 makes -0 a 0.
+    """The first `count` columns of each row, from at least `count` entries per row, unordered."""
+    # Bits of a float32 are in the order of values, except negative ones; -0 + 0 is 0.
     if values.dtype == torch.float32:
         bits = (values + 0.0).view(torch.int32)
         bits = torch.where(bits < 0, bits ^ _INT32, bits).long()
     else:
         bits = torch.unique(values, return_inverse=True)[1]
-    # One whole number an entry that rises with the row, falls with the score and rises with the
-    # column: one sort of them is far cheaper than a top-k of each row.
+    # One integer per entry orders by row, then by falling score, then by column. Sorting these
+    # once is far cheaper than a top-k of each row.
     low = (shape[1] - 1).bit_length()
     keys = (_INT32 - bits << low) + columns
     if low + 32 + (shape[0] - 1).bit_length() < 64:
