@@ -1,4 +1,4 @@
-"""The interface of a backbone."""
+"""The interface of a backbone: how rows of embeddings become scores."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Backbone(nn.Module):
 
     Class attributes:
         name, title: on the command line and on a board.
-        whole: it needs the rows of all N ids in every step, which `spread` gets.
-        narrow: columns that are zero in all rows change no score, and rows without them do.
+        whole: every step needs the rows of all N ids, and `spread` gets them.
+        narrow: columns that are zero in all rows change no score and can be left out.
     """
 
     name: ClassVar[str]
@@ -26,12 +26,12 @@ class Backbone(nn.Module):
     narrow: ClassVar[bool] = False
 
     class Config(BaseModel):
-        """Own knobs; unknown keys are errors."""
+        """The backbone's own knobs; unknown keys are errors."""
 
         model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
         def stored(self) -> dict[str, Any]:
-            """As a record holds it; a knob that is None is left out, so that it can be new."""
+            """As a record holds it. Knobs that are None are left out, so a new one changes no id."""
             return self.model_dump(mode="json", exclude_none=True)
 
     def __init__(self, data: Interactions, dim: int, config: Any) -> None:
@@ -44,14 +44,14 @@ class Backbone(nn.Module):
         return type(self).pairs is Backbone.pairs and type(self).matrix is Backbone.matrix
 
     def reset(self, generator: torch.Generator) -> None:
-        """(Re)initialises the backbone's own parameters; most have none."""
+        """(Re)initialise the backbone's own parameters, if it has any."""
 
     def spread(self, rows: Tensor) -> Tensor:
-        """What becomes of the rows of all N ids, in order, if `whole`: [N, dim] -> [N, dim]."""
+        """Transform the rows of all N ids together, if `whole`: [N, dim] -> [N, dim]."""
         return rows
 
     def embed(self, rows: Tensor) -> Tensor:
-        """What is scored, each row by itself, after `spread`: [n, dim] -> [n, width]."""
+        """Transform each row by itself, after `spread`: [n, dim] -> [n, width]."""
         return rows
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:

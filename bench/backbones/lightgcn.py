@@ -14,8 +14,9 @@ from bench.data import Interactions
 class LightGCN(Backbone):
     """He et al. (SIGIR 2020): mean of the layers 0 to L of E^(l+1) = A E^l, then a dot product.
 
-    A has the training interactions only, without self-loops, and no parameter: what is trained
-    and stored is the embedding alone. Whoever deploys it stores the propagated rows, or the graph.
+    A is the normalised graph of the training interactions, without self-loops. The backbone has no
+    parameters: only the embedding is trained and stored. Deployment also needs the graph, or the
+    propagated rows in place of the embedding.
     """
 
     name = "lightgcn"
@@ -24,7 +25,7 @@ class LightGCN(Backbone):
     narrow = True
 
     class Config(Similarity):
-        """`layers`: L. `similarity` and `lengths` are of propagated rows."""
+        """`layers`: L. `similarity` and `lengths` apply to the propagated rows."""
 
         layers: int = Field(3, ge=0)
 
@@ -34,7 +35,7 @@ class LightGCN(Backbone):
 
     def __init__(self, data: Interactions, dim: int, config: Config) -> None:
         super().__init__(data, dim, config)
-        # Not persistent: a checkpoint need not repeat what the data say.
+        # Not persistent: the data determine the graph, so checkpoints leave it out.
         for name, tensor in vars(normalised_graph(data.train, data.items)).items():
             self.register_buffer(name, tensor, persistent=False)
 

@@ -1,4 +1,4 @@
-"""MLP: a wide network over both embeddings, the second base model of the CERP paper's code."""
+"""MLP: a network over both embeddings, the second base model of the CERP paper's code."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bench.errors import SpecError
 class MLP(PairNetwork):
     """Liang et al. (ICDM 2023): hidden layers of Linear, batch norm and ReLU over [e_u ; e_i].
 
-    The input is divided by the share of its entries that are not zero, for embeddings that are
-    pruned. The reference code divides by their number, a constant factor of 2 dim away: behind
-    batch normalisation that is the same, and without it inputs some hundred times smaller than
-    the weights leave nothing to learn but the items' popularity. Where both embeddings are pruned
-    to nothing the reference divides 0 by 0 and the loss becomes NaN; here one entry is counted.
-    The output's bias, which changes no ranking, is left out.
+    The input is divided by the share of its non-zero entries, which allows for pruned embeddings.
+    The reference code divides by their number, which differs by the constant factor 2 dim. With
+    batch normalisation both are equal. Without it, the reference's inputs are some hundred times
+    smaller than the weights, and only the items' popularity can be learned. If both embeddings are
+    pruned completely, the reference divides 0 by 0 and the loss becomes NaN; here the number is at
+    least 1. The output's bias is left out, because it changes no ranking.
 
     With the default widths the network has 694,528 parameters at dim = 64 and 2,765,312 at 128,
-    several times what is left of the table: they are outside the budget, and boards list them.
+    several times as many as a compressed table. No budget counts them; boards list them.
     """
 
     name = "mlp"
@@ -59,20 +59,20 @@ class MLP(PairNetwork):
             norm.reset_parameters()  # constants, and the running statistics
 
     def user_side(self, users: Tensor) -> Side:
-        """Work out the user's half of the first layer."""
+        """The user's half of the first layer."""
         return self._half(users, 0)
 
     def item_side(self, items: Tensor) -> Side:
-        """Work out the item's half of the first layer."""
+        """The item's half of the first layer."""
         return self._half(items, 1)
 
     def _half(self, rows: Tensor, half: int) -> Side:
-        """One half of the first product, and the non-zero entries of the rows."""
+        """One half of the first product, and the number of non-zero entries of each row."""
         weight = self.first.weight.chunk(2, 1)[half]
         return rows @ weight.T, (rows != 0).sum(-1, keepdim=True)
 
     def joint(self, users: Side, items: Side) -> Tensor:
-        """Join the halves and go through the other layers."""
+        """Add the halves and apply the other layers."""
         present = (users[1] + items[1]).clamp(min=1) / self.first.in_features
         hidden = (users[0] + items[0]) / present + self.first.bias
         hidden = self._activate(hidden, 0)
@@ -86,14 +86,14 @@ class MLP(PairNetwork):
         return torch.relu(hidden)
 
     def matrix(self, users: Tensor, items: Tensor, out: Tensor | None = None) -> Tensor:
-        """Score all pairs; not in training with batch normalisation.
+        """Score all pairs: [b, dim] and [n, dim] -> [b, n].
 
         Raises:
-            SpecError: it is.
+            SpecError: called in training with batch normalisation.
         """
         if self.norms and self.training and torch.is_grad_enabled():
-            # Positives and negatives would be normalised apart, each by their own mean: what the
-            # loss has to bring apart would be moved back together, unseen until evaluation.
+            # Positives and negatives would be normalised separately, each by its own mean. That
+            # removes the difference which the loss is to learn, and only evaluation would show it.
             raise SpecError(
                 "mlp: batch normalisation needs positives and negatives in one batch, which shared"
                 " negatives are not; use the objective bpr, or set mlp.norm=false"

@@ -1,4 +1,4 @@
-"""Backbones that score a pair by a network: full ranking in blocks, as exact as a dot product."""
+"""Backbones that score pairs by a network, and rank all items block by block."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ from torch import Tensor, nn
 
 from bench.backbones.base import Backbone
 
-_BLOCK = 2**18  # values of the widest layer at a time on a CPU: 1 MB, which a core's cache holds
-_BLOCK_GPU = 2**26  # 256 MB, so that launches do not count
+_BLOCK = 2**18  # values of the widest layer at a time on a CPU: 1 MB fits into a core's cache
+_BLOCK_GPU = 2**26  # 256 MB, so that few kernels are launched
 
 Side = tuple[Tensor, ...]
 
 
 class PairNetwork(Backbone):
-    """Scores f(g(user), h(item)) that no matrix product gives.
+    """Scores f(g(user), h(item)) that are not dot products.
 
-    A subclass says what can be worked out for each user and each item alone (`user_side`,
-    `item_side`; of the first layer, each half), and what has to be done for each pair (`joint`).
+    A subclass computes g for each user (`user_side`) and h for each item (`item_side`), usually
+    the two halves of the first layer, and f for each pair (`joint`).
+
+    Attributes:
+        widest: size of the largest layer.
     """
 
     widest: int = 1
 
     def user_side(self, users: Tensor) -> Side:
-        """Work out what depends on the user alone: [..., dim] -> tensors [..., any]."""
+        """The part that depends on the user only: [..., dim] -> tensors [..., any]."""
         raise NotImplementedError
 
     def item_side(self, items: Tensor) -> Side:
-        """Work out what depends on the item alone: [..., dim] -> tensors [..., any]."""
+        """The part that depends on the item only: [..., dim] -> tensors [..., any]."""
         raise NotImplementedError
 
     def joint(self, users: Side, items: Side) -> Tensor:
-        """Score sides that are broadcast against each other, [...]."""
+        """Score users and items whose parts broadcast against each other: [...]."""
         raise NotImplementedError
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
@@ -48,18 +51,18 @@ class PairNetwork(Backbone):
 
     def matrix(self, users: Tensor, items: Tensor, out: Tensor | None = None) -> Tensor:
         """Score all pairs block by block: [b, dim] and [n, dim] -> [b, n]."""
-        people = tuple(part.unsqueeze(1) for part in self.user_side(users))
-        things = tuple(part.unsqueeze(0) for part in self.item_side(items))
+        user_parts = tuple(part.unsqueeze(1) for part in self.user_side(users))
+        item_parts = tuple(part.unsqueeze(0) for part in self.item_side(items))
         rows, columns = len(users), len(items)
         block = (_BLOCK if users.device.type == "cpu" else _BLOCK_GPU) // self.widest
         wide = max(1, min(columns, block))
         high = max(1, block // wide)
         strips = []
         for top in range(0, rows, high):
-            some = tuple(part[top : top + high] for part in people)
+            some = tuple(part[top : top + high] for part in user_parts)
             blocks = []
             for left in range(0, columns, wide):
-                scores = self.joint(some, tuple(part[:, left : left + wide] for part in things))
+                scores = self.joint(some, tuple(part[:, left : left + wide] for part in item_parts))
                 if out is None:
                     blocks.append(scores)
                 else:
@@ -70,9 +73,9 @@ class PairNetwork(Backbone):
 
 
 def xavier(layer: nn.Linear, generator: torch.Generator) -> None:
-    """Uniform weights of variance 2 / (in + out) (Glorot & Bengio, AISTATS 2010), no bias.
+    """Set weights to uniform values of variance 2 / (in + out) (Glorot & Bengio, AISTATS 2010).
 
-    Drawn on the CPU, so that every device starts from the same weights.
+    Biases become 0. Values are drawn on the CPU, so that all devices start from the same weights.
     """
     weight = layer.weight
     bound = (6 / sum(weight.shape)) ** 0.5

@@ -1,4 +1,4 @@
-"""NeuMF: a generalised dot product beside a small network."""
+"""NeuMF: a generalised dot product plus a small network."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from bench.errors import SpecError
 class NeuMF(PairNetwork):
     """He et al. (WWW 2017): w . [u_gmf * i_gmf ; MLP([u_mlp ; i_mlp])].
 
-    The paper gives each branch tables of its own; here both share the one table that a method
-    provides, as a budget binds one table: of its `dim` columns the last floor(dim / 2) feed the
-    MLP branch, the others the GMF branch.
+    In the paper each branch has its own tables. Here both share the one table that a method
+    provides, because a budget binds one table: the last floor(dim / 2) columns feed the MLP branch,
+    the others the GMF branch.
 
-    Left out: the output's bias and sigmoid, which change no ranking; dropout (the paper has none);
-    pretraining of the branches. Instead the GMF branch starts as a plain dot product (weights 1),
-    so that the model starts as MF plus a random tower. The loss is the board's, not the paper's
-    binary cross-entropy.
+    Left out are the output's bias and sigmoid, which change no ranking, and the pretraining of the
+    branches. Instead the GMF branch starts as a plain dot product (weights 1), so that the model
+    starts as MF plus a random network. The loss is the board's, not the paper's binary
+    cross-entropy.
     """
 
     name = "neumf"
     title = "NeuMF"
 
     class Config(Backbone.Config):
-        """`widths`: hidden layers of the tower, as multiples of its input (2 x its columns)."""
+        """`widths`: hidden layers of the MLP branch, as multiples of its input."""
 
         widths: tuple[float, ...] = Field((1.0, 0.5), min_length=1)
 
@@ -39,19 +39,19 @@ class NeuMF(PairNetwork):
         super().__init__(data, dim, config)
         if dim < 2:
             raise SpecError(f"neumf splits the table's columns in two: dim is {dim}; use 2 or more")
-        deep = dim // 2
-        self._columns = [dim - deep, deep]
-        sizes = [max(1, round(2 * deep * width)) for width in config.widths]
+        mlp_columns = dim // 2
+        self._columns = [dim - mlp_columns, mlp_columns]
+        sizes = [max(1, round(2 * mlp_columns * width)) for width in config.widths]
         self.widest = max(sizes)
-        self.user_layer = nn.Linear(deep, sizes[0])
-        self.item_layer = nn.Linear(deep, sizes[0], bias=False)
+        self.user_layer = nn.Linear(mlp_columns, sizes[0])
+        self.item_layer = nn.Linear(mlp_columns, sizes[0], bias=False)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.weights = nn.Parameter(torch.empty(dim - deep))
+        self.weights = nn.Parameter(torch.empty(dim - mlp_columns))
         self.last = nn.Linear(sizes[-1], 1, bias=False)
 
     def reset(self, generator: torch.Generator) -> None:
         """(Re)initialise the network."""
-        # The two halves are one layer of the paper: xavier with the fan-in of both.
+        # The two halves are one layer in the paper, so the bound has the fan-in of both.
         whole = nn.Linear(2 * self._columns[1], self.user_layer.out_features)
         xavier(whole, generator)
         with torch.no_grad():
@@ -64,17 +64,17 @@ class NeuMF(PairNetwork):
             xavier(layer, generator)
 
     def user_side(self, users: Tensor) -> Side:
-        """Work out the user's half of the first layer."""
-        shallow, deep = users.split(self._columns, -1)
-        return shallow * self.weights, self.user_layer(deep)
+        """The user's columns of the GMF branch, and the user's half of the first layer."""
+        gmf, mlp = users.split(self._columns, -1)
+        return gmf * self.weights, self.user_layer(mlp)
 
     def item_side(self, items: Tensor) -> Side:
-        """Work out the item's half of the first layer."""
-        shallow, deep = items.split(self._columns, -1)
-        return shallow, self.item_layer(deep)
+        """The item's columns of the GMF branch, and the item's half of the first layer."""
+        gmf, mlp = items.split(self._columns, -1)
+        return gmf, self.item_layer(mlp)
 
     def joint(self, users: Side, items: Side) -> Tensor:
-        """Join the halves and go through the other layers."""
+        """Add the halves, apply the other layers, and add the GMF branch."""
         hidden = torch.relu(users[1] + items[1])
         for layer in self.hidden:
             hidden = torch.relu(layer(hidden))

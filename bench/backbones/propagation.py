@@ -1,4 +1,4 @@
-"""Propagation on the graph of training interactions: sums of powers of one symmetric matrix."""
+"""Propagation on the graph of training interactions: powers of a symmetric matrix, averaged."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def normalised_graph(train: CSR, items: int) -> Graph:
         items: number of items.
 
     Returns:
-        A, whose indices are int32 where they fit: half the memory to pass through.
+        A. Its indices are int32 where they fit, which halves the memory that a product reads.
     """
     users = train.indptr.size - 1
     size = users + items
-    person = torch.from_numpy(train.rows())
+    user = torch.from_numpy(train.rows())
     item = torch.from_numpy(train.indices).to(torch.int64) + users
-    rows, columns = torch.cat((person, item)), torch.cat((item, person))
-    # Users' rows are in order already; items' rows get in order without disturbing that.
+    rows, columns = torch.cat((user, item)), torch.cat((item, user))
+    # A stable sort keeps the columns of each row in rising order.
     order = torch.argsort(rows, stable=True)
     rows, columns = rows[order], columns[order]
     degrees = torch.bincount(rows, minlength=size)
@@ -51,7 +51,7 @@ class Graph:
 
     Attributes:
         starts: row starts, int [N + 1].
-        columns: int [nnz], rising in each row.
+        columns: int [nnz], in rising order within each row.
         values: float32 [nnz].
     """
 
@@ -65,8 +65,8 @@ class Graph:
         if scale != 1:
             values = values * scale
         if rows.device.type == "cpu":
-            # A row of the product is a weighted sum of rows of a table. The kernel that makes such
-            # sums for embedding bags takes a third of the time of the CSR product of MKL.
+            # A row of the product is a weighted sum of rows. The kernel for embedding bags computes
+            # such sums in a third of the time of MKL's CSR product.
             return functional.embedding_bag(
                 self.columns,
                 rows,
@@ -76,7 +76,7 @@ class Graph:
                 include_last_offset=True,
             )
         with warnings.catch_warnings():
-            # "Sparse CSR tensor support is in beta state"; the product is all that is used here.
+            # "Sparse CSR tensor support is in beta state"; only the product is used here.
             warnings.simplefilter("ignore", UserWarning)
             matrix = torch.sparse_csr_tensor(
                 self.starts, self.columns, values, (len(rows),) * 2, check_invariants=False
@@ -85,10 +85,10 @@ class Graph:
 
 
 def mean_of_layers(rows: Tensor, graph: Graph, layers: int) -> Tensor:
-    """Work out (E + A E + ... + A^L E) / (L + 1) for a symmetric A.
+    """Compute (E + A E + ... + A^L E) / (L + 1) for a symmetric A.
 
-    A polynomial in a symmetric matrix is symmetric, so that the gradient is the same polynomial of
-    the incoming gradient: nothing is transposed, and no layer is kept for the backward pass.
+    A polynomial in a symmetric matrix is symmetric. The gradient is therefore the same polynomial
+    of the incoming gradient: nothing is transposed, and no layer is kept for the backward pass.
 
     Args:
         rows: E, float32 [N, dim].
@@ -111,7 +111,7 @@ class _Mean(torch.autograd.Function):
 
 
 def _horner(rows: Tensor, graph: Graph, layers: int) -> Tensor:
-    """E + A (E + A (E + ...)), the last sum divided by its number of terms on the way."""
+    """E + A (E + A (E + ...)), divided by the number of terms in the last step."""
     total, share = rows, 1.0
     for layer in range(layers):
         share = 1 / (layers + 1) if layer == layers - 1 else 1.0

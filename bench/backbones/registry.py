@@ -1,4 +1,4 @@
-"""Finding backbones: every file of this folder."""
+"""Finding backbones: they are the subclasses in the files of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dot product, cosine and what lies between, for backbones that score by a product of rows."""
+"""Dot product, cosine, and powers between them, for backbones that score by products of rows."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from torch.nn import functional
 
 from bench.backbones.base import Backbone
 
-_SHORTEST = 1e-12  # rows below, as all-zero ones, are not scaled up to more than this allows
+_SHORTEST = 1e-12  # least length that a row is divided by; a row of zeros stays one
 
 
 class Similarity(Backbone.Config):
     """Own knobs.
 
-    `similarity`: dot, or cosine (both sides scaled to length 1). `lengths`: under cosine, the
-    power of its own length that a row keeps: none is the cosine, 1 would be the dot product.
-    Angles alone have no room for how popular an item is; a small power gives it some, in the
-    values that the row has anyway, without the dot product's slow start.
+    `similarity`: `dot`, or `cosine`, which scales users' and items' rows to norm 1. `lengths`: a
+    power p between 0 and 1, for `cosine` only. A row is scaled to its norm to the power p instead:
+    p = 0 would be the cosine, p = 1 the dot product. Angles alone can hardly express how popular an
+    item is. With a small p norms express it, without additional values, and training does not start
+    as slowly as with the dot product.
     """
 
     similarity: Literal["dot", "cosine"] = "dot"
