@@ -31,7 +31,7 @@ class Backbone(nn.Module):
         model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
         def stored(self) -> dict[str, Any]:
-            """As a record holds it. Knobs that are None are left out, so a new one changes no id."""
+            """As a record holds it. A knob that is None is left out, so a new one changes no id."""
             return self.model_dump(mode="json", exclude_none=True)
 
     def __init__(self, data: Interactions, dim: int, config: Any) -> None:
