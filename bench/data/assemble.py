@@ -8,15 +8,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.blocks import content_kind
 from bench.data.cards import Card
 from bench.data.csr import CSR
+from bench.data.dialect import is_table
+from bench.data.headers import Columns
 from bench.data.ids import count_items, count_users
 from bench.data.interactions import Interactions
+from bench.data.labels import Labels
 from bench.data.lightgcn import read_lightgcn
+from bench.data.meeting import check_meeting, count_spellings
 from bench.data.raw import RawPart
 from bench.data.sources import Source
 from bench.data.split import cut
-from bench.data.tables import Columns, read_tables
+from bench.data.tables import read_tables
 from bench.errors import DataError
 
 
@@ -32,13 +37,17 @@ def assemble(source: Source, card: Card, local: bool) -> Interactions:
         DataError: the files cannot be used, or are not what the card says.
     """
     repairs: Counter[str] = Counter()
-    parts, users, items = _read(source, card, repairs)
+    parts, labels = _read(source, card, repairs)
+    users, items = map(len, labels)
     found: dict[str, CSR] = {}
     for name, part in parts.items():
         repairs.update({f"{name}: {what}": times for what, times in part.repairs.items()})
         found[name], duplicates = CSR.from_pairs(part.users, part.items, users)
         repairs[f"{name}: duplicate pairs dropped"] = duplicates
+    del parts
     _verify(source, card, found, users, items)
+    check_meeting(found, source.parts, labels, repairs, bool(card.fingerprints.test))
+    count_spellings(labels, repairs)
 
     train, valid, test, rule = _split(source, card, found, repairs)
     data = Interactions(
@@ -58,20 +67,26 @@ def assemble(source: Source, card: Card, local: bool) -> Interactions:
     return replace(data, split=f"{data.split}-{data.fingerprint[:8]}") if local else data
 
 
-def _read(source: Source, card: Card, repairs: Counter[str]) -> tuple[dict[str, RawPart], int, int]:
-    """Parts by name, number of users, number of items."""
+def _read(
+    source: Source, card: Card, repairs: Counter[str]
+) -> tuple[dict[str, RawPart], tuple[Labels, Labels]]:
+    """Parts by name; what the numbers of users and items stand for."""
     paths = list(source.parts.values())
-    if not source.lightgcn:
-        columns = Columns(card.columns.user, card.columns.item, card.columns.rating)
+    columns = Columns(card.columns.user, card.columns.item, card.columns.rating)
+    text = source.lightgcn or content_kind(paths[0]) == ".txt"
+    if not text or columns.given or is_table(paths[0]):
         tables, users, items = read_tables(paths, columns, card.min_rating)
-        return dict(zip(source.parts, tables, strict=True)), users, items
+        return dict(zip(source.parts, tables, strict=True)), (users, items)
     if card.min_rating is not None:
-        raise DataError(f"{paths[0]}: LightGCN text has no ratings; drop min_rating from the card")
+        raise DataError(
+            f"{paths[0]}: LightGCN text has no ratings; drop min_rating from the card, or name the"
+            " columns of a table in its first line"
+        )
     parts = {name: read_lightgcn(path) for name, path in source.parts.items()}
-    users = count_users(list(parts.values()))
-    items, unused = count_items(list(parts.values()), card.counts.items)
+    user_total = count_users(list(parts.values()))
+    item_total, unused = count_items(list(parts.values()), card.counts.items)
     repairs["item ids without interactions kept"] = unused
-    return parts, users, items
+    return parts, (Labels(np.arange(user_total)), Labels(np.arange(item_total)))
 
 
 def _verify(source: Source, card: Card, found: dict[str, CSR], users: int, items: int) -> None:

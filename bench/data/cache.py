@@ -10,14 +10,13 @@ import hashlib
 import json
 import logging
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 
 from bench.data.cards import Card
 from bench.data.csr import CSR
@@ -26,25 +25,18 @@ from bench.data.sources import Source
 
 _log = logging.getLogger(__name__)
 # Raise it when parsing, repairing or splitting changes, so that nobody keeps older results.
-_VERSION = 1
+_VERSION = 2
 _CLOCK_TICK_NS = 2_000_000_000  # of the coarsest file system in use, FAT
 _PARTS = ("train", "valid", "test")
 
 
-def cache_root(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
+def cache_root(given: Path | None) -> Path:
     """Name the cache folder: as given, else BENCH_CACHE, else the platform's place for caches."""
-    env = os.environ if environment is None else environment
     if given is not None:
         return Path(given)
-    if env.get("BENCH_CACHE"):
-        return Path(env["BENCH_CACHE"]).expanduser()
-    if sys.platform == "win32":
-        base = Path(env.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "compact-embedding-benchmark"
+    if os.environ.get("BENCH_CACHE"):
+        return Path(os.environ["BENCH_CACHE"]).expanduser()
+    return platformdirs.user_cache_path("compact-embedding-benchmark", appauthor=False)
 
 
 def cache_file(root: Path, source: Source, card: Card, local: bool) -> Path:
@@ -64,7 +56,7 @@ def stamps(source: Source) -> dict[str, dict[str, Any]]:
     result = {}
     for part, path in source.parts.items():
         state = path.stat()
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        content = _sha256(path)
         # A file that changes twice within a tick of the disk's clock shows the same time twice.
         settled = state.st_mtime_ns + _CLOCK_TICK_NS < time.time_ns()
         result[part] = {
@@ -137,9 +129,18 @@ def _current(kept: dict[str, dict[str, Any]], source: Source) -> bool:
         if state.st_size != kept[part]["size"]:
             return False
         same_time = state.st_mtime_ns == kept[part]["mtime_ns"]
-        if not same_time and hashlib.sha256(path.read_bytes()).hexdigest() != kept[part]["sha256"]:
+        if not same_time and _sha256(path) != kept[part]["sha256"]:
             return False
     return True
+
+
+def _sha256(path: Path) -> str:
+    """Hex sha256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _check(matrix: CSR, users: int, items: int) -> None:

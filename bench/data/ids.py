@@ -57,7 +57,7 @@ def count_items(parts: Sequence[RawPart], declared: int | None) -> tuple[int, in
     return declared, declared - int(used.size)
 
 
-def _unique(ids: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _unique(ids: Sequence[NDArray[np.integer]]) -> NDArray[np.int64]:
     together = np.concatenate(ids)
     largest = int(together.max(initial=0))
     if largest > 4 * together.size + 1000:

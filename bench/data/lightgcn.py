@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.data.raw import LARGEST_ID, RawPart, integers, read_text, shown
+from bench.data.blocks import read_text
+from bench.data.raw import LARGEST_ID, RawPart, integers, shown
 from bench.errors import DataError
 
 _REMEDY = (
@@ -60,15 +62,38 @@ def read_lightgcn(path: Path) -> RawPart:
     tokens = np.diff(np.flatnonzero(np.append(first, True)))
     users = np.repeat(listed, tokens - 1)
 
-    lines = breaks.size + (not data.endswith(b"\n"))
+    repeated = int(listed.size - np.unique(listed).size)
+    if repeated:
+        _refuse_rows(path, data, tokens)
     repairs = Counter(
         {
-            "empty lines skipped": int(lines - listed.size),
+            "empty lines skipped": int(breaks.size - listed.size),
             "users without items": int((tokens == 1).sum()),
-            "users on several lines merged": int(listed.size - np.unique(listed).size),
+            "users on several lines merged": repeated,
         }
     )
     return RawPart(path, users, values[~first], listed, repairs)
+
+
+def _refuse_rows(path: Path, data: bytes, tokens: NDArray[np.integer]) -> None:
+    """Refuse a table of `user item rating` rows, which would be read as lists of items.
+
+    Args:
+        path: the file.
+        data: its content.
+        tokens: numbers on each line that has any, some user having several lines.
+    """
+    width = int(tokens[0])
+    if width < 3 or not (tokens == width).all():
+        return
+    line = data.lstrip(b" \t\n").split(b"\n", 1)[0]
+    names = ("user_id", "item_id", "rating", "timestamp")[:width]
+    raise DataError(
+        f"{path}, line 1: {shown(line)}: every line has {width} numbers and users repeat, so these"
+        f" are rows `{' '.join(names)}`, not the items of one user a line; name the columns: write"
+        f" {shown(' '.join(names))} as the first line of each file, or put [columns] with"
+        ' user = "1" and item = "2" into dataset.toml (lists of items: one line a user)'
+    )
 
 
 def _complain(path: Path, data: bytes) -> NoReturn:

@@ -12,6 +12,7 @@ from bench.data.cache import cache_file, cache_root, read_cache, stamps, write_c
 from bench.data.cards import Card, find_card, list_cards, read_card
 from bench.data.fetch import fetch, packaged_file
 from bench.data.interactions import Interactions
+from bench.data.names import stem_of
 from bench.data.sources import Source, from_file, from_folder
 from bench.errors import DataError
 
@@ -73,7 +74,7 @@ def _own(path: Path) -> tuple[Source, Card]:
     if path.is_dir():
         source, folder, name = from_folder(path), path, path.resolve().name
     elif path.is_file():
-        source, folder, name = from_file(path), path.parent, path.stem
+        source, folder, name = from_file(path), path.parent, stem_of(path)
     else:
         names = [card.name for card in list_cards()]
         close = difflib.get_close_matches(path.name, names, n=1)

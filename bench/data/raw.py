@@ -1,4 +1,4 @@
-"""What a parser hands on, and the checks of a file's bytes that all parsers share."""
+"""What a parser hands on, and how values of a file are shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bench.errors import DataError
 
 # Ids are int32, and user and item ids share one range.
 LARGEST_ID = 2**31 - 2
@@ -22,65 +20,23 @@ class RawPart:
 
     Attributes:
         path: the file, for messages.
-        users: int64 [n], user id of each interaction.
-        items: int64 [n], item id of each interaction.
+        users: integers [n], user id of each interaction.
+        items: integers [n], item id of each interaction.
         listed: int64 [m], the users that the file names, with interactions or without.
         repairs: what was mended while reading, with how often.
     """
 
     path: Path
-    users: NDArray[np.int64]
-    items: NDArray[np.int64]
+    users: NDArray[np.integer]
+    items: NDArray[np.integer]
     listed: NDArray[np.int64]
     repairs: Counter[str] = field(default_factory=Counter)
 
 
-def shown(value: str | bytes) -> str:
+def shown(value: str | bytes, longest: int = _SHOWN) -> str:
     """Show a value from a file as it can stand in a one-line message."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-
-
-def read_text(path: Path) -> bytes:
-    """Read a text file as UTF-8 without a byte order mark, lines ended by a line feed.
-
-    Raises:
-        DataError: the file cannot be read, is empty, is not text, or is not UTF-8.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{path}: the text is UTF-16; save it as UTF-8")
-    if data[:4] == b"PK\x03\x04" or data[:2] == b"\x1f\x8b":
-        raise DataError(f"{path}: this is a compressed archive; unpack it and give its folder")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    nul = data.find(b"\0")
-    if nul >= 0:
-        raise DataError(
-            f"{path}, line {_line(data, nul)}: a NUL byte, so this is not a text file; fetch or"
-            " export it again"
-        )
-    if not data.isascii():
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}, line {_line(data, error.start)}: byte 0x{data[error.start]:02x} is not"
-                " UTF-8; save the file as UTF-8"
-            ) from None
-    if not data.strip():
-        raise DataError(f"{path}: the file is empty; fetch or export it again")
-    return data
-
-
-def _line(data: bytes, position: int) -> int:
-    return data.count(b"\n", 0, position) + 1
+    return repr(text if len(text) <= longest else text[:longest] + "…")
 
 
 def integers(

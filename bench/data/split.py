@@ -61,13 +61,19 @@ def cut(matrix: CSR, percent: int, seed: int, purpose: str) -> tuple[CSR, CSR]:
     extra = (lucky.astype(np.int64) % 100) < shares % 100
     quota = np.clip(np.minimum(shares // 100 + extra, degrees - 1), 0, None)
 
-    # 31 bits of row and 33 bits of hash in one key sort faster than two keys. Within a row the
-    # stable sort breaks a tie of hashes by item, since a row is in item order.
-    order = np.argsort(
-        (rows.astype(np.uint64) << np.uint64(33)) | (pair_hash >> np.uint64(31)), kind="stable"
-    )
-    rank = np.arange(rows.size) - matrix.indptr[rows]
-    taken = np.zeros(rows.size, dtype=bool)
-    taken[order[rank < quota[rows]]] = True
+    # 31 bits of row and 33 bits of hash in one key. A sort of values is several times faster than
+    # one that gives the order, and the last key that is within the quota says which are.
+    joint = (rows.astype(np.uint64) << np.uint64(33)) | (pair_hash >> np.uint64(31))
+    del pair_hash
+    ordered = np.sort(joint)
+    last = ordered[np.maximum(matrix.indptr[:-1] + quota - 1, 0)] if ordered.size else ordered
+    taken = joint <= np.where(quota > 0, last, 0)[rows] if ordered.size else np.zeros(0, dtype=bool)
+    taken &= (quota > 0)[rows]
+    if int(taken.sum()) != int(quota.sum()):
+        # Two hashes of a user agree: the smaller item is cut, since a row is in item order.
+        order = np.argsort(joint, kind="stable")
+        rank = np.arange(rows.size) - matrix.indptr[rows]
+        taken = np.zeros(rows.size, dtype=bool)
+        taken[order[rank < quota[rows]]] = True
     keys = matrix.keys()
     return CSR.from_keys(keys[~taken], height), CSR.from_keys(keys[taken], height)

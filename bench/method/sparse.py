@@ -19,9 +19,8 @@ from torch import Tensor
 
 from bench.budget import Budget
 from bench.errors import Infeasible
-from bench.method.precision import Storage
 from bench.method.size import Arrays, size_of
-from bench.method.storage import encoded
+from bench.method.storage import Storage, encoded
 
 _U8 = torch.uint8
 

@@ -8,7 +8,16 @@ from bench.data import list_cards, load
 from bench.data.cards import find_card, read_card
 from bench.errors import DataError
 
-INSTALLED = ["gowalla", "ml-100k", "yelp2020", "yelp2020-sample"]
+INSTALLED = [
+    "amazon-book-kgat",
+    "amazon-cds",
+    "gowalla",
+    "ml-100k",
+    "ml-1m",
+    "yelp-nfa",
+    "yelp2020",
+    "yelp2020-sample",
+]
 
 
 def test_installed_cards_say_what_a_reader_needs():
@@ -80,4 +89,6 @@ def test_importing_loads_nothing_heavy():
     # Each command of the command line pays for this import.
     code = "import sys, bench.data; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "pandas", "pooch", "requests", "recbole"} & set(out.stdout.split())
+    assert not {"torch", "pandas", "polars", "pooch", "requests", "recbole"} & set(
+        out.stdout.split()
+    )

@@ -40,5 +40,30 @@ def test_yelp_sample(folder, tmp_path):
     assert (data.users, data.items) == (71135, 45063)
     assert data.train.nnz + data.valid.nnz == 556431
     assert data.test.nnz == 139266
-    assert data.repairs == {"item ids without interactions kept": 153}
+    assert data.repairs == {
+        "item ids without interactions kept": 153,
+        "test: items without training interactions kept": 326,
+    }
+    assert data.split == "yelp2020-sample-v10-s0"
+    assert data.fingerprint.startswith("301497558319cd98")
     assert "36 %" in data.note
+
+
+# Fingerprints of the splits that the first release made of these files.
+OTHERS = {
+    "amazon-book-kgat": ("b94605991b25cd80", {"test: users without items": 88}),
+    "amazon-cds": ("458bdc84a4779803", {}),
+    "ml-1m": ("acb6aea44fe328e7", {}),
+    "yelp-nfa": ("093aeccb3cb33262", {"test: items without training interactions kept": 1}),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_real_sets_are_those_of_their_cards(folder, tmp_path, name):
+    if not (folder / name / "train.txt").is_file():
+        pytest.skip(f"{name} is not here")
+    data = load(name, data_dir=folder, cache_dir=tmp_path)
+    assert data.split == f"{name}-v10-s0"
+    assert data.fingerprint.startswith(OTHERS[name][0])
+    assert data.repairs == OTHERS[name][1]
+    assert data.note

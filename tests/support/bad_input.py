@@ -8,12 +8,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-TRAIN = "0 0 1 2\n1 1 3\n2 2 3\n"
-TEST = "0 3\n1 0\n2 0\n"
-CARD = 'name = "mine"\n'
+from support.bad_data import DATA, Bad, option
+
 METHOD = """
 from bench.method import Method, Rows
 
@@ -25,49 +23,9 @@ class Mine(Method):
 """
 
 
-@dataclass(frozen=True)
-class Bad:
-    """One kind.
-
-    Attributes:
-        kind: what is wrong, for people.
-        words: arguments of `bench`; files lie in the folder that the command runs in.
-        says: what the message must hold: file, line or value, and the remedy.
-        files: contents by name.
-    """
-
-    kind: str
-    words: str
-    says: tuple[str, ...]
-    files: dict[str, str | bytes] = field(default_factory=dict)
-
-
-def own(kind: str, says: tuple[str, ...], **changes: str | bytes | None) -> Bad:
-    """A data set of one's own with something wrong; None leaves a file out."""
-    files: dict[str, str | bytes | None] = {"train.txt": TRAIN, "test.txt": TEST}
-    files |= {name.replace("__", "."): content for name, content in changes.items()}
-    placed = {f"data/{name}": content for name, content in files.items() if content is not None}
-    return Bad(kind, "leaderboard -d data --dry-run", says, placed)
-
-
-def table(kind: str, says: tuple[str, ...], content: str | bytes, name: str = "all.csv") -> Bad:
-    """One table of interactions with something wrong."""
-    return Bad(kind, f"leaderboard -d {name} --dry-run", says, {name: content})
-
-
-def card(kind: str, says: tuple[str, ...], content: str) -> Bad:
-    """A card of one's own with something wrong."""
-    return own(kind, ("data/dataset.toml", *says), dataset__toml=content)
-
-
 def suite(kind: str, says: tuple[str, ...], content: str) -> Bad:
     """A suite file with something wrong."""
     return Bad(kind, "leaderboard --suite s.toml --dry-run", ("s.toml", *says), {"s.toml": content})
-
-
-def option(kind: str, words: str, *says: str) -> Bad:
-    """A command that cannot be meant."""
-    return Bad(kind, words, says)
 
 
 def plugin(kind: str, says: tuple[str, ...], content: str | None) -> Bad:
@@ -76,162 +34,6 @@ def plugin(kind: str, says: tuple[str, ...], content: str | None) -> Bad:
     return Bad(kind, "leaderboard -m mine --plugin mine.py --dry-run", ("mine.py", *says), files)
 
 
-DATA = (
-    own(
-        "an id that is a word",
-        ("data/train.txt, line 2", "'three'", "write a .inter or .csv"),
-        train__txt="0 0 1\n1 three\n",
-    ),
-    own(
-        "an id that is negative",
-        ("data/train.txt, line 2", "'-3' is negative", ".csv"),
-        train__txt="0 0 1\n1 -3\n",
-    ),
-    own(
-        "an id that is a fraction", ("data/test.txt, line 1", "'1.5'", ".csv"), test__txt="0 1.5\n"
-    ),
-    own(
-        "an id over 2^31 - 2",
-        ("data/train.txt, line 1", "'2147483647'", "larger than"),
-        train__txt="0 2147483647\n",
-    ),
-    own(
-        "a gap in the user ids",
-        ("data/test.txt, line 1", "user id 7", "renumber"),
-        test__txt="7 1\n",
-    ),
-    own(
-        "a gap in the item ids",
-        ("data/train.txt", "item id", "renumber"),
-        train__txt="0 0 1 99\n1 1 3\n2 2 3\n",
-    ),
-    own(
-        "users without an item",
-        ("data/train.txt", "no interactions", "fetch or export"),
-        train__txt="0\n1\n",
-    ),
-    own("an empty file", ("data/test.txt", "empty", "fetch or export it again"), test__txt=""),
-    own(
-        "a NUL byte",
-        ("data/train.txt, line 2", "NUL", "fetch or export"),
-        train__txt=b"0 1\n1 \x00\n",
-    ),
-    own(
-        "text that is not UTF-8",
-        ("data/train.txt, line 2", "0xff", "save the file as UTF-8"),
-        train__txt=b"0 1\n1 \xff\n",
-    ),
-    own(
-        "UTF-16 text",
-        ("data/train.txt", "UTF-16", "save it as UTF-8"),
-        train__txt="0 1\n".encode("utf-16"),
-    ),
-    own(
-        "an archive that is not unpacked",
-        ("data/train.txt", "compressed archive", "unpack"),
-        train__txt=b"PK\x03\x04rest",
-    ),
-    own(
-        "no test file",
-        ("data", "train.txt is here, but no test.txt", "fetch it too"),
-        test__txt=None,
-    ),
-    own(
-        "no training file",
-        ("data", "test.txt is here, but no train.txt", "fetch it too"),
-        train__txt=None,
-    ),
-    own(
-        "no test interaction left",
-        ("data/train.txt", "no test interactions are left", "use a"),
-        test__txt="0 0\n",
-    ),
-    Bad(
-        "an empty folder",
-        "leaderboard -d data --dry-run",
-        ("data", "no data set here", "needs train.txt"),
-        {"data/notes.md": "hello"},
-    ),
-    Bad(
-        "one part of a split alone",
-        "leaderboard -d data/train.txt --dry-run",
-        ("data/train.txt", "one part of a split", "give the folder"),
-        {"data/train.txt": TRAIN, "data/test.txt": TEST},
-    ),
-    Bad(
-        "several tables",
-        "leaderboard -d data --dry-run",
-        ("data", "several tables (a.csv, b.csv)", "give the path"),
-        {"data/a.csv": "user,item\n1,2\n", "data/b.csv": "user,item\n1,2\n"},
-    ),
-    Bad(
-        "an unknown kind of file",
-        "leaderboard -d all.parquet --dry-run",
-        ("all.parquet", "unknown kind of file", "name it .txt"),
-        {"all.parquet": "PAR1"},
-    ),
-    option(
-        "a data set that does not exist",
-        "leaderboard -d gowala --dry-run",
-        "gowala",
-        "did you mean gowalla?",
-    ),
-    option(
-        "a data folder that does not exist",
-        "leaderboard -d gowalla --data-dir no --dry-run",
-        "no: no such folder",
-        "correct --data-dir",
-    ),
-    table(
-        "a table without an item column",
-        ("all.csv, line 1", "no column for the item", "name it"),
-        "user,thing\n1,2\n",
-    ),
-    table(
-        "a row with too few fields",
-        ("all.csv, line 3", "1 fields, expected 2", "complete"),
-        "user,item\n1,2\n1\n",
-    ),
-    table(
-        "a row with too many fields",
-        ("all.csv, line 2", "3 fields, expected 2", "complete"),
-        "user,item\n1,2,3\n",
-    ),
-    table(
-        "an empty id",
-        ("all.csv, line 2", "user id is empty", "complete or drop"),
-        "user,item\n,2\n",
-    ),
-    table(
-        "an id of 300 bytes",
-        ("all.csv, line 2", "longer than 255 bytes", "shorten it"),
-        "user,item\n" + "x" * 300 + ",2\n",
-    ),
-    table("a header without rows", ("all.csv", "no rows", "check the file"), "user,item\n"),
-    table(
-        "a table of one column", ("u.data, line 1", "1 column(s)", "user, item"), "1\n2\n", "u.data"
-    ),
-    Bad(
-        "a rating that is no number",
-        "leaderboard -d data --dry-run",
-        ("data/a.csv, line 2", "'good' is not a number", "correct it"),
-        {
-            "data/a.csv": "user,item,rating\n1,2,good\n",
-            "data/dataset.toml": CARD + "min_rating = 4\n",
-        },
-    ),
-    card("a card that is not TOML", ("line 1", "correct the card"), "name = \n"),
-    card(
-        "a card with an unknown key",
-        ("line 2", "'colour'", "remove or correct"),
-        CARD + "colour = 4\n",
-    ),
-    own(
-        "a card with counts that differ",
-        ("data: 3 users", "card mine has 9", "fetch the files again"),
-        dataset__toml=CARD + "[counts]\nusers = 9\n",
-    ),
-)
 SETTINGS = (
     suite("a suite that is not TOML", ("line 1",), "methods = \n"),
     suite("a suite with an unknown key", ("metods", "bench list"), 'metods = ["cerp"]\n'),
