@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from bench.method import Method, Rows, Table, widen
+from bench.method import Bits, Choice, Method, Rows, Scale, Table, widen
 
 
 class Dims(Method):
@@ -36,3 +38,17 @@ class Dims(Method):
 
     def forward(self, ids: Tensor) -> Tensor:
         return widen(self.stored(ids), self.table)
+
+
+class QuantisedDims(Dims):
+    """Fewer dimensions at a low precision: the plainest way to spend few bytes well."""
+
+    name = "dims-quantised"
+    title = "Fewer dimensions, quantised"
+    space: ClassVar = {"bits": Choice((3, 4, 6, 8)), "scale": Choice(("row", "item"))}
+
+    class Config(Dims.Config):
+        """As `Dims`, in 4 bits; a user's row has length 1, an item's length is a byte."""
+
+        bits: Bits | None = 4
+        scale: Scale | None = "item"

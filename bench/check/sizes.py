@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 import safetensors.torch
 
-from bench.budget import VALUE_BYTES, Accounting, Budget
+from bench.budget import VALUE_BYTES, Budget
 from bench.check.subject import Finding, Subject, packed_arrays, require, show
 from bench.errors import Infeasible
 from bench.method import Table
@@ -15,14 +14,13 @@ from bench.method.size import describe, size_of
 
 SHAPES = ((31, 20, 8), (60, 41, 64), (997, 1004, 64), (300, 213, 12))  # users, items, dim
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)  # of the full table
-ACCOUNTINGS: tuple[Accounting, ...] = get_args(Accounting)
 
 
 def _cases(subject: Subject) -> Iterator[tuple[Table, str]]:
     """Yield tables of several shapes, each with several budgets under both accountings."""
     for users, items, dim in SHAPES:
         full = (users + items) * dim
-        for accounting in ACCOUNTINGS if subject.kind.budgeted else ACCOUNTINGS[:1]:
+        for accounting in subject.accountings:
             unit = VALUE_BYTES if accounting == "bytes" else 1
             for share in SHARES if subject.kind.budgeted else SHARES[:1]:
                 budget = Budget(int(share * full * unit), accounting)
@@ -43,7 +41,7 @@ def plan(subject: Subject) -> str:
             continue
         require(isinstance(config, kind.Config), f"{label}: plan returned {config!r}, not a Config")
         if table.budget is not None:
-            size = size_of(kind.arrays(table, config))
+            size = size_of(kind.file_arrays(table, config))
             require(
                 size.within(table.budget),
                 f"{label}: plan chose {config}, which needs {size.of(table.budget):,}; choose the"
@@ -113,7 +111,7 @@ def packed_size(subject: Subject) -> str:
         if table.ids * table.dim > 50_000 and checked % 3:
             checked += 1  # large tables take their time: every third budget
             continue
-        promised = subject.kind.arrays(table, config)
+        promised = subject.kind.file_arrays(table, config)
         packed = packed_arrays(subject.settled(table, config))
         found = describe(packed)
         require(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.check.subject import LR, Subject, all_rows, packed_arrays, require, show
-from bench.method import Progress
+from bench.method import Method, Progress
 from bench.method.size import describe
 
 SCALE_TOLERANCE = 0.1  # of the standard deviation of starting rows
@@ -19,7 +19,7 @@ _SHAPES = ((31, 20, 8), (60, 41, 64))  # users, items, dim
 
 def pack(subject: Subject) -> str:
     """Check that the packed arrays are plain, contiguous tensors that share no memory."""
-    packed = subject.settled(*subject.planned()).pack()
+    packed = subject.settled(*subject.planned()).store()
     require(bool(packed), "pack returned nothing; it must hold all that inference needs")
     spans: list[tuple[int, int, str]] = []
     for name, tensor in packed.items():
@@ -127,7 +127,7 @@ def round_trip(subject: Subject) -> str:
             " a row needs, and use neither table.seed nor table.counts nor the budget to rebuild"
             " it",
         )
-        deployed = subject.kind.unpack(stored, table.bare(), config)
+        deployed = subject.kind.restore(stored, table.bare(), config)
         require(
             not any(parameter.requires_grad for parameter in deployed.parameters()),
             "unpack returns a method that still asks for gradients; end with requires_grad_(False)",
@@ -151,13 +151,19 @@ def state_dict(subject: Subject) -> str:
     return "state_dict holds the whole state"
 
 
+def unrounded(method: Method) -> Method:
+    """The method without the rounding of its values, which may set the lengths of rows."""
+    method.round_no_more()
+    return method
+
+
 def scale(subject: Subject) -> str:
     """Check that the entries of initial rows have mean 0 and standard deviation `table.std`."""
     found = []
     for std in (0.1, 0.02):
         table, config = subject.planned(500, 501, 32, std)
         entries = torch.cat(
-            [all_rows(subject.fresh(table, config, seed)).flatten() for seed in range(8)]
+            [all_rows(unrounded(subject.fresh(table, config, seed))).flatten() for seed in range(8)]
         )
         entries = entries[entries != 0].double()
         require(len(entries) > 0, "all rows start at zero; nothing could be learned")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.backbones.mf import MF
-from bench.budget import VALUE_BYTES, Budget
+from bench.budget import VALUE_BYTES, Accounting, Budget
 from bench.data import CSR, Interactions
 from bench.engine.loop import Fit
 from bench.engine.settings import Training
@@ -36,6 +36,13 @@ class Subject:
 
     def __init__(self, kind: type[Method]) -> None:
         self.kind = kind
+
+    @property
+    def accountings(self) -> tuple[Accounting, ...]:
+        """What budgets may bind: bytes alone where values have fewer than 32 bits by default."""
+        config = self.kind.Config()
+        rounded = config.own_precision or config.bits not in (None, 32)
+        return ("bytes",) if rounded or not self.kind.budgeted else ("bytes", "values")
 
     def table(
         self,
@@ -111,7 +118,7 @@ def _recording(kind: type[Method]) -> type[Method]:
         def begin(self, phase: Phase, progress: Progress, lr: float) -> None:
             super().begin(phase, progress, lr)
             with torch.no_grad():
-                packed = {name: tensor.clone() for name, tensor in self.pack().items()}
+                packed = {name: tensor.clone() for name, tensor in self.store().items()}
                 self.begun = (packed, all_rows(self))
 
     # Initial weights depend on the name of the class.
@@ -148,7 +155,7 @@ def all_rows(method: Method) -> Tensor:
 
 def packed_arrays(method: Method) -> dict[str, Tensor]:
     """Pack a method, with contiguous arrays as the stored file needs them."""
-    return {name: tensor.contiguous() for name, tensor in method.pack().items()}
+    return {name: tensor.contiguous() for name, tensor in method.store().items()}
 
 
 def show(arrays: Any) -> str:

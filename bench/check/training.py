@@ -134,7 +134,7 @@ def whole_run(subject: Subject) -> str:
             f"after training, the stored file has {len(content):,} bytes, more than the budget of"
             f" {run.table.budget.cap:,}; a search must cut to the planned size in `finish`",
         )
-    expected = subject.kind.arrays(run.table, run.config)
+    expected = subject.kind.file_arrays(run.table, run.config)
     require(
         describe(packed) == dict(expected),
         f"after training, `pack` returns {show(describe(packed))}; planned were {show(expected)}",
@@ -161,7 +161,7 @@ def mask(subject: Subject) -> str:
         return "nothing is pruned"
     method = subject.trained.method
     before, rows = cast(tuple[dict[str, Tensor], Tensor], method.begun)
-    after = method.pack()
+    after = method.store()
     moved = [
         name
         for name, tensor in before.items()

@@ -129,7 +129,7 @@ class _Postponed(_Dense):
         weight.requires_grad_()
         self.pending = (flat, weight, m, v)
         if inverse is None:
-            return weight.view(*index.shape, -1)
+            return weight.view(*index.shape, weight.shape[1])
         return functional.embedding(inverse.view(index.shape), weight)
 
     def _current(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

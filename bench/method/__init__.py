@@ -16,10 +16,10 @@ from bench.method.base import (
     Table,
 )
 from bench.method.narrow import WIDE, Narrow, columns, solve_width, value_size, widen
+from bench.method.precision import Bits, Scale, Storage
 from bench.method.pruning import Pruned
 from bench.method.size import Arrays, size_of
 from bench.method.sparse import most_kept
-from bench.method.storage import Storage
 from bench.method.tensortrain import train_rows
 from bench.method.user_share import USERS, divide
 
@@ -27,6 +27,7 @@ __all__ = [
     "USERS",
     "WIDE",
     "Arrays",
+    "Bits",
     "Budget",
     "Choice",
     "Field",
@@ -40,6 +41,7 @@ __all__ = [
     "Range",
     "Role",
     "Rows",
+    "Scale",
     "Space",
     "Storage",
     "Table",

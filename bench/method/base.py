@@ -10,19 +10,20 @@ Most methods need `Config`, `plan`, `build`, `reset` and `forward` and leave the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from bench.budget import Budget
 from bench.errors import Infeasible, SpecError
+from bench.method.precision import Bits, Levels, Scale, Storage
 from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
 from bench.method.size import Array, Arrays, describe, largest
-from bench.method.storage import Bits, Levels, Rounding, Scale, Storage, decode, encode, encoded
+from bench.method.storage import Rounding, decode, encode, encoded
+from bench.method.table import Phase, Progress, Table
 
 __all__ = [
     "Budget",
@@ -41,102 +42,6 @@ __all__ = [
 
 Role = Literal["ceiling", "control", "method", "ablation"]
 _C = TypeVar("_C", bound="Method.Config")
-_MOST_COLUMNS = 1024  # of a wide table
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """The embedding that a method has to provide.
-
-    Users, and items, are numbered by falling count of training interactions, unless a run asks for
-    another numbering: a low number is a frequent id.
-
-    Attributes:
-        users: number of users, ids 0..users-1.
-        items: number of items, ids users..users+items-1.
-        dim: columns of every row.
-        budget: the cap on the packed state; None for methods that no budget binds.
-        seed: of this run, for choices that `pack` stores (hash functions).
-        std: standard deviation that the entries of composed rows start from. The same for every
-            method on a board, because the initial scale decides small-budget results.
-        counts: int64 [N], training interactions of each id; None when rows are rebuilt from a
-            packed state, so that nothing is used there that was not stored.
-        wide: whether rows may have more columns than `dim`, where the bytes allow it: columns are
-            a choice for backbones that score by products.
-    """
-
-    users: int
-    items: int
-    dim: int
-    budget: Budget | None = None
-    seed: int = 0
-    std: float = 0.1
-    counts: Tensor | None = None
-    wide: bool = False
-
-    @property
-    def ids(self) -> int:
-        """N, the number of users and items."""
-        return self.users + self.items
-
-    @property
-    def most_columns(self) -> int:
-        """The most columns that a row may have."""
-        return _MOST_COLUMNS if self.wide else self.dim
-
-    def parts(self, joint: bool) -> tuple[int, ...]:
-        """Numbers of ids of the fields that share rows: (N,), or (users, items) apart."""
-        return (self.ids,) if joint else (self.users, self.items)
-
-    def locate(self, ids: Tensor, joint: bool) -> tuple[Tensor, Tensor]:
-        """The part of `parts` that each id is in, and its number there; int64 as `ids`."""
-        if joint:
-            return torch.zeros_like(ids), ids
-        item = (ids >= self.users).to(ids.dtype)
-        return item, ids - item * self.users
-
-    def bare(self) -> Table:
-        """The shape alone, all that a packed state may be read with."""
-        return replace(self, budget=None, seed=0, std=0.1, counts=None)
-
-    @property
-    def cap(self) -> Budget:
-        """The budget of a method that must have one.
-
-        Raises:
-            ValueError: there is none.
-        """
-        if self.budget is None:
-            raise ValueError("this method needs a budget, and the table has none")
-        return self.budget
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training.
-
-    Attributes:
-        name: shown in progress and records.
-        until_budget: a search: it runs `search_epochs` at most, ends as soon as `live()` fits the
-            budget, and no epoch of it is kept for its validation score.
-        rewind: start from the initial weights (`reset` with the run's seed) and a new backbone.
-        fresh_optimizer: start with new optimiser state.
-    """
-
-    name: str
-    until_budget: bool = False
-    rewind: bool = True
-    fresh_optimizer: bool = True
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a phase stands: `step` of at most `steps`, in `epoch` (from 0) of at most `epochs`."""
-
-    step: int
-    steps: int
-    epoch: int
-    epochs: int
 
 
 class Method(nn.Module):
@@ -170,14 +75,26 @@ class Method(nn.Module):
         The knobs below are every method's; `bench.method.storage` explains them. `bits`: of a
         stored value, none: 32. `levels`: none: normal up to 4 bits, uniform above. `scale`: none:
         row. `aware`: share of the training, at its end, that sees rounded values; none: all of it.
+        A class that sets `own_precision` has knobs of its own instead of the first three.
         """
 
         model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+        own_precision: ClassVar[bool] = False
 
         bits: Bits | None = None
         levels: Levels | None = None
         scale: Scale | None = None
         aware: float | None = Field(None, ge=0, le=1)
+
+        @model_validator(mode="after")
+        def _precision_is_set_once(self) -> Method.Config:
+            common = (self.bits, self.levels, self.scale)
+            if self.own_precision and any(one is not None for one in common):
+                raise ValueError(
+                    "bits, levels and scale are not for this method; it has knobs of its own for"
+                    " the precision of its arrays"
+                )
+            return self
 
         def but(self: _C, **changes: Any) -> _C:
             """A copy with other values."""

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from bench.budget import VALUE_BYTES
 from bench.method.base import Choice, Field, Method, Table
-from bench.method.storage import Storage
+from bench.method.precision import Storage
 
 WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
 

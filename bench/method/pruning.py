@@ -27,9 +27,10 @@ from torch.nn import functional
 
 from bench.method.base import Field, Method, Phase, Progress, Rows, Table
 from bench.method.narrow import Narrow
+from bench.method.precision import Storage
 from bench.method.size import Arrays
 from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
-from bench.method.storage import Rounding, Storage, rounded
+from bench.method.storage import Rounding, rounded
 from bench.method.user_share import divide
 
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from bench.budget import Budget
 from bench.errors import Infeasible
+from bench.method.precision import Storage
 from bench.method.size import Arrays, size_of
-from bench.method.storage import Storage, encoded
+from bench.method.storage import encoded
 
 _U8 = torch.uint8
 

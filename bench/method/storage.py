@@ -26,158 +26,22 @@ Arrays of 16 bits are float16 and have no scales.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from math import ceil, prod
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from bench.errors import SpecError
+from bench.method.precision import Storage
+from bench.method.rounding import STEPS, as_stored, quantise, side_scale, values
 from bench.method.size import Arrays
 
-Levels = Literal["uniform", "normal"]
-Scale = Literal["row", "item", "side"]
-Bits = Literal[1, 2, 3, 4, 6, 8, 16, 32]
-
-_STEPS = 16  # scales of rows are powers of 2^(1/16): off by 2.2 % at most
 _WINDOW = 254  # steps between the smallest and the largest scale of an array, 2^15.9
-_OCTAVES = (-120, 120)  # scales that float32 holds with room for products
-
-# Positive halves of the levels that give the least squared error for N(0, 1), by bits. The borders
-# lie midway between neighbours.
-_NORMAL: dict[int, tuple[float, ...]] = {
-    1: (0.7979,),
-    2: (0.4528, 1.5104),
-    3: (0.2451, 0.7560, 1.3439, 2.1519),
-    4: (0.1284, 0.3880, 0.6568, 0.9423, 1.2562, 1.6180, 2.0690, 2.7326),
-}
 
 
 class NotFinite(ValueError):
     """Values to be stored are not finite."""
-
-
-@dataclass(frozen=True)
-class Storage:
-    """How the values of one array are stored.
-
-    Attributes:
-        bits: of a value, below 32.
-        levels: where the levels lie.
-        scale: what has a scale of its own.
-        aware: share of the training at its end that sees rounded rows; 0: rounding comes after.
-    """
-
-    bits: int
-    levels: Levels
-    scale: Scale
-    aware: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.levels == "normal" and self.bits not in (*_NORMAL, 16):
-            raise SpecError(f"bits = {self.bits}: normal levels are for 1 to 4 bits; use uniform")
-        if self.levels == "uniform" and self.bits == 1:
-            raise SpecError("bits = 1: uniform levels need 2 bits; use levels = 'normal'")
-
-    @classmethod
-    def of(cls, config: Any) -> Storage | None:
-        """What the knobs of a method ask for; None for float32."""
-        if config.bits in (None, 32):
-            return None
-        levels: Levels = config.levels or ("normal" if config.bits <= 4 else "uniform")
-        aware = 1.0 if config.aware is None else config.aware
-        return cls(config.bits, levels, config.scale or "row", aware)
-
-    def row_bytes(self, columns: int) -> float:
-        """Bytes of a row with its scale."""
-        return columns * self.bits / 8 + (self.bits != 16 and self.scale != "side")
-
-
-# Levels and scales --------------------------------------------------------------------------------
-
-
-@cache
-def _levels(bits: int) -> tuple[Tensor, Tensor]:
-    """Levels, rising, and the borders between them."""
-    half = _NORMAL[bits]
-    levels = torch.tensor([*(-level for level in reversed(half)), *half])
-    return levels, (levels[1:] + levels[:-1]) / 2
-
-
-def _tables(bits: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    levels, borders = _levels(bits)
-    return levels.to(device), borders.to(device)
-
-
-def _on_grid(scale: Tensor) -> Tensor:
-    """The nearest power of 2^(1/16); 0 stays 0."""
-    low, high = (_STEPS * octave for octave in _OCTAVES)
-    power = (scale.log2() * _STEPS).round().clamp(low, high)
-    return torch.where(scale > 0, torch.exp2(power / _STEPS), torch.zeros_like(scale))
-
-
-def _unit(rows: Tensor, storage: Storage) -> tuple[Tensor, Tensor]:
-    """Codes without their offset or levels c, and the raw scale of each row [n, 1]."""
-    if storage.levels == "uniform":
-        most = 2 ** (storage.bits - 1) - 1
-        return rows, rows.abs().amax(1, keepdim=True) / most
-    levels, borders = _tables(storage.bits, rows.device)
-    spread = rows.square().mean(1, keepdim=True).sqrt()
-    placed = torch.bucketize(rows / spread.clamp(min=torch.finfo(rows.dtype).tiny), borders)
-    found = levels[placed]
-    return placed, (rows * found).sum(1, keepdim=True) / found.square().sum(1, keepdim=True)
-
-
-def quantise(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Codes and scales of rows.
-
-    Args:
-        rows: float32 [n, k].
-        storage: below 16 bits.
-        scale: [1 or n, 1], to be used as it is; None: one for each row, on the grid of bytes.
-
-    Returns:
-        int64 [n, k], from 0, and float32 [n, 1] or `scale`. An all-zero row has scale 0.
-    """
-    if storage.levels == "uniform":
-        most = 2 ** (storage.bits - 1) - 1
-        if scale is None:
-            scale = _on_grid(_unit(rows, storage)[1])
-        safe = torch.where(scale > 0, scale, torch.ones_like(scale))
-        return (rows / safe).round().clamp(-most, most).long() + (most + 1), scale
-    _, borders = _tables(storage.bits, rows.device)
-    if scale is None:
-        placed, scale = _unit(rows, storage)
-        return placed, _on_grid(scale)
-    safe = torch.where(scale > 0, scale, torch.ones_like(scale))
-    return torch.bucketize(rows / safe, borders), scale
-
-
-def values(codes: Tensor, scale: Tensor, storage: Storage) -> Tensor:
-    """What codes stand for: int [n, k] and float32 [1 or n, 1] -> float32 [n, k]."""
-    if storage.levels == "uniform":
-        return (codes - 2 ** (storage.bits - 1)).to(scale.dtype) * scale
-    return _tables(storage.bits, codes.device)[0].to(scale.dtype)[codes] * scale
-
-
-def side_scale(rows: Tensor, storage: Storage, kept: Tensor | None = None) -> Tensor:
-    """The scale that all rows share, float32 [1, 1].
-
-    Args:
-        rows: float32 [n, k].
-        storage: below 16 bits.
-        kept: bool [n, k], the entries that count; None: all.
-    """
-    if kept is not None:
-        rows = rows * kept
-    if storage.levels == "uniform":
-        most = 2 ** (storage.bits - 1) - 1
-        return (rows.abs().amax() if rows.numel() else rows.sum()).view(1, 1) / most
-    count = rows.numel() if kept is None else int(kept.sum())
-    return (rows.square().sum() / max(1, count)).sqrt().view(1, 1)
 
 
 # Whole arrays -------------------------------------------------------------------------------------
@@ -190,7 +54,7 @@ def _parts(rows: int, users: int | None) -> tuple[slice, ...]:
 
 def _window(scale: Tensor) -> tuple[Tensor, int]:
     """Bytes of scales that lie on the grid, and k0. Scales below the window count as 0."""
-    power = (scale.log2() * _STEPS).round()
+    power = (scale.log2() * STEPS).round()
     top = power[scale > 0].amax() if bool((scale > 0).any()) else power.new_zeros(())
     first = int(top) - _WINDOW - 1
     places = torch.where(scale > 0, power - first, torch.zeros_like(power)).clamp(min=0)
@@ -198,7 +62,7 @@ def _window(scale: Tensor) -> tuple[Tensor, int]:
 
 
 def _from_window(places: Tensor, first: int) -> Tensor:
-    scale = torch.exp2((places.float() + first) / _STEPS)
+    scale = torch.exp2((places.float() + first) / STEPS)
     return torch.where(places > 0, scale, torch.zeros_like(scale))
 
 
@@ -400,14 +264,12 @@ class Rounding:
         return rows + (found.view(rows.shape) - rows.detach())
 
     def _rounded(self, flat: Tensor, index: Tensor | None) -> Tensor:
-        storage, users = self.storage, self.users
+        storage = self.storage
+        mine = None if self.users is None or index is None else index < self.users
         if storage.scale == "side" and self.shared is not None:
             scale = self.shared
-            if users is not None and index is not None:
-                scale = scale[(index >= users).long()]
-            return values(quantise(flat, storage, scale)[0], scale, storage)
-        codes, scale = quantise(flat, storage)
-        if storage.scale == "item" and users is not None and index is not None:
-            mine = (index < users).unsqueeze(1)
-            scale = torch.where(mine, _lengths(codes, storage), scale)
-        return values(codes, scale, storage)
+            return as_stored(flat, storage, scale if mine is None else scale[(~mine).long()])
+        found = as_stored(flat, storage)
+        if storage.scale == "item" and mine is not None:
+            found = torch.where(mine.unsqueeze(1), normalize(found, dim=1, eps=1e-30), found)
+        return found

@@ -153,7 +153,7 @@ class Compact:
 
     def pack(self) -> bytes:
         """Pack the embeddings into a safetensors file's content."""
-        packed = {name: tensor.cpu().contiguous() for name, tensor in self.method.pack().items()}
+        packed = {name: tensor.cpu().contiguous() for name, tensor in self.method.store().items()}
         return safetensors.torch.save(packed)
 
     def deploy(self) -> Size:
@@ -180,7 +180,7 @@ class Compact:
             )
         device = next(iter(self.method.state_dict().values())).device
         packed = safetensors.torch.load(content)
-        self._shared.method = kind.unpack(packed, self.table.bare(), config).to(device)
+        self._shared.method = kind.restore(packed, self.table.bare(), config).to(device)
         self._forget()
         return size
 

@@ -13,20 +13,19 @@ from bench.check import tiny_data
 from bench.engine.adam import Adam
 from bench.errors import SpecError
 from bench.method import Method, Progress, Rows, Table
+from bench.method.precision import Storage
 from bench.method.registry import find_methods
+from bench.method.rounding import quantise, values
 from bench.method.size import describe, size_of
 from bench.method.storage import (
     NotFinite,
     Rounding,
-    Storage,
     decode,
     encode,
     encoded,
     pack_bits,
-    quantise,
     rounded,
     unpack_bits,
-    values,
 )
 
 FORMS = [
@@ -36,6 +35,8 @@ FORMS = [
 ]
 SCALES = ("row", "item", "side")
 METHODS = [kind for kind in find_methods().values() if kind.phases and kind.role != "ablation"]
+COMMON = [kind for kind in METHODS if not kind.Config.own_precision]
+OWN = [kind for kind in METHODS if kind.Config.own_precision]
 
 
 # Hand-computed cases --------------------------------------------------------------------------
@@ -212,11 +213,11 @@ def test_rounding_starts_with_its_share_of_the_training():
     assert seen == [False] * 6 + [True] * 2
 
 
-def planned(kind: type[Method], bits: int, levels: str, scale: str) -> Method:
+def planned(kind: type[Method], **knobs: object) -> Method:
     data = tiny_data()
     budget = Budget(4 * (data.users + data.items) * 16)
     table = Table(data.users, data.items, 16, budget if kind.budgeted else None)
-    config = kind.plan(table, kind.Config(bits=bits, levels=levels, scale=scale))
+    config = kind.plan(table, kind.Config(**knobs))
     method = kind(table, config)
     method.reset(torch.Generator().manual_seed(0))
     return method
@@ -239,17 +240,39 @@ def trained(method: Method) -> Method:
     return method
 
 
-@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
+def check(method: Method) -> None:
+    """The file is what was promised, fits, and gives back what validation saw."""
+    kind, everyone = type(method), torch.arange(method.table.ids)
+    stored = method.store()
+    promised = kind.file_arrays(method.table, method.config)
+    assert describe(stored) == promised
+    assert not kind.budgeted or size_of(promised).bytes <= method.table.cap.cap
+    with torch.no_grad():
+        seen = method(everyone)
+    assert torch.equal(kind.rows(stored, method.table, method.config, everyone), seen)
+
+
+@pytest.mark.parametrize("kind", COMMON, ids=lambda kind: kind.name)
 @pytest.mark.parametrize(("bits", "levels"), [*FORMS, (16, "uniform")])
 def test_every_method_stores_what_validation_saw(kind, bits, levels):
     for scale in SCALES:
-        method = trained(planned(kind, bits, levels, scale))
-        stored = method.store()
-        promised = kind.file_arrays(method.table, method.config)
-        assert describe(stored) == promised
-        assert not kind.budgeted or size_of(promised).bytes <= method.table.cap.cap
-        everyone = torch.arange(method.table.ids)
-        with torch.no_grad():
-            seen = method(everyone)
-        found = kind.rows(stored, method.table, method.config, everyone)
-        assert torch.equal(found, seen)
+        check(trained(planned(kind, bits=bits, levels=levels, scale=scale)))
+
+
+@pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.name)
+def test_methods_with_precision_of_their_own_store_what_validation_saw(kind):
+    check(trained(planned(kind)))
+    with pytest.raises(ValueError, match="bits, levels and scale are not for this method"):
+        kind.Config(bits=4)
+
+
+def test_graded_codes_cost_what_their_bits_say():
+    """4 users, 10 items, 8 columns, (2, 4, 1) bits, .3 of the items in the head: 8 + 12 + 7 B of
+    codes and a byte for the length of each item."""
+    kind = find_methods()["graded"]
+    config = kind.Config(user_bits=2, head_bits=4, tail_bits=1, head=0.3, width=8)
+    arrays = kind.file_arrays(Table(4, 10, 8), config)
+    sizes = {name: shape[0] for name, (_, shape) in arrays.items()}
+    assert [sizes[f"{part}.weight.codes"] for part in ("users", "head", "tail")] == [8, 12, 7]
+    scales = [sizes[f"{part}.weight.scale"] for part in ("users", "head", "tail")]
+    assert scales == [0 + 2, 3 + 2, 7 + 2]  # two bytes say where the window of scales begins

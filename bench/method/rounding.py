@@ -1,0 +1,125 @@
+"""Rounding rows to few levels: uniform or normal, with a scale a row or a scale for all.
+
+Levels and scales are those that `bench.method.storage` describes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from bench.method.precision import NORMAL, Storage
+
+STEPS = 16  # scales of rows are powers of 2^(1/16): off by 2.2 % at most
+_OCTAVES = (-120, 120)  # scales that float32 holds with room for products
+
+
+@cache
+def _levels(bits: int) -> tuple[Tensor, tuple[float, ...], tuple[float, ...]]:
+    """All levels, rising; borders between the positive ones; by how much each exceeds the last.
+
+    The positive levels are sums of these steps in float32, which is how `_nearest` makes them.
+    """
+    half = torch.tensor(NORMAL[bits])
+    steps = torch.cat((half[:1], half.diff()))
+    sums = [steps[0]]
+    for step in steps[1:]:
+        sums.append(sums[-1] + step)
+    half = torch.stack(sums)
+    borders = (half[1:] + half[:-1]) / 2
+    return torch.cat((-half.flip(0), half)), tuple(borders.tolist()), tuple(steps.tolist())
+
+
+def _nearest(values: Tensor, bits: int) -> Tensor:
+    """The normal level next to each value.
+
+    Comparisons into floats vectorise; a binary search costs ten times as much.
+    """
+    _, borders, steps = _levels(bits)
+    size, found = values.abs(), torch.full_like(values, steps[0])
+    beyond = torch.empty_like(values)
+    for border, step in zip(borders, steps[1:], strict=True):
+        found.add_(torch.gt(size, border, out=beyond), alpha=step)
+    return found.copysign_(values)
+
+
+def _on_grid(scale: Tensor) -> Tensor:
+    """The nearest power of 2^(1/16); 0 stays 0."""
+    low, high = (STEPS * octave for octave in _OCTAVES)
+    power = (scale.log2() * STEPS).round().clamp(low, high)
+    return torch.where(scale > 0, torch.exp2(power / STEPS), torch.zeros_like(scale))
+
+
+def _safe(scale: Tensor) -> Tensor:
+    """A scale that values may be divided by."""
+    return torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def _most(storage: Storage) -> int:
+    """The largest whole number of uniform levels."""
+    return int(2 ** (storage.bits - 1) - 1)
+
+
+def _fit(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Each value in units of its scale (a whole number, or a normal level), and the scale."""
+    if storage.levels == "uniform":
+        most = _most(storage)
+        if scale is None:
+            scale = _on_grid(rows.abs().amax(1, keepdim=True) / most)
+        return (rows / _safe(scale)).round_().clamp_(-most, most), scale
+    if scale is not None:
+        return _nearest(rows / _safe(scale), storage.bits), scale
+    spread = rows.square().mean(1, keepdim=True).sqrt()
+    units = _nearest(rows / _safe(spread), storage.bits)
+    # The factor of least squared error.
+    return units, _on_grid((rows * units).sum(1, True) / units.square().sum(1, True))
+
+
+def quantise(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Codes and scales of rows.
+
+    Args:
+        rows: float32 [n, k].
+        storage: below 16 bits.
+        scale: [1 or n, 1], to be used as it is; None: one for each row, on the grid of bytes.
+
+    Returns:
+        uint8 [n, k], and float32 [n, 1] or `scale`. An all-zero row has scale 0.
+    """
+    units, scale = _fit(rows, storage, scale)
+    if storage.levels == "uniform":
+        return units.add_(_most(storage) + 1).to(torch.uint8), scale
+    levels = _levels(storage.bits)[0].to(rows.device)
+    return torch.bucketize(units, (levels[1:] + levels[:-1]) / 2).to(torch.uint8), scale
+
+
+def values(codes: Tensor, scale: Tensor, storage: Storage) -> Tensor:
+    """What codes stand for: uint8 [n, k] and float32 [1 or n, 1] -> float32 [n, k]."""
+    if storage.levels == "uniform":
+        return (codes.to(scale.dtype) - 2 ** (storage.bits - 1)) * scale
+    levels = _levels(storage.bits)[0].to(scale.device, scale.dtype)
+    return levels[codes.int()] * scale
+
+
+def as_stored(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> Tensor:
+    """`values` of `quantise`, in fewer passes: float32 [n, k] -> [n, k]."""
+    units, scale = _fit(rows, storage, scale)
+    return units.mul_(scale)
+
+
+def side_scale(rows: Tensor, storage: Storage, kept: Tensor | None = None) -> Tensor:
+    """The scale that all rows share, float32 [1, 1].
+
+    Args:
+        rows: float32 [n, k].
+        storage: below 16 bits.
+        kept: bool [n, k], the entries that count; None: all.
+    """
+    if kept is not None:
+        rows = rows * kept
+    if storage.levels == "uniform":
+        return (rows.abs().amax() if rows.numel() else rows.sum()).view(1, 1) / _most(storage)
+    count = rows.numel() if kept is None else int(kept.sum())
+    return (rows.square().sum() / max(1, count)).sqrt().view(1, 1)
