@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.method import Choice, Field, Method, Range, Rows, Scale, Storage, Table, widen
+from bench.method import AWARE, Choice, Field, Method, Range, Rows, Scale, Storage, Table, widen
 
 
 class Graded(Method):
@@ -51,7 +51,7 @@ class Graded(Method):
             "head.weight": config.head_bits,
             "tail.weight": config.tail_bits,
         }[array]
-        aware = 1.0 if config.aware is None else config.aware
+        aware = AWARE if config.aware is None else config.aware
         scale: Scale = "item" if array == "users.weight" else "row"
         return Storage(bits, "normal" if bits <= 4 else "uniform", scale, aware)
 

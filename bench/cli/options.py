@@ -50,6 +50,12 @@ Device = Annotated[
     str,
     typer.Option("--device", help="cpu, cuda, or cuda:1: the second card.", callback=_device),
 ]
+Bits = Annotated[
+    Optional[list[int]],
+    typer.Option(
+        "--bits", help="Precision of stored values: 32, 16, 8, 6, 4, 3, 2, 1; more than one: each."
+    ),
+]
 Refit = Annotated[
     bool, typer.Option("--refit", help="Train again on train + validation before testing.")
 ]

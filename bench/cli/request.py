@@ -29,6 +29,7 @@ class Request:
         refit, accounting, tuned: as the options of that name.
         plugins: method files.
         data_dir: where to look for data before downloading.
+        bits: precisions of stored values.
     """
 
     suite: str | None = None
@@ -39,6 +40,7 @@ class Request:
     tuned: str | None = None
     plugins: Sequence[Path] = ()
     data_dir: Path | None = None
+    bits: Sequence[int] = ()
 
     def resolved(self, **changes: Any) -> Suite:
         """The suite with all changes; of `changes`, the fields that are not None or empty."""
@@ -54,6 +56,8 @@ class Request:
             settings.append("training.refit=true")
         if self.accounting:
             settings.append(f"accounting={self.accounting}")
+        if self.bits:
+            settings.append(f"bits={list(self.bits)}")
         if self.tuned:
             settings.append(f"tuned={self.tuned}")
         chosen = override(find_suite(name), settings)

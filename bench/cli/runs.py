@@ -31,6 +31,7 @@ def leaderboard(
     backbone: options.Backbones = None,
     seeds: Annotated[Optional[int], typer.Option(help="How many seeds, from 0.", min=1)] = None,
     accounting: options.Accounting = None,
+    bits: options.Bits = None,
     refit: options.Refit = False,
     settings: options.Settings = None,
     tuned: options.Tuned = None,
@@ -58,7 +59,7 @@ def leaderboard(
     from bench.runs import carry_out as board
 
     asked = Request(
-        suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir
+        suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir, bits or ()
     )
     chosen = asked.resolved(
         budgets=tuple(budget or ()),
@@ -128,6 +129,7 @@ def run(
     backbone: options.Backbone = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
     accounting: options.Accounting = None,
+    bits: options.Bits = None,
     refit: options.Refit = False,
     settings: options.Settings = None,
     tuned: options.Tuned = None,
@@ -145,7 +147,7 @@ def run(
     from bench.runs.carry_out import finished, record_path
 
     asked = Request(
-        suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir
+        suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir, bits or ()
     )
     chosen = asked.resolved(
         methods=(method,),

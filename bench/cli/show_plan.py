@@ -40,6 +40,7 @@ def plan_table(planned: Sequence[Planned], done: set[str]) -> Grid:
             Column("backbone", leaves=2),
             Column("method"),
             Column("budget"),
+            Column("bits", leaves=2),
             number("limit", leaves=3),
             number("values", leaves=4),
             number("bytes"),
@@ -52,8 +53,10 @@ def plan_table(planned: Sequence[Planned], done: set[str]) -> Grid:
     rows: dict[tuple[Any, ...], list[Planned]] = {}
     for one in planned:
         spec = one.run.spec
-        rows.setdefault((spec.backbone.name, spec.method.name, one.run.label), []).append(one)
-    for (backbone, method, label), members in rows.items():
+        bits = spec.method.config.get("bits", "")
+        key = spec.backbone.name, spec.method.name, one.run.label, bits
+        rows.setdefault(key, []).append(one)
+    for (backbone, method, label, bits), members in rows.items():
         first = members[0]
         limit = first.run.spec.budget
         size = "", "", ""
@@ -66,10 +69,11 @@ def plan_table(planned: Sequence[Planned], done: set[str]) -> Grid:
             backbone,
             method,
             label or "",
+            str(bits),
             f"{limit.cap:,}" if limit else "",
             *size,
             str(len(members)),
             str(left),
             f"infeasible: {first.infeasible}" if first.infeasible else "",
         )
-    return grid.without_empty("note")
+    return grid.without_empty("note").without_empty("bits")

@@ -13,7 +13,14 @@ from bench.cli.console import printable
 
 def run_name(spec: dict[str, Any], label: str | None) -> str:
     """How progress and messages name a run."""
-    parts = (spec["method"]["name"], label or "", spec["backbone"]["name"], f"seed {spec['seed']}")
+    bits = spec["method"]["config"].get("bits")
+    parts = (
+        spec["method"]["name"],
+        f"{bits} bits" if bits else "",
+        label or "",
+        spec["backbone"]["name"],
+        f"seed {spec['seed']}",
+    )
     return printable(" ".join(part for part in parts if part and part != "none"))
 
 

@@ -16,7 +16,7 @@ from bench.method.base import (
     Table,
 )
 from bench.method.narrow import WIDE, Narrow, columns, solve_width, value_size, widen
-from bench.method.precision import Bits, Scale, Storage
+from bench.method.precision import AWARE, Bits, Scale, Storage
 from bench.method.pruning import Pruned
 from bench.method.size import Arrays, size_of
 from bench.method.sparse import most_kept
@@ -24,6 +24,7 @@ from bench.method.tensortrain import train_rows
 from bench.method.user_share import USERS, divide
 
 __all__ = [
+    "AWARE",
     "USERS",
     "WIDE",
     "Arrays",

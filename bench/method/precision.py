@@ -21,6 +21,10 @@ NORMAL: dict[int, tuple[float, ...]] = {
 }
 
 
+AWARE = 0.4
+"""Share of the training that sees rounded rows unless a method says otherwise."""
+
+
 @dataclass(frozen=True)
 class Storage:
     """How the values of one array are stored.
@@ -35,7 +39,7 @@ class Storage:
     bits: int
     levels: Levels
     scale: Scale
-    aware: float = 1.0
+    aware: float = AWARE
 
     def __post_init__(self) -> None:
         if self.levels == "normal" and self.bits not in (*NORMAL, 16):
@@ -49,7 +53,7 @@ class Storage:
         if config.bits in (None, 32):
             return None
         levels: Levels = config.levels or ("normal" if config.bits <= 4 else "uniform")
-        aware = 1.0 if config.aware is None else config.aware
+        aware = AWARE if config.aware is None else config.aware
         return cls(config.bits, levels, config.scale or "row", aware)
 
     def row_bytes(self, columns: int) -> float:

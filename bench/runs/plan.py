@@ -16,7 +16,7 @@ from bench.errors import Infeasible, SpecError
 from bench.method import Method, Table
 from bench.method.size import size_of
 from bench.runs.execute import POPULARITY, Run
-from bench.runs.settings import check_names, resolve
+from bench.runs.settings import check_names, resolve, with_override
 from bench.runs.spec import BackbonePart, BudgetPart, DatasetPart, MethodPart, RunSpec
 from bench.runs.suite import Suite
 
@@ -60,9 +60,16 @@ def plan(
                 continue
             kind = methods[name]
             for label in suite.budgets if kind.budgeted else (None,):
-                for seed in range(suite.seeds) if seeds is None else seeds:
-                    planned.append(planner.run(kind, backbone, label, seed))
+                for bits in _precisions(suite, kind):
+                    for seed in range(suite.seeds) if seeds is None else seeds:
+                        planned.append(planner.run(kind, backbone, label, seed, bits))
     return planned
+
+
+def _precisions(suite: Suite, kind: type[Method]) -> Sequence[int | None]:
+    """The precisions that a method runs at; None: as its settings say."""
+    config = kind.Config()
+    return (None,) if config.own_precision or config.bits is not None else suite.bits or (None,)
 
 
 class Planner:
@@ -91,7 +98,14 @@ class Planner:
         )
         return Planned(Run(spec, None, None, f"{self._command} --method {POPULARITY}"))
 
-    def run(self, kind: type[Method], backbone: str, label: str | None, seed: int) -> Planned:
+    def run(
+        self,
+        kind: type[Method],
+        backbone: str,
+        label: str | None,
+        seed: int,
+        bits: int | None = None,
+    ) -> Planned:
         """A run with its size knobs solved, or why no size fits.
 
         Args:
@@ -99,6 +113,7 @@ class Planner:
             backbone: its name.
             label: the budget; None for a method that no budget binds.
             seed: of the run.
+            bits: of a stored value; None: as the settings say.
 
         Raises:
             SpecError: a bad configuration or budget.
@@ -106,6 +121,8 @@ class Planner:
         suite, data = self._suite, self._data
         ids = data.users + data.items
         cap = budgets.parse_budget(label, ids, suite.dim, suite.accounting) if label else None
+        if bits is not None:
+            suite = with_override(suite, {"bits": None if bits == 32 else bits}, method=kind.name)
         found = resolve(suite, kind, label, backbone)
         training = found.training
         counts = self._counted(training.numbering)
@@ -134,6 +151,7 @@ class Planner:
         words = ["--backbone", backbone, "--method", kind.name, "--seed", str(seed)]
         words += ["--tuned", found.tuned] if found.tuned else []
         words += ["--budget", label] if label else []
+        words += ["--bits", str(bits)] if bits is not None else []
         run = Run(
             spec,
             label.replace(" ", "") if label else None,
@@ -143,10 +161,11 @@ class Planner:
         if infeasible:
             return Planned(run, infeasible=infeasible)
         try:
-            size = size_of(kind.file_arrays(table, config))
+            stored = size_of(kind.file_arrays(table, config)).bytes
+            values = size_of(kind.arrays(table, config)).values
         except Exception as error:
             raise _unplanned(kind, "arrays", error) from error
-        return Planned(run, size.values, size.bytes)
+        return Planned(run, values, stored)
 
     def _dataset(self) -> DatasetPart:
         data = self._data

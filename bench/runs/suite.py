@@ -13,6 +13,7 @@ from bench.budget import parse_budget
 from bench.engine.settings import Training
 from bench.errors import SpecError, did_you_mean
 from bench.files import check_model, read_toml
+from bench.method.precision import Bits
 from bench.records.protocol import OWNED_TRAINING
 
 HINT = "see `bench list`"
@@ -78,6 +79,8 @@ class Suite(_Part):
         accounting: what the budgets bind.
         dim: columns of the full table.
         seeds: how many, from 0.
+        bits: precisions of stored values; every method runs at each. None: as its settings say.
+            Methods with precision knobs of their own run once.
         training: settings of the loop.
         backbone, method: configurations by name.
         override: what holds for some of the runs; see `bench.runs.settings`.
@@ -91,6 +94,7 @@ class Suite(_Part):
     accounting: Literal["bytes", "values"] = "bytes"
     dim: int = Field(64, ge=1)
     seeds: int = Field(3, ge=1)
+    bits: tuple[Bits, ...] = ()
     training: Training = Training()
     backbone: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
