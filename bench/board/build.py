@@ -17,7 +17,7 @@ from bench.board.significance import placed, ranking, resample
 from bench.errors import BenchError
 from bench.records.per_user import PerUser
 from bench.records.protocol import agrees, differences, passport, passport_hash
-from bench.records.scan import Record
+from bench.records.schema import Record
 
 NO_BACKBONE = "none"
 """The backbone of references, such as popularity; they stand on every board of their data."""

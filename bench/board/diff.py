@@ -21,7 +21,8 @@ from bench.board.significance import compare_rows
 from bench.board.stats import Comparison
 from bench.errors import BenchError
 from bench.records.protocol import differences
-from bench.records.scan import Rejected, canonical_json
+from bench.records.scan import Rejected
+from bench.records.schema import canonical_json
 
 MOVED = ("worse", "better", "resized", "gone", "new", "not comparable", "untested")
 """Verdicts that a reader must look at, most alarming first."""

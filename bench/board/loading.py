@@ -12,7 +12,8 @@ from bench.board.build import gather, split_up
 from bench.board.measure import measure, tidy
 from bench.board.model import Group
 from bench.records import per_user
-from bench.records.scan import Record, Rejected, scan
+from bench.records.scan import Rejected, scan
+from bench.records.schema import Record
 
 
 @dataclass(frozen=True)

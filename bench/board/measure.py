@@ -11,7 +11,7 @@ import pandas as pd
 from bench.board.quantities import QUANTITIES
 from bench.records.per_user import PerUser
 from bench.records.protocol import passport, passport_hash
-from bench.records.scan import Record, digest
+from bench.records.schema import Record, digest
 
 
 def measure(record: Record, users: PerUser | None) -> dict[str, float | None]:

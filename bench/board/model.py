@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.board import stats
 from bench.board.quantities import HEADLINE
-from bench.records.scan import Record
+from bench.records.schema import Record
 
 SAME = 1.01
 """Sizes whose ratio is at most this are the same, for a Pareto front."""

@@ -158,7 +158,7 @@ def _run_reference(
     """Runs what is missing of a reference run."""
     from bench.cli.terminal import Live
     from bench.records.store import Store
-    from bench.runs import carry_out as board
+    from bench.runs import schedule
     from bench.runs.settings import shared_training
 
     chosen = reference.resolved()
@@ -167,7 +167,7 @@ def _run_reference(
     console.out.say(f"{reference.name}: {about(plan.data)}")
     mine = [one for one in plan.runs if one.run.spec.method.name == reference.method]
     store = Store(results)
-    done = board.finished(mine, store)
+    done = schedule.finished(mine, store)
     job = asked.job(chosen, results, device, threads, workers)
     with launch(Live(console.out, len(mine) - len(done), names(mine))) as live:
-        board.carry_out(mine, done, plan.data, plan.methods, store, job, workers, live)
+        schedule.run_missing(mine, done, plan.data, plan.methods, store, job, workers, live)

@@ -56,7 +56,7 @@ def leaderboard(
     from bench.cli.show_plan import plan_table
     from bench.cli.terminal import Live
     from bench.records.store import Store
-    from bench.runs import carry_out as board
+    from bench.runs import schedule
 
     asked = Request(
         suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir, bits or ()
@@ -69,17 +69,17 @@ def leaderboard(
     )
     plan = asked.plan(chosen)
     store = Store(results)
-    done = board.finished(plan.runs, store, retry_failed)
+    done = schedule.finished(plan.runs, store, retry_failed)
     console.out.say(about(plan.data))
     console.out.print(plan_table(plan.runs, done))
-    many = workers or board.default_workers(device)
+    many = workers or schedule.default_workers(device)
     if dry_run:
         _estimate(plan, done, store.root, many, threads, device)
         return
     job = asked.job(chosen, results, device, threads, many)
     todo = sum(one.run.spec.id not in done and not one.infeasible for one in plan.runs)
     with launch(Live(console.out, todo, names(plan.runs))) as live:
-        board.carry_out(
+        schedule.run_missing(
             plan.runs, done, plan.data, plan.methods, store, job, many, live, time_limit, cluster
         )
     show_report(results, reports, plan.data.split)
@@ -89,13 +89,13 @@ def leaderboard(
 def _fail_if_any_failed(planned: list[Planned], store: Store) -> None:
     """Names the runs that failed, and ends with status 1 if any did."""
     from bench.cli.terminal import run_name
-    from bench.runs.carry_out import tally
+    from bench.runs.schedule import tally
 
     failed = tally(planned, store).failed
     for record in failed:
-        name = run_name(record["spec"], (record["budget"] or {}).get("label"))
-        error = record["error"]
-        console.err.say(f"failed: {name}: {error['type']}: {error['message']}")
+        name = run_name(record.spec.canonical(), record.budget.label if record.budget else None)
+        assert record.error is not None
+        console.err.say(f"failed: {name}: {record.error.type}: {record.error.message}")
     if failed:
         console.err.say("Their tracebacks are in their records; --retry-failed runs them again.")
         raise typer.Exit(1)
@@ -144,7 +144,7 @@ def run(
     import json
 
     from bench.records.store import Store
-    from bench.runs.carry_out import finished, record_path
+    from bench.runs.schedule import finished, record_path
 
     asked = Request(
         suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir, bits or ()
@@ -182,13 +182,13 @@ def _execute(one: Planned, plan: Plan, store: Store, device: str, threads: int) 
 
     from bench.cli.terminal import Live
     from bench.engine.malloc import keep_freed_memory
-    from bench.runs.carry_out import claimed
     from bench.runs.execute import execute
+    from bench.runs.schedule import leased
 
     keep_freed_memory()
     torch.set_num_threads(threads)
     who = {"id": one.run.spec.id, "worker": 0}
-    with launch(Live(console.out, 1, names([one]))) as live, claimed(store, one.run):
+    with launch(Live(console.out, 1, names([one]))) as live, leased(store, one.run):
         live("start", dict(who))
         record = execute(
             one.run,
@@ -199,8 +199,8 @@ def _execute(one: Planned, plan: Plan, store: Store, device: str, threads: int) 
             report=lambda entry: live("epoch", entry | who),
         )
         live("done", {"record": record, **who})
-    if record["status"] != "ok":
-        console.err.say(record["error"]["traceback"])
+    if record.error is not None:
+        console.err.say(record.error.traceback or record.error.message)
         raise typer.Exit(1)
 
 

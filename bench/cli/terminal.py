@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.cli.console import printable
+from bench.records.schema import Record
 
 
 def run_name(spec: dict[str, Any], label: str | None) -> str:
@@ -92,13 +93,15 @@ class Live:
         note = f"about {duration(left)} left" if finished > 0.5 else ""
         self._bar.update(self._all, completed=self._done, note=note)
 
-    def _line(self, name: str, record: dict[str, Any]) -> str:
+    def _line(self, name: str, record: Any) -> str:
+        assert isinstance(record, Record)
         count = f"[{self._done}/{self._total}] {name}: "
-        if record["status"] == "ok":
-            test = record["metrics"]["test"]
+        if record.metrics and record.size and record.timings:
+            test, took = record.metrics.test, record.timings.total_s or 0
             return (
                 f"{count}Recall@20 {test['recall@20']:.4f}  NDCG@20 {test['ndcg@20']:.4f}"
-                f"  {record['size']['bytes']:,} bytes  {duration(record['timings']['total_s'])}"
+                f"  {record.size.bytes:,} bytes  {duration(took)}"
             )
-        error = record["error"]
-        return f"{count}{record['status']}: {error['type']}: {error['message']}"
+        error = record.error
+        why = f": {error.type}: {error.message}" if error else ""
+        return f"{count}{record.status}{why}"

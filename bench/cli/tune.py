@@ -55,7 +55,7 @@ def tune(
     """Search each method's knobs by validation NDCG@20, with the same number of trials for all."""
     _needs_optuna()
     from bench.cli.show_tune import Trials, spaces
-    from bench.runs.carry_out import default_workers
+    from bench.runs.schedule import default_workers
     from bench.runs.tuned import check_tuned
     from bench.tune.search import FOLDER, Terms, Tuning
     from bench.tune.search import tune as search

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.scan import Record
+from bench.records.schema import Record
 
 _TOLERANCE = 2e-6  # float32 per user against a mean taken in float64
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.records.scan import Record, canonical_json, digest
+from bench.records.schema import Record, canonical_json, digest
 
 OWNED_TRAINING = ("lr", "l2")
 """Training settings that a method may own.

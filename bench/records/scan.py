@@ -7,30 +7,17 @@ within its budget. Everything else is returned with a reason.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-SCHEMA = 1
-"""The schema number of the records that this version reads."""
-
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-# Names go into headings, table cells and file names: one line, no control characters.
-Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
-Seconds = Annotated[float, Field(ge=0.0)]
-
-APART = frozenset({"backbones", "cosine", "local", "studies", "tune"})
-"""Folders inside a results folder that are none of its boards: boards of their own (that of the
-backbones suite is narrower and trained by BPR; those of a plain cosine are kept for comparison),
-runs not to be published, runs that settings were chosen by, and trials."""
+from bench.records.schema import SCHEMA, Record, Size, digest
 
 _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -38,171 +25,8 @@ _ITEM_BYTES = {
     "U32": 4, "I32": 4, "F32": 4,
     "U64": 8, "I64": 8, "F64": 8,
 }  # fmt: skip
+_DEPTH = 3  # folders between a results folder and its records
 _SLACK = 1e-9  # sums of floats in another order
-
-
-class _Part(BaseModel):
-    # Unknown fields are kept out rather than refused, so that a newer writer can add some.
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
-
-
-class DatasetSpec(_Part):
-    """Which data, exactly."""
-
-    name: Name
-    split: Name
-    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class BackboneSpec(_Part):
-    """What turns embeddings into scores."""
-
-    name: Name
-    config: dict[str, Any]
-
-
-class MethodSpec(_Part):
-    """The method with its resolved configuration."""
-
-    name: Name
-    revision: int
-    config: dict[str, Any]
-
-
-class BudgetSpec(_Part):
-    """The hard cap of a run, in the unit of its accounting."""
-
-    cap: Annotated[int, Field(gt=0)]
-    accounting: Literal["bytes", "values"]
-
-
-class Spec(_Part):
-    """What is hashed into the id of a run."""
-
-    schema_: Annotated[int, Field(alias="schema")]
-    protocol: int
-    dataset: DatasetSpec
-    backbone: BackboneSpec
-    dim: int | None
-    method: MethodSpec
-    budget: BudgetSpec | None
-    training: dict[str, Any] | None
-    seed: int
-
-
-class Method(_Part):
-    """How a method is named and which part it plays on a board."""
-
-    name: Name
-    title: Name
-    paper: str | None = None
-    role: Literal["ceiling", "control", "method", "reference", "ablation"]
-
-
-class Budget(BudgetSpec):
-    """The budget as it was asked for."""
-
-    label: Name
-    fraction: float | None = None
-
-
-class Data(_Part):
-    """Counts of the data and what a reader must know about them."""
-
-    users: Count
-    items: Count
-    train: Count
-    valid: Count
-    test: Count
-    repairs: dict[str, Any] = {}
-    note: str = ""
-    temporal: bool = False
-
-
-class PackedArray(_Part):
-    """One array of the packed artefact."""
-
-    dtype: str
-    shape: tuple[Count, ...] = Field(strict=False)
-    bytes: Count
-    kind: Literal["values", "indices", "mask", "codes"]
-
-
-class Size(_Part):
-    """The measured size of the packed artefact."""
-
-    values: Count
-    bytes: Count
-    file_bytes: Count
-    backbone_values: Count = 0
-    full_values: Count
-    full_bytes: Count
-    arrays: dict[str, PackedArray]
-
-
-class Metrics(_Part):
-    """Means over users, by split of the data."""
-
-    valid: dict[str, Share] | None = None
-    test: dict[str, Share]
-
-
-class Phase(_Part):
-    """One phase of training."""
-
-    name: str
-    epochs: Count
-    best_epoch: int | None = None
-    seconds: Seconds
-    stopped: str | None = None
-
-
-class Timings(_Part):
-    """Seconds by the clock; not comparable when other runs shared the machine."""
-
-    train_s: Seconds | None = None
-    evaluate_s: Seconds | None = None
-    total_s: Seconds | None = None
-    parallel: bool = False
-
-
-class Failure(_Part):
-    """Why a run has no numbers."""
-
-    type: str
-    message: str
-    traceback: str | None = None
-    minimum: int | None = None
-
-
-class Record(_Part):
-    """One run.
-
-    Attributes:
-        history: one mapping per epoch; empty unless the scan was asked to keep it.
-        path: where the record lies, relative to the results folder, with forward slashes.
-    """
-
-    schema_: Annotated[int, Field(alias="schema")]
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-    status: Literal["ok", "infeasible", "failed", "interrupted"]
-    error: Failure | None = None
-    spec: Spec
-    method: Method
-    budget: Budget | None
-    data: Data
-    size: Size | None = None
-    metrics: Metrics | None = None
-    phases: tuple[Phase, ...] = Field(default=(), strict=False)
-    history: tuple[dict[str, float | str | None], ...] = Field(default=(), strict=False)
-    timings: Timings | None = None
-    peak_memory_bytes: Count | None = None
-    lookup: dict[str, Annotated[float, Field(gt=0)]] | None = None
-    command: str = ""
-    env: dict[str, Any] = {}
-    started: str | None = None
-    finished: str | None = None
-    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,22 +54,12 @@ class _WrongError(ValueError):
     """A record that contradicts itself."""
 
 
-def canonical_json(value: object) -> str:
-    """Return the one text of a JSON value that hashes are taken over."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def digest(value: object) -> str:
-    """Return the first 12 hex digits of the sha256 of a value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:12]
-
-
 def scan(results: Path, *, history: bool = False) -> Scan:
     """Read every record below a results folder.
 
-    Files are taken at any depth, so that a misplaced record is named rather than overlooked.
-    Folders whose name starts with a dot, `board.json` files, and the folders of `APART`
-    are left alone; each of these is a results folder of its own.
+    Records lie three folders deep: split, backbone, method. A JSON file less deep is misplaced and
+    is named. What lies deeper belongs to another results folder inside this one (`local`, say) and
+    is left alone, as are folders whose name starts with a dot, and `board.json` files.
 
     Args:
         results: the folder; one that does not exist is empty.
@@ -265,35 +79,45 @@ def scan(results: Path, *, history: bool = False) -> Scan:
     return Scan(tuple(records), tuple(rejected))
 
 
-def read_record(results: Path, path: Path) -> Record:
+def read_record(results: Path, path: Path, *, history: bool = False) -> Record:
     """Read one record of a results folder.
 
     Raises:
         ValueError: what is wrong with it.
         OSError: it cannot be read.
     """
-    return _read(path, path.relative_to(results).as_posix(), history=False)
+    return _read(path, path.relative_to(results).as_posix(), history)
 
 
 def _files(results: Path) -> Iterator[Path]:
     for folder, below, names in os.walk(results):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        if Path(folder) == results:
-            below[:] = [name for name in below if name not in APART]
+        deep = len(Path(folder).relative_to(results).parts) >= _DEPTH
+        below[:] = [] if deep else sorted(name for name in below if not name.startswith("."))
         for name in sorted(names):
             if name.endswith(".json") and not name.startswith(".") and name != "board.json":
                 yield Path(folder) / name
 
 
 def _read(path: Path, name: str, history: bool) -> Record:
-    raw = _parse(path)
+    return check_record(_parse(path), name, history)
+
+
+def check_record(raw: dict[str, Any], name: str, history: bool = True) -> Record:
+    """Return the record that plain data are.
+
+    Args:
+        raw: as the file has it.
+        name: where the file lies, relative to the results folder, with forward slashes.
+        history: keep the per-epoch history.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
     if raw.get("schema") != SCHEMA:
         raise _WrongError(f"schema is {raw.get('schema')!r}; this version reads schema {SCHEMA}")
-    if not history:
-        raw["history"] = ()
-    raw["path"] = name
+    given = raw | {"path": name} if history else raw | {"path": name, "history": ()}
     try:
-        record = Record.model_validate(raw)
+        record = Record.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -14,6 +14,8 @@ import numpy as np
 from bench.errors import StoreError
 from bench.files import write_atomic
 from bench.processes import myself, read_owner
+from bench.records.scan import check_record, read_record
+from bench.records.schema import Record, SpecOf
 
 WORK = ".work"
 _OLD = 86400.0  # seconds after which a temporary file of another machine is nobody's
@@ -25,33 +27,45 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def path(self, spec: dict[str, Any], run: str) -> Path:
-        """Where the record of a spec (canonical form) lies."""
-        split, backbone, method = (
-            spec["dataset"]["split"],
-            spec["backbone"]["name"],
-            spec["method"]["name"],
-        )
-        return self.root / split / backbone / method / f"{run}.json"
+    def path(self, spec: SpecOf[Any], run: str) -> Path:
+        """Where the record of a run lies."""
+        folder = self.root / spec.dataset.split / spec.backbone.name / spec.method.name
+        return folder / f"{run}.json"
 
     def work(self, run: str, part: str = "safetensors") -> Path:
         """A file of a run that has not ended: its checkpoint, if no other part is named."""
         return self.root / WORK / f"{run}.{part}"
 
-    def read(self, spec: dict[str, Any], run: str) -> dict[str, Any] | None:
-        """The record of a spec, or None; one that cannot be read counts as missing."""
+    def read(self, spec: SpecOf[Any], run: str) -> Record | None:
+        """The record of a run, or None; one that cannot be read or believed counts as missing."""
         try:
-            record = json.loads(self.path(spec, run).read_text(encoding="utf-8"))
+            record = read_record(self.root, self.path(spec, run))
         except (OSError, ValueError):
             return None
-        return record if isinstance(record, dict) and record.get("id") == run else None
+        return record if record.id == run else None
 
-    def write(self, record: dict[str, Any], per_user: dict[str, np.ndarray] | None = None) -> Path:
-        """Stores a record and its per-user arrays; the record last, so that it implies them."""
-        path = self.path(record["spec"], record["id"])
+    def checked(self, record: Record) -> Record:
+        """The record, if its readers will believe it.
+
+        Raises:
+            ValueError: why they will not.
+        """
+        name = self.path(record.spec, record.id).relative_to(self.root).as_posix()
+        check_record(record.stored(), name)
+        return record
+
+    def write(self, record: Record, per_user: dict[str, np.ndarray] | None = None) -> Path:
+        """Stores a record and its per-user arrays; the record last, so that it implies them.
+
+        Raises:
+            ValueError: the record contradicts itself.
+            StoreError: the folder cannot be written.
+        """
+        content = self.checked(record).stored()
+        text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        path = self.path(record.spec, record.id)
         if per_user is not None:
             write_atomic(path.with_suffix(".npz"), lambda f: np.savez_compressed(f, **per_user))
-        text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         write_atomic(path, lambda f: f.write((text + "\n").encode()))
         return path
 

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from bench.board import Board, Entry, Gap, Group, Leaderboard
 from bench.board.quantities import HEADLINE, QUANTITIES, quantity
 from bench.board.stats import RESAMPLES
-from bench.records.scan import canonical_json
+from bench.records.schema import canonical_json
 from bench.report import across
 from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, wide_columns
 

@@ -34,15 +34,18 @@ from bench.engine.malloc import keep_freed_memory
 from bench.errors import BenchError
 from bench.method import Method
 from bench.method.registry import find_methods
+from bench.records.scan import check_record
+from bench.records.schema import Record
 from bench.records.store import Store
-from bench.runs.execute import Run, execute
-from bench.runs.pool import Job, Listener, decode, encode
-from bench.runs.worklist import Backlog
+from bench.runs.execute import execute
+from bench.runs.pool import Job, Listener
+from bench.runs.spec import Run, decode, encode
+from bench.runs.worklist import Worklist
 
 _log = logging.getLogger(__name__)
 LOCAL = "local"
 _TRIES = 3  # of a run whose worker cannot write, or whose task was lost with the scheduler's state
-_LONELY = 30.0  # seconds without any worker until this is said
+_NO_WORKER = 30.0  # seconds without any worker until this is said
 _PARTS = ("train", "valid", "test")
 _FIELDS = ("name", "split", "title", "note", "users", "items", "fingerprint", "repairs", "temporal")
 
@@ -89,9 +92,9 @@ def run_on_cluster(
     client: distributed.Client,
     listener: Listener,
     time_limit: float | None = None,
-    fail: Callable[[Run, str, str], dict[str, Any]] | None = None,
+    fail: Callable[[Run, str, str], Record] | None = None,
 ) -> None:
-    """Carries out all runs; returns when each has a record.
+    """Executes all runs; returns when each has a record.
 
     Args:
         runs: what to do, in this order.
@@ -114,17 +117,17 @@ def run_on_cluster(
             " with --nthreads 1 (--threads says how many threads a run has)"
         )
     store = Store(Path(job.results))
-    station = Station(pack(data), _sources(job.plugins), job.device, job.threads)
+    state = WorkerState(pack(data), _sources(job.plugins), job.device, job.threads)
     try:
-        client.register_plugin(station, name=station.name)
+        client.register_plugin(state, name=state.name)
     except Exception as error:  # whatever a worker raises while it unpacks what it is sent
         raise BenchError(f"{_elsewhere(error)}") from error
     try:
-        with Backlog(runs, store) as backlog:
-            _Driver(backlog, client, station.name, store, listener, time_limit, fail).work()
+        with Worklist(runs, store) as worklist:
+            _Driver(worklist, client, state.name, store, listener, time_limit, fail).work()
     finally:
         with contextlib.suppress(Exception):  # the cluster may be gone
-            client.unregister_worker_plugin(station.name)
+            client.unregister_worker_plugin(state.name)
 
 
 class _Driver:
@@ -132,31 +135,32 @@ class _Driver:
 
     def __init__(
         self,
-        backlog: Backlog,
+        worklist: Worklist,
         client: distributed.Client,
         topic: str,
         store: Store,
         listener: Listener,
         time_limit: float | None,
-        fail: Callable[[Run, str, str], dict[str, Any]] | None,
+        fail: Callable[[Run, str, str], Record] | None,
     ) -> None:
-        self.backlog, self.client, self.topic, self.store = backlog, client, topic, store
+        self.worklist, self.client, self.topic, self.store = worklist, client, topic, store
         self.listener, self.time_limit, self.fail = listener, time_limit, fail
-        self.news: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self.messages: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.tasks: dict[str, tuple[Run, distributed.Future]] = {}
         self.began: dict[str, tuple[str, float]] = {}  # worker and time, by run
         self.tries: dict[str, int] = {}
         self.numbers: dict[str, int] = {}  # of workers, in the order they spoke
-        self.lonely: float | None = time.monotonic()
+        self.without_workers: float | None = time.monotonic()
 
     def work(self) -> None:
         """Until nothing is left."""
-        self.client.subscribe_topic(self.topic, lambda event: self.news.put(("event", event[1])))
+        put = self.messages.put
+        self.client.subscribe_topic(self.topic, lambda event: put(("event", event[1])))
         try:
-            while self.backlog or self.tasks:
+            while self.worklist or self.tasks:
                 self._hand_out()
                 with contextlib.suppress(queue.Empty):
-                    kind, content = self.news.get(timeout=0.5)
+                    kind, content = self.messages.get(timeout=0.5)
                     if kind == "event":
                         self._hear(json.loads(content))
                     else:
@@ -167,7 +171,7 @@ class _Driver:
                 self.client.cancel([task for _, task in self.tasks.values()], force=True)
 
     def _hand_out(self) -> None:
-        while (found := self.backlog.next()) is not None:
+        while (found := self.worklist.next()) is not None:
             run, record = found
             if record is not None:
                 self._done(run, record)
@@ -176,7 +180,7 @@ class _Driver:
             key = f"bench-{run.spec.id}-{uuid4().hex[:8]}"
             task = self.client.submit(_do, self.topic, encode(run), key=key, pure=False)
             self.tasks[run.spec.id] = run, task
-            task.add_done_callback(lambda _, run=run.spec.id: self.news.put(("task", run)))
+            task.add_done_callback(lambda _, run=run.spec.id: self.messages.put(("task", run)))
 
     def _hear(self, event: dict[str, Any]) -> None:
         run, worker = event["id"], event.pop("worker")
@@ -207,13 +211,15 @@ class _Driver:
         else:
             self._again(run, "the scheduler has forgotten its task")
 
-    def _written(self, run: Run, text: bytes, arrays: bytes | None) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(text)
-        if record["id"] != run.spec.id or record["spec"] != run.spec.canonical():
+    def _written(self, run: Run, text: bytes, arrays: bytes | None) -> Record:
+        raw: dict[str, Any] = json.loads(text)
+        if raw["id"] != run.spec.id or raw["spec"] != run.spec.canonical():
             raise BenchError(
-                f"a worker sent the record {record['id']} for the run {run.spec.id}; install the"
+                f"a worker sent the record {raw['id']} for the run {run.spec.id}; install the"
                 " same version of this program on all machines"
             )
+        place = self.store.path(run.spec, run.spec.id).relative_to(self.store.root)
+        record = check_record(raw, place.as_posix())
         per_user = None
         if arrays is not None:
             with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
@@ -221,24 +227,24 @@ class _Driver:
         self.store.write(record, per_user)
         return record
 
-    def _done(self, run: Run, record: dict[str, Any]) -> None:
-        self.backlog.close(run)
+    def _done(self, run: Run, record: Record) -> None:
+        self.worklist.close(run)
         worker, _ = self.began.pop(run.spec.id, ("", 0.0))
         number = self.numbers.get(worker, -1)
-        content = {"id": run.spec.id, "worker": number, "record": record | {"history": []}}
+        content = {"id": run.spec.id, "worker": number, "record": record.short()}
         self.listener("done", content)
 
     def _failed(self, run: Run, kind: str, message: str) -> None:
         if self.fail is not None:
             self._done(run, self.fail(run, kind, message))
         else:
-            self.backlog.close(run)
+            self.worklist.close(run)
 
     def _again(self, run: Run, why: str) -> None:
         self.tries[run.spec.id] = self.tries.get(run.spec.id, 0) + 1
         if self.tries[run.spec.id] == _TRIES:
             raise BenchError(why)
-        self.backlog.again(run)
+        self.worklist.again(run)
 
     def _look_after(self) -> None:
         """Runs that take too long, a scheduler that is gone, a cluster without workers."""
@@ -248,9 +254,9 @@ class _Driver:
             )
         now = time.monotonic()
         if self.numbers:
-            self.lonely = None
-        elif self.lonely is not None and now - self.lonely > _LONELY:
-            self.lonely = None
+            self.without_workers = None
+        elif self.without_workers is not None and now - self.without_workers > _NO_WORKER:
+            self.without_workers = None
             if not self.client.nthreads():
                 _log.warning("no worker has joined the cluster yet; the runs wait for one")
         for key, (worker, began) in list(self.began.items()):
@@ -265,7 +271,7 @@ class _Driver:
             self._failed(run, "TimeLimit", f"took longer than {self.time_limit:g} s")
 
 
-class Station(distributed.WorkerPlugin):
+class WorkerState(distributed.WorkerPlugin):
     """What a worker has for its life: the data, the methods, and a folder to work in.
 
     Args:
@@ -291,20 +297,20 @@ class Station(distributed.WorkerPlugin):
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def do(self, task: bytes) -> tuple[str | None, bytes, bytes | None]:
-        """Carries out a run.
+        """Executes a run.
 
         Returns:
-            Why it could not be carried out, or None; its record and its per-user arrays as on disk.
+            Why it could not be executed, or None; its record and its per-user arrays as on disk.
         """
         with self._one:
             run = decode(task)
             self._say("start", run, {})
             try:
-                return None, *self._carried_out(run)
+                return None, *self._executed(run)
             except BenchError as error:
                 return f"worker {self._worker.address}: {error}", b"", None
 
-    def _carried_out(self, run: Run) -> tuple[bytes, bytes | None]:
+    def _executed(self, run: Run) -> tuple[bytes, bytes | None]:
         data, methods = self._ready = self._ready or self._unpacked()
         method, store = run.spec.method, Store(self._folder)
         if method.name in methods and methods[method.name].revision != method.revision:
@@ -315,7 +321,7 @@ class Station(distributed.WorkerPlugin):
         keep_freed_memory()
         torch.set_num_threads(self._threads)
         execute(run, data, methods, store, self._device, True, lambda e: self._say("epoch", run, e))
-        path = store.path(run.spec.canonical(), run.spec.id)
+        path = store.path(run.spec, run.spec.id)
         arrays = path.with_suffix(".npz")
         result = path.read_bytes(), arrays.read_bytes() if arrays.exists() else None
         path.unlink()
@@ -338,10 +344,10 @@ class Station(distributed.WorkerPlugin):
         return {name: getattr(self, name) for name in kept}
 
 
-def _do(station: str, task: bytes) -> tuple[str | None, bytes, bytes | None]:
+def _do(state: str, task: bytes) -> tuple[str | None, bytes, bytes | None]:
     """The task, on a worker."""
-    found = distributed.get_worker().plugins[station]
-    assert isinstance(found, Station)
+    found = distributed.get_worker().plugins[state]
+    assert isinstance(found, WorkerState)
     return found.do(task)
 
 

@@ -1,86 +1,45 @@
-"""Carries out one run: train, pack, store, read back, measure; returns its record."""
+"""Executes one run: train, pack, read back, measure, store; returns its record."""
 
 from __future__ import annotations
 
 import json
-import platform
-import resource
-import subprocess
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from functools import cache
-from math import prod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
-import torch
-from torch import Tensor
 
-import bench
-from bench.backbones.registry import get_backbone
 from bench.data import Interactions
-from bench.data.numbering import number
-from bench.engine.adam import BETA1, BETA2, EPS
-from bench.engine.deploy import OverBudget, look_up, lookup_speed, measure
-from bench.engine.evaluate import Evaluator, Result, breakdown
+from bench.engine.deploy import lookup_speed
+from bench.engine.evaluate import breakdown
 from bench.engine.loop import Fit
-from bench.engine.rank import rank
-from bench.errors import Infeasible, StoreError
+from bench.errors import StoreError
 from bench.files import write_atomic
-from bench.method import Method, Table
-from bench.method.size import describe
+from bench.method import Method
+from bench.records.schema import Record, Timings
 from bench.records.store import Store
-from bench.runs.spec import RunSpec
+from bench.runs.environment import environment, now, peak_memory, reset_peak
+from bench.runs.measured import Measured, metrics_record, size_record
+from bench.runs.pipeline import Pipeline
+from bench.runs.popularity import measure_popularity
+from bench.runs.record import failed, new_record
+from bench.runs.spec import Run
 
-POPULARITY = "popularity"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A planned run.
-
-    Attributes:
-        spec: what is run.
-        label: the budget as it was asked for; None without a budget.
-        fraction: the budget as a share of the full table.
-        command: what the user types to repeat it.
-    """
-
-    spec: RunSpec
-    label: str | None
-    fraction: float | None
-    command: str
-
-
-def table_for(spec: RunSpec, data: Interactions) -> Table:
-    """The table that a run's method has to provide."""
-    assert spec.training is not None
-    return Table(
-        users=data.users,
-        items=data.items,
-        dim=spec.dim,
-        budget=spec.budget.budget() if spec.budget else None,
-        seed=spec.seed,
-        std=spec.training.init_std,
-        counts=torch.from_numpy(data.counts()),
-        wide=get_backbone(spec.backbone.name).narrow,
-    )
+Report = Callable[[dict[str, Any]], None]
+"""Told of every epoch."""
 
 
 def execute(
     run: Run,
     data: Interactions,
-    methods: dict[str, type[Method]],
+    methods: Mapping[str, type[Method]],
     store: Store,
     device: str = "cpu",
     parallel: bool = False,
-    report: Callable[[dict[str, Any]], None] = lambda entry: None,
-) -> dict[str, Any]:
+    report: Report = lambda entry: None,
+) -> Record:
     """Runs and stores the record, whatever happens but an interruption.
 
     Args:
@@ -93,182 +52,122 @@ def execute(
         report: told of every epoch.
 
     Returns:
-        The record, with status ok, infeasible or failed.
+        The record, with status ok or failed.
 
     Raises:
         StoreError: the results folder cannot be written.
     """
-    began, started = time.perf_counter(), _now()
-    _reset_peak()
-    record = blank(run, data, methods)
-    record["started"] = started
+    began = time.perf_counter()
+    reset_peak()
+    record = new_record(run, data, methods)
     per_user: dict[str, np.ndarray] | None = None
     try:
-        if run.spec.method.name == POPULARITY:
-            fields, per_user = _popularity(run, data)
+        if run.spec.training is None:
+            found = measure_popularity(data, run.spec.dim)
         else:
-            fields, per_user = _learned(run, data, methods, store, device, report)
-        record |= fields
+            found = _trained(run, data, methods, store, device, report)
+        record, per_user = store.checked(found.onto(record)), found.per_user
     except StoreError:
         raise  # no fault of the run, which goes on from its checkpoint once there is room
     except Exception as error:
-        record["status"] = "failed"
-        record["error"] = {
-            "type": type(error).__name__,
-            "message": str(error),
-            "traceback": traceback.format_exc(),
+        record = failed(record, type(error).__name__, str(error), traceback.format_exc())
+    assert record.timings is not None
+    times = {"total_s": time.perf_counter() - began, "parallel": parallel}
+    record = record.model_copy(
+        update={
+            "timings": record.timings.model_copy(update=times),
+            "peak_memory_bytes": peak_memory(),
+            "env": environment(device),
+            "finished": now(),
         }
-    record["timings"]["total_s"] = time.perf_counter() - began
-    record["timings"]["parallel"] = parallel
-    record["peak_memory_bytes"] = _peak()
-    record["env"] = environment(device)
-    record["finished"] = _now()
+    )
     store.write(record, per_user)
     store.discard_work(run.spec.id)
     return record
 
 
-def blank(
+def _trained(
     run: Run,
     data: Interactions,
-    methods: dict[str, type[Method]],
-    infeasible: Infeasible | None = None,
-) -> dict[str, Any]:
-    """A record with what is known before the run; complete for an infeasible one."""
-    spec = run.spec
-    if spec.method.name == POPULARITY:
-        about = {"title": "Popularity", "paper": "", "role": "reference"}
-    else:
-        method = methods[spec.method.name]
-        about = {"title": method.title, "paper": method.paper, "role": method.role}
-    record: dict[str, Any] = {
-        "schema": spec.schema_,
-        "id": spec.id,
-        "status": "ok",
-        "error": None,
-        "spec": spec.canonical(),
-        "method": {"name": spec.method.name, **about},
-        "budget": None,
-        "data": {
-            "users": data.users,
-            "items": data.items,
-            "train": data.train.nnz,
-            "valid": data.valid.nnz,
-            "test": data.test.nnz,
-            "repairs": data.repairs,
-            "note": data.note,
-            "temporal": data.temporal,
-        },
-        "size": None,
-        "metrics": None,
-        "phases": [],
-        "history": [],
-        "timings": {"train_s": 0.0, "evaluate_s": 0.0, "total_s": 0.0, "parallel": False},
-        "peak_memory_bytes": 0,
-        "command": run.command,
-        "env": environment("cpu"),
-        "started": _now(),
-        "finished": _now(),
-    }
-    if spec.budget is not None:
-        record["budget"] = {
-            "label": run.label,
-            "fraction": run.fraction,
-            "cap": spec.budget.cap,
-            "accounting": spec.budget.accounting,
-        }
-    if infeasible is not None:
-        record["status"] = "infeasible"
-        record["error"] = {
-            "type": "Infeasible",
-            "message": str(infeasible),
-            "traceback": "",
-            "minimum": infeasible.minimum,
-        }
-    return record
-
-
-def _learned(
-    run: Run,
-    data: Interactions,
-    methods: dict[str, type[Method]],
+    methods: Mapping[str, type[Method]],
     store: Store,
     device: str,
-    report: Callable[[dict[str, Any]], None],
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    spec, training = run.spec, run.spec.training
-    assert training is not None
-    numbered = number(data, training.numbering)
-    data = numbered.data
-    kind, backbone_kind = methods[spec.method.name], get_backbone(spec.backbone.name)
-    table = table_for(spec, data)
-    config = kind.Config.model_validate(spec.method.config)
-    backbone_config = backbone_kind.Config.model_validate(spec.backbone.config)
-
-    def build(split: Interactions) -> tuple[Method, Any]:
-        method = kind(table, config).to(device)
-        return method, backbone_kind(split, spec.dim, backbone_config).to(device)
-
+    report: Report,
+) -> Measured:
+    """Trains, and measures what would be deployed."""
     began = time.perf_counter()
-    method, backbone = build(data)
-    names = [phase.name for phase in method.phases]
-    selected = _selected(store.work(spec.id, "selected.json"), names) if training.refit else None
-    if selected is None:
-        checkpoint = store.work(spec.id)
-        state = Fit(method, backbone, data, training, spec.seed, checkpoint, report).run()
-        selected = state.phases, state.history
-    (phases, history), used = selected, data
-    if training.refit:
+    pipeline = Pipeline(run.spec, data, methods, device)
+    training = _Training(run, pipeline, store, report)
+    method, backbone = training.run()
+    trained = time.perf_counter() - began
+    deployed = pipeline.deploy(method, backbone)
+    began = time.perf_counter()
+    data = pipeline.data
+    test = deployed.rank(data, "test")
+    # Retrained on the validation part, nothing is held out there.
+    valid = None if training.refit else deployed.rank(data, "valid")
+    evaluated = time.perf_counter() - began
+    parameters = sum(one.numel() for one in backbone.parameters())
+    return Measured(
+        size_record(deployed.packed, pipeline.table.ids, pipeline.table.dim, parameters),
+        metrics_record(test, valid, data.items),
+        Timings(train_s=trained, evaluate_s=evaluated),
+        _in_file_order(breakdown(test, data), pipeline.users),
+        tuple(training.phases),
+        tuple(training.history),
+        lookup_speed(deployed.method, pipeline.table),
+    )
+
+
+class _Training:
+    """The training of a run, and once more on training and validation data if it is a refit."""
+
+    def __init__(self, run: Run, pipeline: Pipeline, store: Store, report: Report) -> None:
+        assert run.spec.training is not None
+        self._run, self._training, self._pipeline = run.spec, run.spec.training, pipeline
+        self._store, self._report = store, report
+        self.refit = self._training.refit
+        self.phases: list[dict[str, Any]] = []
+        self.history: list[dict[str, Any]] = []
+
+    def run(self) -> tuple[Method, Any]:
+        """The trained method and backbone."""
+        data, run = self._pipeline.data, self._run.id
+        method, backbone = self._pipeline.build(data)
+        ended = self._store.work(run, "selected.json")
+        names = [phase.name for phase in method.phases]
+        selected = _selected(ended, names) if self.refit else None
+        if selected is None:
+            fit = self._fit(method, backbone, data, self._store.work(run), self._report)
+            selected = fit.phases, fit.history
+        self.phases, self.history = selected
+        if not self.refit:
+            return method, backbone
         # From here a run that is cut off goes on with its second training.
         content = json.dumps(selected).encode()
-        write_atomic(store.work(spec.id, "selected.json"), lambda stream: stream.write(content))
-        used = data.refit()
-        epochs = {p["name"]: p["best_epoch"] or p["epochs"] for p in phases}
-        method, backbone = build(used)
-        checkpoint = store.work(spec.id, "refit.safetensors")
+        write_atomic(ended, lambda stream: stream.write(content))
+        epochs = {one["name"]: one["best_epoch"] or one["epochs"] for one in self.phases}
+        data = data.refit()
+        method, backbone = self._pipeline.build(data)
+        checkpoint = self._store.work(run, "refit.safetensors")
+        again = self._fit(method, backbone, data, checkpoint, self._report_refit, epochs)
+        self.phases, self.history = self.phases + again.phases, self.history + again.history
+        return method, backbone
 
-        def tell(entry: dict[str, Any]) -> None:
-            report(entry | {"refit": True})
+    def _fit(
+        self,
+        method: Method,
+        backbone: Any,
+        data: Interactions,
+        checkpoint: Path,
+        report: Report,
+        epochs: dict[str, int] | None = None,
+    ) -> Any:
+        seed = self._run.seed
+        return Fit(method, backbone, data, self._training, seed, checkpoint, report, epochs).run()
 
-        again = Fit(method, backbone, used, training, spec.seed, checkpoint, tell, epochs).run()
-        phases, history = phases + again.phases, history + again.history
-    trained = time.perf_counter() - began
-
-    packed = {name: tensor.cpu().contiguous() for name, tensor in method.store().items()}
-    content = safetensors.torch.save(packed)
-    size = measure(packed, len(content))
-    if spec.budget and not size.within(spec.budget.budget()):
-        raise OverBudget(
-            f"{spec.method.name} packs {size.of(spec.budget.budget()):,} {spec.budget.accounting},"
-            f" more than its budget of {spec.budget.cap:,}"
-        )
-    began = time.perf_counter()
-    deployed = kind.restore(safetensors.torch.load(content), table.bare(), config).to(device)
-    rows = look_up(deployed, table, device)
-    backbone.eval()
-    test, valid = _measured(data, used, lambda e: rank(backbone, rows, e), device)
-    evaluated = time.perf_counter() - began
-    sizes = {
-        "values": size.values,
-        "bytes": size.bytes,
-        "file_bytes": len(content),
-        "backbone_values": sum(p.numel() for p in backbone.parameters()),
-        "full_values": table.ids * table.dim,
-        "full_bytes": table.ids * table.dim * 4,
-        "arrays": {name: _array(name, tensor) for name, tensor in sorted(packed.items())},
-    }
-    fields = {
-        "size": sizes,
-        "metrics": {
-            "valid": valid.metrics if valid else None,
-            "test": test.metrics | _coverage(test, data),
-        },
-        "phases": phases,
-        "history": history,
-        "timings": {"train_s": trained, "evaluate_s": evaluated},
-        "lookup": lookup_speed(deployed, table),
-    }
-    return fields, _in_file_order(breakdown(test, data), numbered.users)
+    def _report_refit(self, entry: dict[str, Any]) -> None:
+        self._report(entry | {"refit": True})
 
 
 def _in_file_order(per_user: dict[str, np.ndarray], original: np.ndarray) -> dict[str, np.ndarray]:
@@ -290,120 +189,3 @@ def _selected(
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return (phases, history) if whole and all(isinstance(n, int) for n in lasted) else None
-
-
-def _measured(
-    data: Interactions, used: Interactions, ranked: Callable[[Evaluator], Result], device: str
-) -> tuple[Result, Result | None]:
-    """Test metrics (train and validation masked) and validation metrics, over all users."""
-    test = ranked(Evaluator(data.test, [data.train, data.valid], data.items, device))
-    if used is not data:  # retrained on validation: nothing is held out there
-        return test, None
-    return test, ranked(Evaluator(data.valid, [data.train], data.items, device))
-
-
-def _popularity(run: Run, data: Interactions) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Ranks items by training interactions: what is reached without any embedding."""
-    began = time.perf_counter()
-    counts = torch.from_numpy(data.item_counts()).float()
-
-    def scores(users: Tensor, order: Tensor, out: Tensor) -> Tensor:
-        out[:, : len(order)] = counts[order]
-        return out
-
-    test, valid = _measured(data, data, lambda evaluator: evaluator(scores), "cpu")
-    packed = {"counts": torch.from_numpy(data.item_counts()).to(torch.int32)}
-    file_bytes = len(safetensors.torch.save(packed))
-    full = (data.users + data.items) * run.spec.dim
-    fields = {
-        "size": {
-            "values": data.items,
-            "bytes": file_bytes,
-            "file_bytes": file_bytes,
-            "backbone_values": 0,
-            "full_values": full,
-            "full_bytes": full * 4,
-            "arrays": {"counts": _array("counts", packed["counts"])},
-        },
-        "metrics": {
-            "valid": valid.metrics if valid else None,
-            "test": test.metrics | _coverage(test, data),
-        },
-        "timings": {"train_s": 0.0, "evaluate_s": time.perf_counter() - began},
-    }
-    return fields, breakdown(test, data)
-
-
-def _array(name: str, tensor: Tensor) -> dict[str, Any]:
-    (dtype, shape) = describe({name: tensor})[name]
-    kind = "values" if dtype.is_floating_point else "indices"
-    if name.endswith((".mask", ".counts", ".columns")):
-        kind = "mask"
-    elif dtype in (torch.int8, torch.uint8):
-        kind = "codes"
-    code = {"torch.float32": "F32", "torch.float16": "F16"}.get(str(dtype))
-    return {
-        "dtype": code or str(dtype).removeprefix("torch.").replace("uint", "U").replace("int", "I"),
-        "shape": list(shape),
-        "bytes": prod(shape) * tensor.element_size(),
-        "kind": kind,
-    }
-
-
-def _coverage(result: Result, data: Interactions) -> dict[str, float]:
-    """Share of the catalogue that stands in anybody's top 20."""
-    return {"coverage@20": len(np.unique(result.top[:, :20])) / data.items}
-
-
-@cache
-def _commit() -> str:
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(bench.__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return found.stdout.strip()
-
-
-def environment(device: str) -> dict[str, Any]:
-    """What ran: versions, machine, code state."""
-    gpu = torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "device": gpu,
-        "threads": torch.get_num_threads(),
-        "commit": _commit(),
-        "bench": bench.__version__,
-        "adam": {"betas": [BETA1, BETA2], "eps": EPS},
-    }
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _reset_peak() -> None:
-    """Starts the kernel's peak-memory count anew, where it can be (Linux)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return
-
-
-def _peak() -> int:
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

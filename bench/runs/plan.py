@@ -15,9 +15,10 @@ from bench.data.numbering import Numbering, number
 from bench.errors import Infeasible, SpecError
 from bench.method import Method, Table
 from bench.method.size import size_of
-from bench.runs.execute import POPULARITY, Run
+from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
+from bench.runs.popularity import Popularity, popularity_spec
 from bench.runs.settings import check_names, resolve, with_override
-from bench.runs.spec import BackbonePart, BudgetPart, DatasetPart, MethodPart, RunSpec
+from bench.runs.spec import Run, RunSpec
 from bench.runs.suite import Suite
 
 
@@ -50,13 +51,13 @@ def plan(
     Raises:
         SpecError: an unknown method or backbone, a bad configuration or budget.
     """
-    check_names(suite, (*methods, POPULARITY))
+    check_names(suite, (*methods, Popularity.name))
     wanted = suite.methods or tuple(m for m, kind in methods.items() if kind.role != "ablation")
     planner = Planner(suite, data, command)
     planned = [planner.popularity()]
     for backbone in suite.backbones:
         for name in wanted:
-            if name == POPULARITY:
+            if name == Popularity.name:
                 continue
             kind = methods[name]
             for label in suite.budgets if kind.budgeted else (None,):
@@ -87,16 +88,8 @@ class Planner:
 
     def popularity(self) -> Planned:
         """The ranking by popularity, which nothing is trained for."""
-        spec = RunSpec(
-            dataset=self._dataset(),
-            backbone=BackbonePart(name="none", config={}),
-            dim=self._suite.dim,
-            method=MethodPart(name=POPULARITY, revision=1, config={}),
-            budget=None,
-            training=None,
-            seed=0,
-        )
-        return Planned(Run(spec, None, None, f"{self._command} --method {POPULARITY}"))
+        spec = popularity_spec(self._dataset(), self._suite.dim)
+        return Planned(Run(spec, None, None, f"{self._command} --method {Popularity.name}"))
 
     def run(
         self,
@@ -137,14 +130,14 @@ class Planner:
             raise _unplanned(kind, "plan", error) from error
         spec = RunSpec(
             dataset=self._dataset(),
-            backbone=BackbonePart(name=backbone, config=found.backbone.stored()),
+            backbone=BackboneSpec(name=backbone, config=found.backbone.stored()),
             dim=suite.dim,
-            method=MethodPart(
+            method=MethodSpec(
                 name=kind.name,
                 revision=kind.revision,
                 config=config.model_dump(mode="json", exclude_none=True),
             ),
-            budget=BudgetPart(cap=cap.cap, accounting=cap.accounting) if cap else None,
+            budget=BudgetSpec(cap=cap.cap, accounting=cap.accounting) if cap else None,
             training=training,
             seed=seed,
         )
@@ -167,9 +160,9 @@ class Planner:
             raise _unplanned(kind, "arrays", error) from error
         return Planned(run, values, stored)
 
-    def _dataset(self) -> DatasetPart:
+    def _dataset(self) -> DatasetSpec:
         data = self._data
-        return DatasetPart(name=data.name, split=data.split, fingerprint=data.fingerprint)
+        return DatasetSpec(name=data.name, split=data.split, fingerprint=data.fingerprint)
 
     def _counted(self, numbering: Numbering) -> torch.Tensor:
         """int64 [N], training interactions of each id as they are numbered in a run."""

@@ -24,10 +24,11 @@ from typing import Any
 from bench.data import Interactions
 from bench.errors import BenchError
 from bench.method import Method
+from bench.records.schema import Record
 from bench.records.store import Store
-from bench.runs.execute import Run, execute
-from bench.runs.spec import RunSpec
-from bench.runs.worklist import Backlog
+from bench.runs.execute import execute
+from bench.runs.spec import Run, decode, encode
+from bench.runs.worklist import Worklist
 
 _TRIES = 3  # deaths of workers in a row, without an epoch in between
 _DEATHS = 10  # deaths in a row without an epoch that no worker has reached before
@@ -60,17 +61,24 @@ class Job:
     parallel: bool
 
 
-Work = Callable[
-    [Run, Interactions, dict[str, type[Method]], Store, Job, Callable[[dict[str, Any]], None]],
-    dict[str, Any],
-]
-"""What a worker does with a run (run, data, methods, store, job, told of epochs) -> its record.
+@dataclass(frozen=True)
+class Work:
+    """What a worker does with a run.
 
-A function of a module: it is handed to other processes by its name.
-"""
+    Attributes:
+        do: (run, data, methods, store, job, told of epochs) -> its result as JSON holds it; a
+            function of a module, since it is handed to other processes by its name.
+        read: the result from JSON.
+    """
+
+    do: Callable[
+        [Run, Interactions, dict[str, type[Method]], Store, Job, Callable[[dict[str, Any]], None]],
+        dict[str, Any],
+    ]
+    read: Callable[[dict[str, Any]], Any]
 
 
-def board_run(
+def _board_run(
     run: Run,
     data: Interactions,
     methods: dict[str, type[Method]],
@@ -79,7 +87,12 @@ def board_run(
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
     """A run of a board, which stores its record."""
-    return execute(run, data, methods, store, job.device, job.parallel, report)
+    record = execute(run, data, methods, store, job.device, job.parallel, report)
+    return record.short().stored()
+
+
+BOARD = Work(_board_run, Record.model_validate)
+"""Runs of a board."""
 
 
 @dataclass
@@ -128,8 +141,8 @@ def run_all(
     workers: int,
     listener: Listener,
     time_limit: float | None = None,
-    fail: Callable[[Run, str, str], dict[str, Any]] | None = None,
-    work: Work = board_run,
+    fail: Callable[[Run, str, str], Any] | None = None,
+    work: Work = BOARD,
 ) -> None:
     """Carries out all runs; returns when each has a record.
 
@@ -146,8 +159,8 @@ def run_all(
         BenchError: the results folder cannot be written, or no worker can start.
         KeyboardInterrupt: after all workers have ended; checkpoints stay.
     """
-    with Backlog(runs, Store(Path(job.results))) as backlog:
-        _Pool(backlog, job, workers, listener, time_limit, fail, work).work()
+    with Worklist(runs, Store(Path(job.results))) as worklist:
+        _Pool(worklist, job, workers, listener, time_limit, fail, work).work()
 
 
 class _Pool:
@@ -155,57 +168,56 @@ class _Pool:
 
     def __init__(
         self,
-        backlog: Backlog,
+        worklist: Worklist,
         job: Job,
         workers: int,
         listener: Listener,
         time_limit: float | None,
-        fail: Callable[[Run, str, str], dict[str, Any]] | None,
+        fail: Callable[[Run, str, str], Any] | None,
         task: Work,
     ) -> None:
-        self.backlog, self.job, self.workers, self.task = backlog, job, workers, task
+        self.worklist, self.job, self.workers, self.task = worklist, job, workers, task
         self.listener, self.time_limit, self.fail = listener, time_limit, fail
         self.context = multiprocessing.get_context("spawn")
-        self.crew: list[_Worker] = []
+        self.processes: list[_Worker] = []
         self.tries: dict[str, _Tries] = {}
         self.started = 0
-        self.stillborn = 0
+        self.unready = 0
 
     def work(self) -> None:
         """Until nothing is left."""
         try:
-            while self.backlog or any(worker.run for worker in self.crew):
+            while self.worklist or any(worker.run for worker in self.processes):
                 self._hand_out()
-                if not self.crew:
+                if not self.processes:
                     time.sleep(0.5)  # other processes have all that is left
                     continue
-                ready = wait([worker.pipe for worker in self.crew], timeout=0.5)
-                for worker in list(self.crew):
+                ready = wait([worker.pipe for worker in self.processes], timeout=0.5)
+                for worker in list(self.processes):
                     if worker.pipe in ready and not self._listen(worker):
-                        self._bury(worker)
+                        self._take_over(worker)
                     elif self._late(worker):
                         worker.process.kill()
                         self._lose(worker)
                         self._failed(worker, "TimeLimit", f"took longer than {self.time_limit:g} s")
         finally:
-            for worker in self.crew:
+            for worker in self.processes:
                 worker.pipe.close()  # an idle worker ends by itself
                 if worker.run is not None or not worker.ready:
                     worker.process.terminate()
-            for worker in self.crew:
+            for worker in self.processes:
                 _end(worker)
 
     def _hand_out(self) -> None:
-        while sum(worker.run is not None for worker in self.crew) < self.workers:
-            found = self.backlog.next()
+        while sum(worker.run is not None for worker in self.processes) < self.workers:
+            found = self.worklist.next()
             if found is None:
                 return
             run, record = found
             if record is not None:
-                done = {"id": run.spec.id, "worker": -1, "record": record | {"history": []}}
-                self.listener("done", done)
+                self.listener("done", {"id": run.spec.id, "worker": -1, "record": record})
                 continue
-            idle = [worker for worker in self.crew if worker.run is None]
+            idle = [worker for worker in self.processes if worker.run is None]
             worker = idle[0] if idle else self._start()
             worker.run, worker.began = run, time.monotonic()
             self.tries.setdefault(run.spec.id, _Tries())
@@ -219,7 +231,7 @@ class _Pool:
     def _start(self) -> _Worker:
         worker = _start(self.context, self.job, self.task, self.started)
         self.started += 1
-        self.crew.append(worker)
+        self.processes.append(worker)
         return worker
 
     def _listen(self, worker: _Worker) -> bool:
@@ -231,15 +243,16 @@ class _Pool:
         if kind == "broken":
             raise BenchError(content["message"])
         if kind == "ready":
-            worker.ready, worker.began, self.stillborn = True, time.monotonic(), 0
+            worker.ready, worker.began, self.unready = True, time.monotonic(), 0
             return True
         run = worker.run
         assert run is not None
         if kind == "epoch":
             self.tries[run.spec.id].epoch(content)
         if kind == "done":
+            content["record"] = self.task.read(content["record"])
             worker.run = None
-            self.backlog.close(run)
+            self.worklist.close(run)
         self.listener(kind, content | {"id": run.spec.id, "worker": worker.number})
         return True
 
@@ -252,17 +265,17 @@ class _Pool:
         )
 
     def _lose(self, worker: _Worker) -> None:
-        self.crew.remove(worker)
+        self.processes.remove(worker)
         _end(worker)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _take_over(self, worker: _Worker) -> None:
         """A worker has died: its run goes to another one, unless it is to blame."""
         self._lose(worker)
         code = worker.process.exitcode
         how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"status {code}"
         if not worker.ready:
-            self.stillborn += 1
-            if self.stillborn == _STARTS:
+            self.unready += 1
+            if self.unready == _STARTS:
                 raise BenchError(
                     f"{_STARTS} workers in a row ended with {how} before they could start; free"
                     " memory, or ask for fewer with --workers"
@@ -270,7 +283,7 @@ class _Pool:
         if worker.run is None:
             return
         if not worker.ready or self.tries[worker.run.spec.id].death():
-            self.backlog.again(worker.run)
+            self.worklist.again(worker.run)
             return
         hint = "; out of memory?" if code == -signal.SIGKILL else ""
         self._failed(worker, "WorkerDied", f"its process ended with {how}{hint}")
@@ -278,7 +291,7 @@ class _Pool:
     def _failed(self, worker: _Worker, kind: str, message: str) -> None:
         assert worker.run is not None
         record = self.fail(worker.run, kind, message) if self.fail is not None else None
-        self.backlog.close(worker.run)
+        self.worklist.close(worker.run)
         if record is not None:
             content = {"id": worker.run.spec.id, "worker": worker.number, "record": record}
             self.listener("done", content)
@@ -303,25 +316,6 @@ def _end(worker: _Worker) -> None:
         worker.process.kill()
         worker.process.join()
     worker.pipe.close()
-
-
-def encode(run: Run) -> bytes:
-    """A run as text for another process."""
-    return json.dumps(
-        {
-            "spec": run.spec.canonical(),
-            "label": run.label,
-            "fraction": run.fraction,
-            "command": run.command,
-        }
-    ).encode()
-
-
-def decode(text: bytes) -> Run:
-    """A run from its text."""
-    task = json.loads(text)
-    spec = RunSpec.model_validate(task["spec"])
-    return Run(spec, task["label"], task["fraction"], task["command"])
 
 
 def _work(pipe: Connection, job: Job, task: Work, parent: int) -> None:
@@ -365,8 +359,7 @@ def _serve(pipe: Connection, job: Job, work: Work, say: Listener) -> None:
         def report(entry: dict[str, Any]) -> None:
             say("epoch", entry)
 
-        record = work(run, data, methods, store, job, report)
-        say("done", {"record": record | {"history": []}})
+        say("done", {"record": work.do(run, data, methods, store, job, report)})
 
 
 def _leave_with(parent: int) -> None:

@@ -6,20 +6,20 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
+from bench.records.schema import Record
 from bench.records.store import WORK, Store
-from bench.runs.claims import Claims
-from bench.runs.execute import Run
+from bench.runs.leases import Leases
+from bench.runs.spec import Run
 
 _ASK_EVERY = 2.0  # seconds between looks at runs that other processes have
-CLAIMS = "claims"
+LEASES = "leases"
 
 
-class Backlog:
+class Worklist:
     """Hands out runs that nobody else does, and takes over the records that others have written.
 
-    A context: the claims on runs last as long as it does.
+    A context: the leases on runs last as long as it does.
 
     Args:
         runs: what is to be done, in this order.
@@ -28,14 +28,14 @@ class Backlog:
 
     def __init__(self, runs: Sequence[Run], store: Store) -> None:
         self._store = store
-        self._claims = Claims(store.root / WORK / CLAIMS)
+        self._leases = Leases(store.root / WORK / LEASES)
         self._waiting, self._elsewhere = deque(runs), list[Run]()
         self._before = {run.spec.id: self._stamp(run) for run in runs}
         self._asked = time.monotonic()
 
-    def __enter__(self) -> Backlog:
-        self._claims.__enter__()
-        self._claims.sweep()
+    def __enter__(self) -> Worklist:
+        self._leases.__enter__()
+        self._leases.sweep()
         return self
 
     def __exit__(
@@ -44,12 +44,12 @@ class Backlog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._claims.__exit__(kind, error, trace)
+        self._leases.__exit__(kind, error, trace)
 
     def __bool__(self) -> bool:
         return bool(self._waiting or self._elsewhere)
 
-    def next(self) -> tuple[Run, dict[str, Any] | None] | None:
+    def next(self) -> tuple[Run, Record | None] | None:
         """A run to do, or one with the record that another process has written meanwhile.
 
         Returns:
@@ -65,7 +65,7 @@ class Backlog:
             self._asked = now
         while self._waiting:
             run = self._waiting.popleft()
-            if not self._claims.take(run.spec.id):
+            if not self._leases.take(run.spec.id):
                 self._elsewhere.append(run)
                 continue
             record = self._written(run)
@@ -75,24 +75,24 @@ class Backlog:
         return None
 
     def again(self, run: Run) -> None:
-        """Puts a run back at the front; it stays claimed."""
+        """Puts a run back at the front; it stays leased."""
         self._waiting.appendleft(run)
 
     def close(self, run: Run) -> None:
-        """Ends a claim, once the run has a record."""
-        self._claims.release(run.spec.id)
+        """Ends a lease, once the run has a record."""
+        self._leases.release(run.spec.id)
 
-    def _written(self, run: Run) -> dict[str, Any] | None:
-        record = self._store.read(run.spec.canonical(), run.spec.id)
+    def _written(self, run: Run) -> Record | None:
+        record = self._store.read(run.spec, run.spec.id)
         if record is None:
             return None
         # A failed record that was there from the start is what the user wants to try again.
         new = self._stamp(run) != self._before[run.spec.id]
-        return record if new or record["status"] in ("ok", "infeasible") else None
+        return record if new or record.status in ("ok", "infeasible") else None
 
     def _stamp(self, run: Run) -> tuple[int, int] | None:
         try:
-            found = self._store.path(run.spec.canonical(), run.spec.id).stat()
+            stat = self._store.path(run.spec, run.spec.id).stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_ino
+        return stat.st_mtime_ns, stat.st_ino

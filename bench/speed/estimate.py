@@ -14,8 +14,7 @@ import torch
 from bench.data import Interactions
 from bench.engine.settings import Training
 from bench.method import Method
-from bench.records.scan import Record
-from bench.runs.execute import POPULARITY
+from bench.records.schema import Record
 from bench.runs.plan import Planned
 from bench.runs.spec import RunSpec
 from bench.speed.measure import renumbered
@@ -101,7 +100,7 @@ def estimate(
         for one in planned
         if one.run.spec.id not in done
         and one.infeasible is None
-        and one.run.spec.method.name != POPULARITY
+        and one.run.spec.training is not None
     ]
     if not missing:
         return None

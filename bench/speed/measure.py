@@ -16,7 +16,7 @@ from bench.data import Interactions
 from bench.data.numbering import number
 from bench.errors import BenchError
 from bench.method import Method
-from bench.runs.execute import POPULARITY, environment
+from bench.runs.environment import environment
 from bench.runs.plan import Planned
 from bench.runs.spec import RunSpec
 from bench.speed.floors import Floor, evaluation_floor, step_floor
@@ -139,7 +139,7 @@ def chosen(planned: Sequence[Planned]) -> list[Planned]:
     found: dict[tuple[Any, ...], Planned] = {}
     for one in planned:
         spec = one.run.spec
-        if spec.method.name != POPULARITY and one.infeasible is None:
+        if spec.training is not None and one.infeasible is None:
             found.setdefault((spec.backbone.name, spec.method.name, one.run.label), one)
     return list(found.values())
 

@@ -17,7 +17,7 @@ from bench.engine.loop import CHECKS, Fit
 from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.method import Method
-from bench.runs.execute import table_for
+from bench.runs.pipeline import table_for
 from bench.runs.spec import RunSpec
 
 _FEW_USERS = 256  # evaluated where a score is a network, and scaled to all

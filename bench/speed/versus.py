@@ -21,7 +21,8 @@ from bench.data import Interactions, export_recbole
 from bench.engine.settings import Training
 from bench.method import Method
 from bench.recbole.compat import compatible
-from bench.runs.spec import BackbonePart, DatasetPart, MethodPart, RunSpec
+from bench.records.schema import BackboneSpec, DatasetSpec, MethodSpec
+from bench.runs.spec import RunSpec
 from bench.speed.measure import Effort, renumbered
 from bench.speed.probe import Probe, clock, timed
 
@@ -130,10 +131,10 @@ def _spec(
 ) -> RunSpec:
     config = get_backbone(backbone).Config.model_validate(knobs).stored()
     return RunSpec(
-        dataset=DatasetPart(name=data.name, split=data.split, fingerprint=data.fingerprint),
-        backbone=BackbonePart(name=backbone, config=config),
+        dataset=DatasetSpec(name=data.name, split=data.split, fingerprint=data.fingerprint),
+        backbone=BackboneSpec(name=backbone, config=config),
         dim=dim,
-        method=MethodPart(
+        method=MethodSpec(
             name=full.name, revision=full.revision, config=full.Config().model_dump(mode="json")
         ),
         budget=None,

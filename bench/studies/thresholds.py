@@ -22,7 +22,8 @@ from bench.engine.loop import Fit
 from bench.errors import SpecError
 from bench.method import Method
 from bench.method.pruning import Pruned
-from bench.runs.execute import Run, table_for
+from bench.runs.pipeline import table_for
+from bench.runs.spec import Run
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench.records.scan import Record, canonical_json
+from bench.records.schema import Record, canonical_json
 
 METRICS = ("ndcg@20", "recall@20")
 _ABSENT = "–"  # the version that wrote the record had no such setting

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ from bench.errors import SpecError
 from bench.method import LogRange, Method, Space
 from bench.records.protocol import OWNED_TRAINING
 from bench.records.store import Store
-from bench.runs.execute import Run
 from bench.runs.plan import Planned, Planner
 from bench.runs.pool import Job, Listener, run_all
 from bench.runs.settings import resolve, shared_training, with_override, without_own_rates
+from bench.runs.spec import Run
 from bench.runs.suite import Suite
 from bench.runs.tuned import Tuned
 from bench.tune.study import ROUND, Asked, Study, best, counts, study_id
-from bench.tune.trial import pruned_trial
+from bench.tune.trial import pruned_trials
 
 FOLDER = "tune"
 """Folder of studies inside a results folder."""
@@ -238,7 +237,7 @@ def tune(
     store = Store(results / FOLDER)
     tunings = [Tuning(terms, kind, data, store.root) for kind in kinds]
 
-    def told(kind: str, content: dict[str, Any]) -> None:
+    def listen(kind: str, content: dict[str, Any]) -> None:
         if kind == "done":
             for one in tunings:
                 one.take(content["id"], content["record"])
@@ -258,8 +257,8 @@ def tune(
                 runs.append(run)
         if runs:
             place = replace(job, results=str(store.root))
-            work = partial(pruned_trial, bars)
-            run_all(runs, place, min(workers, len(runs)), told, time_limit, fail, work)
+            at_once = min(workers, len(runs))
+            run_all(runs, place, at_once, listen, time_limit, fail, pruned_trials(bars))
         for one in tunings:
             one.study.tell()
     return [one.outcome() for one in tunings]

@@ -28,7 +28,7 @@ from optuna.trial import TrialState
 
 from bench.errors import BenchError
 from bench.method.search_space import Choice, LogRange, Space
-from bench.records.scan import digest
+from bench.records.schema import digest
 
 ROUND = 4
 _DIGITS = 3  # of a suggested number: more would only make settings harder to read

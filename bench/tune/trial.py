@@ -10,21 +10,16 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import safetensors.torch
-
-from bench.backbones.registry import get_backbone
 from bench.data import CSR, Interactions
-from bench.data.numbering import number
-from bench.engine.deploy import OverBudget, look_up, measure
-from bench.engine.evaluate import Evaluator
 from bench.engine.loop import SELECT_ON, Fit
-from bench.engine.rank import rank
 from bench.method import Method
 from bench.records.store import Store
-from bench.runs.execute import Run, table_for
-from bench.runs.pool import Job
+from bench.runs.pipeline import Pipeline
+from bench.runs.pool import Job, Work
+from bench.runs.spec import Run
 
 
 class _Hopeless(Exception):
@@ -89,14 +84,8 @@ def _fitted(
     spec, training = run.spec, run.spec.training
     assert training is not None
     assert not training.refit
-    data = number(data, training.numbering).data
-    kind, backbone_kind = methods[spec.method.name], get_backbone(spec.backbone.name)
-    table = table_for(spec, data)
-    config = kind.Config.model_validate(spec.method.config)
-    method = kind(table, config).to(device)
-    backbone = backbone_kind(
-        data, spec.dim, backbone_kind.Config.model_validate(spec.backbone.config)
-    ).to(device)
+    pipeline = Pipeline(spec, data, methods, device)
+    method, backbone = pipeline.build(pipeline.data)
 
     def told(entry: dict[str, Any]) -> None:
         report(entry)
@@ -105,24 +94,22 @@ def _fitted(
         if SELECT_ON in entry and len(curve) <= len(bars) and max(curve) < bars[len(curve) - 1]:
             raise _Hopeless
 
-    fit = Fit(method, backbone, data, training, spec.seed, store.work(spec.id), told)
+    fit = Fit(method, backbone, pipeline.data, training, spec.seed, store.work(spec.id), told)
     fit.run()
-    packed = {name: tensor.cpu().contiguous() for name, tensor in method.store().items()}
-    content = safetensors.torch.save(packed)
-    size = measure(packed, len(content))
-    if spec.budget and not size.within(spec.budget.budget()):
-        raise OverBudget(f"{size.bytes:,} bytes, {size.values:,} values; cap {spec.budget.cap:,}")
-    deployed = kind.restore(safetensors.torch.load(content), table.bare(), config).to(device)
-    backbone.eval()
-    evaluator = Evaluator(data.valid, [data.train], data.items, device)
-    found = rank(backbone, look_up(deployed, table, device), evaluator)
+    deployed = pipeline.deploy(method, backbone)
+    size = deployed.packed.size
     return {
-        "value": found.metrics[SELECT_ON],
+        "value": deployed.rank(pipeline.data, "valid").metrics[SELECT_ON],
         "size": {"values": size.values, "bytes": size.bytes},
     }
 
 
-def pruned_trial(
+def pruned_trials(bars: Mapping[str, Sequence[float]]) -> Work:
+    """What a worker of the pool does with a trial, under the bars of its method."""
+    return Work(partial(_pruned_trial, bars), dict)
+
+
+def _pruned_trial(
     bars: Mapping[str, Sequence[float]],
     run: Run,
     data: Interactions,

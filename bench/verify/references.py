@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.files import check_model, read_toml
 from bench.method.registry import get_method
-from bench.records.scan import Record
+from bench.records.schema import Record
 from bench.runs.settings import override, resolve
 from bench.runs.suite import Suite, find_suite
 

@@ -14,8 +14,9 @@ import bench
 from bench.budget import VALUE_BYTES, fraction, parse_budget
 from bench.errors import BenchError, SpecError
 from bench.records.scan import scan
+from bench.records.schema import digest
 from bench.runs.settings import override
-from bench.runs.spec import RunSpec, run_id
+from bench.runs.spec import RunSpec
 from bench.runs.suite import read_suite, validated
 
 PAGE = Path(bench.__file__).parent.parent / "docs" / "bad-input.md"
@@ -132,7 +133,7 @@ def test_any_json_is_a_spec_or_refused(value: object) -> None:
         spec = RunSpec.model_validate(value)
     except ValidationError:
         return
-    assert run_id(spec.canonical()) == spec.id
+    assert digest(spec.canonical()) == spec.id
 
 
 @given(st.binary(max_size=300) | JSON.map(repr).map(str.encode))

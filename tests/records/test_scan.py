@@ -12,7 +12,8 @@ import pytest
 from support.make_records import TOYS, make, write
 
 from bench.board import load
-from bench.records.scan import canonical_json, digest, scan
+from bench.records.scan import scan
+from bench.records.schema import canonical_json, digest
 
 TOY = TOYS[0]
 
@@ -104,6 +105,15 @@ def test_work_and_hidden_folders_are_left_alone(tmp_path: Path) -> None:
         (tmp_path / folder / "x.json").write_text("{")
     assert scan(tmp_path) == scan(tmp_path / "missing")
     assert len(scan(tmp_path / "local").rejected) == 1
+
+
+def test_a_results_folder_inside_another_is_left_alone(tmp_path: Path) -> None:
+    outer, inner = one(tmp_path), one(tmp_path / "studies", "pep")
+    assert [record.path for record in scan(tmp_path).records] == [
+        outer.relative_to(tmp_path).as_posix()
+    ]
+    (found,) = scan(tmp_path / "studies").records
+    assert found.path == inner.relative_to(tmp_path / "studies").as_posix()
 
 
 def test_values_accounting_binds_the_values(tmp_path: Path) -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.make_records import TOYS, make
 
 from bench.errors import BenchError
 from bench.files import write_atomic
+from bench.records.schema import Failure, Record, digest
 from bench.records.store import Store
 
-SPEC = {"dataset": {"split": "s-1"}, "backbone": {"name": "mf"}, "method": {"name": "m"}}
-RECORD = {"id": "0123456789ab", "spec": SPEC, "status": "ok"}
+MADE = make(TOYS[0], "mf", "cerp", 0.1, 0)[0]
+RECORD = Record.model_validate(MADE | {"id": digest(MADE["spec"])})
+SPEC = RECORD.spec
 
 
 def files(folder: Path) -> list[str]:
@@ -75,13 +78,16 @@ def test_folder_that_is_a_file(tmp_path):
 
 def test_record_lies_under_split_backbone_and_method(store):
     path = store.write(RECORD)
-    assert path == store.root / "s-1" / "mf" / "m" / "0123456789ab.json"
-    assert store.read(SPEC, RECORD["id"]) == RECORD
+    assert path == store.root / SPEC.dataset.split / "mf" / "cerp" / f"{RECORD.id}.json"
+    read = store.read(SPEC, RECORD.id)
+    assert read.stored() | {"history": RECORD.stored()["history"]} == RECORD.stored()
+    assert read.path == path.relative_to(store.root).as_posix()
 
 
 def test_record_text_is_stable_and_ends_with_a_newline(store):
     text = store.write(RECORD).read_text()
-    assert text == store.write(dict(reversed(RECORD.items()))).read_text()
+    again = Record.model_validate(dict(reversed(RECORD.stored().items())))
+    assert text == store.write(again).read_text()
     assert text.endswith("}\n")
 
 
@@ -100,32 +106,36 @@ def test_record_implies_its_arrays(store, monkeypatch):
     monkeypatch.setattr(np, "savez_compressed", fails)
     with pytest.raises(BenchError):
         store.write(RECORD, {"users": np.arange(3)})
-    assert store.read(SPEC, RECORD["id"]) is None
+    assert store.read(SPEC, RECORD.id) is None
     assert files(store.root) == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_json_cannot_say_is_not_written(store, value):
-    with pytest.raises(ValueError, match="JSON"):
-        store.write({**RECORD, "metric": value})
-    assert store.read(SPEC, RECORD["id"]) is None
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5])
+def test_what_no_reader_would_believe_is_not_written(store, value):
+    test = RECORD.metrics.test | {"ndcg@20": value}
+    metrics = RECORD.metrics.model_copy(update={"test": test})
+    with pytest.raises(ValueError, match="ndcg@20"):
+        store.write(RECORD.model_copy(update={"metrics": metrics}))
+    assert store.read(SPEC, RECORD.id) is None
+    assert files(store.root) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"id": "another"}', "\x00\xff"])
 def test_damaged_record_counts_as_missing(store, text):
     path = store.write(RECORD)
     path.write_text(text, encoding="latin-1")
-    assert store.read(SPEC, RECORD["id"]) is None
+    assert store.read(SPEC, RECORD.id) is None
 
 
 def test_missing_record(store):
-    assert store.read(SPEC, RECORD["id"]) is None
+    assert store.read(SPEC, RECORD.id) is None
 
 
 def test_two_processes_may_write_the_same_record(store):
     # Temporary names differ, so neither sees the other's half.
     path = store.write(RECORD)
-    Store(store.root).write({**RECORD, "status": "failed"})
+    error = Failure(type="X", message="y")
+    Store(store.root).write(RECORD.model_copy(update={"status": "failed", "error": error}))
     assert json.loads(path.read_text())["status"] == "failed"
     assert len(files(store.root)) == 1
 

@@ -149,7 +149,7 @@ def test_data_are_unpacked_once_a_worker_and_runs_leave_nothing(data, tmp_path, 
     board = Board(data, tmp_path / "r")
     calls = []
     monkeypatch.setattr(cluster, "unpack", lambda c, f=cluster.unpack: calls.append(c) or f(c))
-    station = cluster.Station(cluster.pack(board.data), {}, "cpu", 1)
+    state = cluster.WorkerState(cluster.pack(board.data), {}, "cpu", 1)
 
     class Worker:
         address = "tcp://here:1"
@@ -160,17 +160,17 @@ def test_data_are_unpacked_once_a_worker_and_runs_leave_nothing(data, tmp_path, 
             self.said.append((topic, json.loads(message)["kind"]))
 
     worker = Worker()
-    station.setup(worker)
+    state.setup(worker)
     for one in board.planned:
-        problem, record, arrays = station.do(cluster.encode(one.run))
+        problem, record, arrays = state.do(cluster.encode(one.run))
         assert problem is None
         assert json.loads(record)["id"] == one.run.spec.id
         assert arrays
     assert len(calls) == 1
-    assert {topic for topic, _ in worker.said} == {station.name}
-    assert [p for p in station._folder.rglob("*") if p.is_file()] == []
-    station.teardown(worker)
-    assert not station._folder.exists()
+    assert {topic for topic, _ in worker.said} == {state.name}
+    assert [p for p in state._folder.rglob("*") if p.is_file()] == []
+    state.teardown(worker)
+    assert not state._folder.exists()
 
 
 def test_split_travels_whole(data):

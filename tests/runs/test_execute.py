@@ -16,15 +16,19 @@ from torch import Tensor
 from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.data.numbering import number
+from bench.engine import deploy
 from bench.engine.evaluate import Evaluator
 from bench.engine.settings import Training
 from bench.errors import Infeasible
 from bench.method import Budget, Method, Table
 from bench.method.registry import find_methods
 from bench.records.scan import scan
-from bench.runs import execute as engine
-from bench.runs.execute import POPULARITY, Run, blank, execute
-from bench.runs.spec import BackbonePart, BudgetPart, DatasetPart, MethodPart, RunSpec
+from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
+from bench.runs import pipeline
+from bench.runs.execute import execute as run_it
+from bench.runs.popularity import Popularity
+from bench.runs.record import infeasible, new_record
+from bench.runs.spec import Run, RunSpec
 
 DIM = 16
 TRAINING = Training(lr=0.05, batch=64, epochs=4, search_epochs=3, patience=4)
@@ -84,22 +88,27 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+def execute(*given, **named):
+    """The record as JSON holds it."""
+    return run_it(*given, **named).stored()
+
+
 def run_of(name: str, share: float | None = 0.6, training: Training = TRAINING) -> Run:
     data = tiny_data()
     budget = None
     if share is not None:
-        budget = BudgetPart(cap=int(share * data.ids * DIM * 4), accounting="bytes")
-    if name == POPULARITY:
-        part, training = MethodPart(name=name, revision=1, config={}), None
+        budget = BudgetSpec(cap=int(share * data.ids * DIM * 4), accounting="bytes")
+    if name == Popularity.name:
+        part, training = MethodSpec(name=name, revision=1, config={}), None
     else:
         kind = METHODS[name]
         table = Table(data.users, data.items, DIM, budget.budget() if budget else None)
         config = kind.plan(table, kind.Config())
-        part = MethodPart(name=name, revision=kind.revision, config=config.model_dump(mode="json"))
+        part = MethodSpec(name=name, revision=kind.revision, config=config.model_dump(mode="json"))
     spec = RunSpec(
         schema=1,
-        dataset=DatasetPart(name=data.name, split=data.split, fingerprint=data.fingerprint),
-        backbone=BackbonePart(name="mf", config=MF.Config().model_dump()),
+        dataset=DatasetSpec(name=data.name, split=data.split, fingerprint=data.fingerprint),
+        backbone=BackboneSpec(name="mf", config=MF.Config().model_dump()),
         dim=DIM,
         method=part,
         budget=budget,
@@ -116,19 +125,19 @@ def timeless(record: dict) -> dict:
     return kept
 
 
-@pytest.mark.parametrize("name", [*find_methods(), POPULARITY])
+@pytest.mark.parametrize("name", [*find_methods(), Popularity.name])
 def test_every_method_leaves_a_record_that_the_reader_accepts(name, tiny, store):
-    free = name == POPULARITY or not METHODS[name].budgeted
+    free = name == Popularity.name or not METHODS[name].budgeted
     run = run_of(name, None if free else 0.6)
     record = execute(run, tiny, METHODS, store)
     assert record["status"] == "ok", record["error"]
     found = scan(store.root)
     assert [r.id for r in found.records] == [run.spec.id]
     assert found.rejected == ()
-    assert json.loads(store.path(record["spec"], run.spec.id).read_text()) == record
+    assert json.loads(store.path(run.spec, run.spec.id).read_text()) == record
     assert not store.work(run.spec.id).exists()
     test = record["metrics"]["test"]
-    with np.load(store.path(record["spec"], run.spec.id).with_suffix(".npz")) as users:
+    with np.load(store.path(run.spec, run.spec.id).with_suffix(".npz")) as users:
         assert float(users["recall@20"].mean(dtype=np.float64)) == pytest.approx(test["recall@20"])
     assert set(record["metrics"]["valid"]) <= set(test)
     if run.spec.budget:
@@ -151,7 +160,7 @@ def test_metrics_are_those_of_the_stored_artefact(tiny, store, monkeypatch):
             {k: torch.randn(v.shape, generator=generator) for k, v in tensors.items()}, *rest
         )
 
-    monkeypatch.setattr(engine.safetensors.torch, "save", spoil)
+    monkeypatch.setattr(deploy.safetensors.torch, "save", spoil)
     spoilt = execute(run, tiny, METHODS, store)["metrics"]["test"]
     assert spoilt["recall@5"] < honest["recall@5"] - 0.2
 
@@ -167,7 +176,7 @@ def test_interrupted_run_ends_with_the_numbers_of_an_unbroken_one(name, tiny, st
     monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
     run = run_of(name)
     expected = timeless(execute(run, tiny, METHODS, store))
-    store.path(run.spec.canonical(), run.spec.id).unlink()
+    store.path(run.spec, run.spec.id).unlink()
     for count in (3, 2):
         entries = []
 
@@ -179,7 +188,7 @@ def test_interrupted_run_ends_with_the_numbers_of_an_unbroken_one(name, tiny, st
         with pytest.raises(KeyboardInterrupt):
             execute(run, tiny, METHODS, store, report=interrupt)
         assert store.work(run.spec.id).exists()
-        assert store.read(run.spec.canonical(), run.spec.id) is None
+        assert store.read(run.spec, run.spec.id) is None
     assert timeless(execute(run, tiny, METHODS, store)) == expected
 
 
@@ -216,9 +225,9 @@ def test_infeasible_is_a_result_with_its_minimum(tiny, store):
         kind = METHODS["qr"]
         kind.plan(Table(tiny.users, tiny.items, DIM, Budget(100)), kind.Config())
     run = run_of("qr")
-    record = blank(run, tiny, METHODS, caught.value)
-    assert record["status"] == "infeasible"
-    assert record["error"]["minimum"] == caught.value.minimum
+    record = infeasible(new_record(run, tiny, METHODS), caught.value)
+    assert record.status == "infeasible"
+    assert record.error.minimum == caught.value.minimum
     store.write(record)
     found = scan(store.root)
     assert [r.status for r in found.records] == ["infeasible"]
@@ -250,8 +259,8 @@ def test_test_data_is_touched_once(tiny, store, monkeypatch):
             ranked.append("test" if self.part is tiny.test else "valid")
             return super().__call__(scores)
 
-    monkeypatch.setattr(engine, "number", lambda data, _: number(data, "file"))  # keeps the parts
-    monkeypatch.setattr(engine, "Evaluator", Counting)
+    monkeypatch.setattr(pipeline, "number", lambda data, _: number(data, "file"))  # keeps the parts
+    monkeypatch.setattr(pipeline, "Evaluator", Counting)
     monkeypatch.setattr("bench.engine.loop.Evaluator", Counting)
     execute(run_of("hashing"), tiny, METHODS, store)
     assert ranked.count("test") == 1
@@ -261,7 +270,7 @@ def test_test_data_is_touched_once(tiny, store, monkeypatch):
 
 def test_training_and_validation_items_are_masked_at_test_time(tiny, store):
     """Popularity is known without training, so its metrics can be worked out beside."""
-    record = execute(run_of(POPULARITY, None), tiny, METHODS, store)
+    record = execute(run_of(Popularity.name, None), tiny, METHODS, store)
     counts = torch.from_numpy(tiny.item_counts()).float()
     found = {}
     for label, seen in (("both", [tiny.train, tiny.valid]), ("train", [tiny.train])):
@@ -284,7 +293,7 @@ def test_selection_does_not_depend_on_test_data(tiny, store):
 
 
 def test_popularity_ranks_by_training_counts(tiny, store):
-    record = execute(run_of(POPULARITY, None), tiny, METHODS, store)
+    record = execute(run_of(Popularity.name, None), tiny, METHODS, store)
     assert record["method"]["role"] == "reference"
     assert record["size"]["arrays"]["counts"]["bytes"] == tiny.items * 4
     assert record["phases"] == []

@@ -26,15 +26,15 @@ from support.fit_child import make
 import bench
 from bench.board import load as load_board
 from bench.cli import main
-from bench.engine import loop
+from bench.engine import deploy, loop
 from bench.engine.checkpoint import checksum
 from bench.errors import BenchError, StoreError
 from bench.files import write_atomic
 from bench.records.scan import scan
 from bench.records.store import Store
-from bench.runs import execute as engine
-from bench.runs.carry_out import finished, tidy
+from bench.runs import environment, pipeline
 from bench.runs.execute import execute
+from bench.runs.schedule import finished, tidy
 
 NOTE = Path(bench.__file__).parent.parent / "docs" / "faults.md"
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -121,8 +121,8 @@ STAGES = {
     "between training and refit": lambda m, b: m.setattr(
         os, "replace", replace_but("selected.json", False)
     ),
-    "packing": lambda m, b: m.setattr(engine.safetensors.torch, "load", dies),
-    "evaluation": lambda m, b: m.setattr(engine, "_measured", dies),
+    "packing": lambda m, b: m.setattr(deploy.safetensors.torch, "load", dies),
+    "evaluation": lambda m, b: m.setattr(pipeline, "rank", dies),
     "writing half of the arrays": lambda m, b: m.setattr(np, "savez_compressed", half_written),
     "replacing the arrays": lambda m, b: m.setattr(os, "replace", replace_but(".npz", True)),
     "between arrays and record": lambda m, b: m.setattr(os, "replace", replace_but(".npz", False)),
@@ -318,7 +318,7 @@ DAMAGE = {
     "one bit": flipped,
     "the end cut off": lambda c: c[:-9],
     "nothing": lambda c: b"",
-    "a header that claims terabytes": lambda c: (2**42).to_bytes(8, "little") + c[8:],
+    "a header that leases terabytes": lambda c: (2**42).to_bytes(8, "little") + c[8:],
 }  # fmt: skip
 
 
@@ -482,7 +482,7 @@ def test_loss_that_is_no_number_is_a_failed_record_with_a_remedy(value, data, tm
         "Broken", (kind,), {"forward": lambda s, i, f=kind.forward: f(s, i) * float(value)}
     )
     methods = one.methods | {run.run.spec.method.name: broken}
-    record = execute(run.run, one.data, methods, one.store)
+    record = execute(run.run, one.data, methods, one.store).stored()
     assert record["status"] == "failed"
     assert record["error"]["type"] == "Diverged"
     assert record["error"]["message"] == "loss is nan in epoch 1 of phase train; lower lr"
@@ -499,7 +499,7 @@ def test_clock_that_goes_backwards_changes_nothing(data, tmp_path, expected, mon
             return datetime(2026, 1, 1, tzinfo=timezone.utc) - timedelta(seconds=next(days))
 
     times = iter(range(10**9, 0, -3600))
-    monkeypatch.setattr(engine, "datetime", Backwards)
+    monkeypatch.setattr(environment, "datetime", Backwards)
     monkeypatch.setattr("time.time", lambda: float(next(times)))
     monkeypatch.setattr("time.time_ns", lambda: next(times) * 10**9)
     one = board(data, tmp_path)

@@ -66,5 +66,5 @@ def test_every_method_ranks_under_every_backbone(backbone, method, planned, data
     for one in planned[backbone, method]:
         assert one.infeasible is None, one.infeasible
         record = execute(one.run, data, METHODS, store)
-        assert record["status"] == "ok", record["error"]["traceback"]
-        assert record["metrics"]["test"]["ndcg@20"] > 3 * chance, one.run.command
+        assert record.status == "ok", record.error
+        assert record.metrics.test["ndcg@20"] > 3 * chance, one.run.command

@@ -18,7 +18,7 @@ from support.faults import Board, blocks, children, in_child, litter, outcome, s
 from bench.errors import BenchError
 from bench.records.store import Store
 from bench.runs.pool import _Tries
-from bench.runs.worklist import Backlog
+from bench.runs.worklist import Worklist
 
 PLUGIN = """
 import os, signal, time
@@ -115,7 +115,7 @@ def test_interruption_ends_all_workers_and_the_next_start_goes_on(data, tmp_path
     board = Board(data, tmp_path, ("dims", "cerp"))
 
     def interrupt(kind, content):
-        if kind == "done" and content["record"]["method"]["name"] == "dims":
+        if kind == "done" and content["record"].method.name == "dims":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -187,7 +187,7 @@ def test_killed_or_interrupted_command_leaves_no_orphan_and_continues(
 
 def test_two_commands_on_one_folder_share_the_work(data, tmp_path, expected):
     ours, theirs = (Board(data, tmp_path, ("dims", "cerp")) for _ in range(2))
-    with Backlog([one.run for one in theirs.planned], theirs.store) as other:
+    with Worklist([one.run for one in theirs.planned], theirs.store) as other:
         # The other process (this one, under another identity) has two runs and goes on with them.
         mine = [other.next()[0] for _ in range(2)]
         done = threading.Event()
@@ -279,10 +279,10 @@ def test_what_counts_as_getting_on():
 def test_record_of_another_process_is_taken_over(data, tmp_path):
     board = Board(data, tmp_path, ("dims",), 1)
     runs = [one.run for one in board.planned]
-    with Backlog(runs, Store(tmp_path)) as backlog:
+    with Worklist(runs, Store(tmp_path)) as worklist:
         Board(data, tmp_path, ("dims",), 1).run()  # finishes in between
-        found = [backlog.next() for _ in runs]
+        found = [worklist.next() for _ in runs]
         assert [run for run, _ in found] == runs
-        assert [record["status"] for _, record in found] == ["ok", "ok"]
-        assert backlog.next() is None
-        assert not backlog
+        assert [record.status for _, record in found] == ["ok", "ok"]
+        assert worklist.next() is None
+        assert not worklist

@@ -8,12 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 from bench.engine.settings import Training
-from bench.runs.spec import RunSpec, run_id
+from bench.records.schema import digest
+from bench.runs.spec import RunSpec
 
 SPEC = {
     "schema": 1,
     "protocol": 1,
-    "dataset": {"name": "d", "split": "d-1", "fingerprint": "ab"},
+    "dataset": {"name": "d", "split": "d-1", "fingerprint": "ab" * 32},
     "backbone": {"name": "mf", "config": {"similarity": "dot"}},
     "dim": 64,
     "method": {"name": "m", "revision": 1, "config": {"rows": 5}},
@@ -25,7 +26,7 @@ SPEC = {
 CHANGES = {
     "protocol": 2,
     "dataset.split": "d-2",
-    "dataset.fingerprint": "cd",
+    "dataset.fingerprint": "cd" * 32,
     "backbone.name": "other",
     "backbone.config": {"similarity": "cosine"},
     "dim": 32,
@@ -58,18 +59,18 @@ def test_canonical_form_reads_back_to_the_same_spec():
     spec = RunSpec.model_validate(SPEC)
     assert RunSpec.model_validate(json.loads(json.dumps(spec.canonical()))) == spec
     assert spec.canonical() == SPEC
-    assert run_id(spec.canonical()) == spec.id
+    assert digest(spec.canonical()) == spec.id
 
 
 def test_id_does_not_depend_on_the_order_of_keys():
     spec = dict(reversed(SPEC.items()))
     assert RunSpec.model_validate(spec).id == RunSpec.model_validate(SPEC).id
-    assert run_id({"b": 1, "a": "é"}) == run_id({"a": "é", "b": 1})
+    assert digest({"b": 1, "a": "é"}) == digest({"a": "é", "b": 1})
 
 
 def test_id_is_the_first_of_the_sha256_of_sorted_compact_json():
-    assert run_id({}) == "44136fa355b3"  # sha256 of "{}"
-    assert run_id({"b": 1, "a": 2}) == "d3626ac30a87"  # of {"a":2,"b":1}
+    assert digest({}) == "44136fa355b3"  # sha256 of "{}"
+    assert digest({"b": 1, "a": 2}) == "d3626ac30a87"  # of {"a":2,"b":1}
 
 
 @pytest.mark.parametrize("path", CHANGES)

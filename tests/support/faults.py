@@ -17,9 +17,9 @@ import psutil
 from bench.data import Interactions, load
 from bench.method.registry import find_methods
 from bench.records.store import Store
-from bench.runs.carry_out import carry_out, finished
 from bench.runs.plan import Planned, plan
 from bench.runs.pool import Job
+from bench.runs.schedule import finished, run_missing
 from bench.runs.suite import validated
 
 if sys.version_info >= (3, 11):
@@ -99,7 +99,7 @@ class Board:
                 listener(kind, content)
 
         done = finished(self.planned, self.store, retry_failed)
-        carry_out(
+        run_missing(
             self.planned, done, self.data, self.methods, self.store, self.job(), workers, hear,
             **options,
         )  # fmt: skip

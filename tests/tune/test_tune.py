@@ -63,7 +63,8 @@ def inline(monkeypatch):
     def run_all(runs, job, workers, listener, time_limit, fail, work):
         for run in runs:
             ran.append(run.spec.id)
-            made = work(run, tiny_data(), KINDS, Store(Path(job.results)), job, lambda entry: None)
+            folder = Store(Path(job.results))
+            made = work.do(run, tiny_data(), KINDS, folder, job, lambda entry: None)
             listener("done", {"id": run.spec.id, "worker": 0, "record": made})
 
     monkeypatch.setattr(search, "run_all", run_all)
@@ -144,7 +145,7 @@ def test_a_trial_never_looks_at_the_test_part_and_measures_as_a_run_does(name, s
     run = Tuning(terms(), METHODS[name], data, tmp_path).planned({}).run
     found = trial(run, replace(data, test=Untouchable()), METHODS, store)
     assert found["status"] == "complete", found
-    record = execute(run, data, METHODS, Store(tmp_path / "board"))
+    record = execute(run, data, METHODS, Store(tmp_path / "board")).stored()
     assert found["value"] == record["metrics"]["valid"]["ndcg@20"]
     assert found["curve"] == [e["ndcg@20"] for e in record["history"] if "ndcg@20" in e]
     assert found["size"]["bytes"] == record["size"]["bytes"]

@@ -1,7 +1,7 @@
 """Which process does which run, where several work on one results folder.
 
-A claim is a file that names its owner, made with an exclusive create, which also network file
-systems give to one only. A claim holds as long as its owner lives. On the same machine the kernel
+A lease is a file that names its owner, made with an exclusive create, which also network file
+systems give to one only. A lease holds as long as its owner lives. On the same machine the kernel
 says so; a process elsewhere is known by its heartbeat, the time of a file that it touches every
 few seconds. An observer compares this time with what it read before, by its own monotonic clock,
 and never with a clock: clocks may differ, and may go backwards.
@@ -28,11 +28,11 @@ _BEAT = 10.0  # seconds between signs of life
 _PATIENCE = 150.0
 
 
-class Claims:
-    """The claims of this process in one folder; a context that gives them all back.
+class Leases:
+    """The leases of this process in one folder; a context that gives them all back.
 
     Args:
-        folder: where claims lie; created when needed.
+        folder: where leases lie; created when needed.
         beat: seconds between signs of life.
         patience: seconds without one until an owner on another machine counts as dead.
     """
@@ -45,7 +45,7 @@ class Claims:
         self._stop = threading.Event()
         self._life = folder / f"{self.me}.alive"
 
-    def __enter__(self) -> Claims:
+    def __enter__(self) -> Leases:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._life.touch()
@@ -69,7 +69,7 @@ class Claims:
             self.folder.rmdir()  # only if nobody else is here
 
     def take(self, run: str) -> bool:
-        """Claims a run; False if a process that lives has it.
+        """Leases a run; False if a process that lives has it.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -99,7 +99,7 @@ class Claims:
         return False
 
     def release(self, run: str) -> None:
-        """Gives a claim back; one that another process has taken over stays."""
+        """Gives a lease back; one that another process has taken over stays."""
         self._held.discard(run)
         path = self._path(run)
         if _text(path) == str(self.me):
@@ -130,7 +130,7 @@ class Claims:
                 self._life.touch()
 
     def _lapsed(self, path: Path) -> bool:
-        """Whether the owner of a claim is gone."""
+        """Whether the owner of a lease is gone."""
         text = _text(path)
         owner = read_owner(text)
         if owner is not None and owner.here():
@@ -145,7 +145,7 @@ class Claims:
         return now - known[1] > self._patience
 
     def _clear(self, path: Path) -> bool:
-        """Removes a claim that has lapsed, unless another process has just taken it over."""
+        """Removes a lease that has lapsed, unless another process has just taken it over."""
         before = _text(path)
         aside = path.with_name(f"{path.name}.{self.me}.old")
         try:

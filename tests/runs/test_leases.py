@@ -1,4 +1,4 @@
-"""Claims: one process for one run, whoever dies, and whatever the clocks say."""
+"""Leases: one process for one run, whoever dies, and whatever the clocks say."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from support.faults import die, in_child, wait_for
 from bench import processes as owners
 from bench.errors import StoreError
 from bench.processes import Owner, myself, read_owner
-from bench.runs import claims as module
-from bench.runs.claims import Claims
+from bench.runs import leases as module
+from bench.runs.leases import Leases
 
 ELSEWHERE = Owner("0" * 12, 17, 4711)
 
@@ -38,7 +38,7 @@ def clock(monkeypatch):
     return made
 
 
-def claimed_elsewhere(folder: Path, run: str = "a") -> Path:
+def leased_elsewhere(folder: Path, run: str = "a") -> Path:
     folder.mkdir(exist_ok=True)
     (folder / f"{run}.run").write_text(str(ELSEWHERE))
     sign = folder / f"{ELSEWHERE}.alive"
@@ -47,13 +47,13 @@ def claimed_elsewhere(folder: Path, run: str = "a") -> Path:
 
 
 def test_a_run_belongs_to_one(tmp_path):
-    with Claims(tmp_path) as mine:
+    with Leases(tmp_path) as mine:
         assert mine.take("a")
         assert mine.take("a")
         assert mine.holder("a") == myself()
 
         def other():
-            with Claims(tmp_path) as theirs:
+            with Leases(tmp_path) as theirs:
                 assert not theirs.take("a")
                 assert theirs.take("b")
 
@@ -61,35 +61,35 @@ def test_a_run_belongs_to_one(tmp_path):
         assert mine.take("b")  # given back by one that has ended
         mine.release("a")
         mine.release("a")
-        assert in_child(lambda: Claims(tmp_path).__enter__().take("a") or os._exit(9)) == 0
+        assert in_child(lambda: Leases(tmp_path).__enter__().take("a") or os._exit(9)) == 0
     assert not tmp_path.exists() or [p.name for p in tmp_path.iterdir() if "alive" not in p.name]
 
 
 def test_nothing_is_left_when_all_have_ended(tmp_path):
-    folder = tmp_path / "claims"
-    with Claims(folder) as mine:
+    folder = tmp_path / "leases"
+    with Leases(folder) as mine:
         mine.take("a")
         assert len(list(folder.iterdir())) == 2
     assert not folder.exists()
 
 
-def test_claim_of_a_killed_process_lapses_at_once(tmp_path):
+def test_lease_of_a_killed_process_lapses_at_once(tmp_path):
     def killed():
-        Claims(tmp_path).__enter__().take("a")
+        Leases(tmp_path).__enter__().take("a")
         die()
 
     assert in_child(killed) == -signal.SIGKILL
-    with Claims(tmp_path) as mine:
+    with Leases(tmp_path) as mine:
         assert mine.holder("a").dead()
         assert mine.take("a")
         mine.sweep()
     assert list(tmp_path.parent.glob(f"{tmp_path.name}/*")) == []
 
 
-def test_sweep_leaves_the_claims_of_the_living(tmp_path):
-    claimed_elsewhere(tmp_path, "theirs")
-    in_child(lambda: Claims(tmp_path).__enter__().take("dead") and die())
-    with Claims(tmp_path) as mine:
+def test_sweep_leaves_the_leases_of_the_living(tmp_path):
+    leased_elsewhere(tmp_path, "theirs")
+    in_child(lambda: Leases(tmp_path).__enter__().take("dead") and die())
+    with Leases(tmp_path) as mine:
         mine.take("mine")
         mine.sweep()
         names = sorted(path.name for path in tmp_path.iterdir())
@@ -122,8 +122,8 @@ def test_text_that_is_no_owner(text):
 
 
 def test_owner_elsewhere_lives_as_long_as_it_gives_signs(tmp_path, clock):
-    sign = claimed_elsewhere(tmp_path)
-    with Claims(tmp_path, patience=100) as mine:
+    sign = leased_elsewhere(tmp_path)
+    with Leases(tmp_path, patience=100) as mine:
         assert not mine.take("a")
         for stamp in (2_000_000_000, 1_000_000_000, 1, 3):  # its clock jumps, also backwards
             clock.now += 90
@@ -138,9 +138,9 @@ def test_owner_elsewhere_lives_as_long_as_it_gives_signs(tmp_path, clock):
 
 def test_file_times_in_the_future_or_past_decide_nothing(tmp_path, clock):
     for stamp in (1.0, 4e9):
-        sign = claimed_elsewhere(tmp_path)
+        sign = leased_elsewhere(tmp_path)
         os.utime(sign, (stamp, stamp))
-        with Claims(tmp_path, patience=100) as mine:
+        with Leases(tmp_path, patience=100) as mine:
             assert not mine.take("a")
             clock.now += 99
             assert not mine.take("a")
@@ -148,16 +148,16 @@ def test_file_times_in_the_future_or_past_decide_nothing(tmp_path, clock):
             assert mine.take("a")
 
 
-def test_claim_that_was_never_finished_lapses(tmp_path, clock):
+def test_lease_that_was_never_finished_lapses(tmp_path, clock):
     (tmp_path / "a.run").write_text("")
-    with Claims(tmp_path, patience=100) as mine:
+    with Leases(tmp_path, patience=100) as mine:
         assert not mine.take("a")
         clock.now += 101
         assert mine.take("a")
 
 
-def test_claim_taken_over_by_another_is_not_removed(tmp_path, monkeypatch):
-    """Two find the same dead owner; the slower one meets the claim of the faster."""
+def test_lease_taken_over_by_another_is_not_removed(tmp_path, monkeypatch):
+    """Two find the same dead owner; the slower one meets the lease of the faster."""
     dead = Owner(myself().machine, 2**22 + 1, 1)
     (tmp_path / "a.run").write_text(str(dead))
     really = Path.rename
@@ -166,7 +166,7 @@ def test_claim_taken_over_by_another_is_not_removed(tmp_path, monkeypatch):
         path.write_text(str(ELSEWHERE))  # the faster one was here
         return really(path, target)
 
-    with Claims(tmp_path) as mine:
+    with Leases(tmp_path) as mine:
         monkeypatch.setattr(Path, "rename", late)
         assert not mine.take("a")
         monkeypatch.undo()
@@ -177,7 +177,7 @@ def test_claim_taken_over_by_another_is_not_removed(tmp_path, monkeypatch):
 
 
 def test_signs_of_life_are_given(tmp_path):
-    with Claims(tmp_path, beat=0.01):
+    with Leases(tmp_path, beat=0.01):
         sign = tmp_path / f"{myself()}.alive"
         os.utime(sign, (1.0, 1.0))
         wait_for(lambda: sign.stat().st_mtime > 1.0)
@@ -190,16 +190,16 @@ def test_signs_of_life_are_given(tmp_path):
 def test_folder_that_cannot_be_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot be written.*--results"):
-        Claims(tmp_path / "file" / "claims").__enter__()
+        Leases(tmp_path / "file" / "leases").__enter__()
 
 
 def test_many_processes_never_share(tmp_path):
     """Six processes take and give back the same five runs; no two have one at a time."""
-    board, held = tmp_path / "claims", tmp_path / "held"
+    board, held = tmp_path / "leases", tmp_path / "held"
     held.mkdir()
 
     def work():
-        with Claims(board) as mine:
+        with Leases(board) as mine:
             for turn in range(150):
                 run = f"r{turn % 5}"
                 if mine.take(run):

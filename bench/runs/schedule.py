@@ -1,4 +1,4 @@
-"""A board from a suite: plan, run what is missing, report."""
+"""Running what is missing of a plan, here or on a cluster."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from bench.data import Interactions
 from bench.errors import BenchError, StoreError
 from bench.method import Method
 from bench.records import per_user
 from bench.records.scan import read_record
+from bench.records.schema import Record
 from bench.records.store import WORK, Store
-from bench.runs.claims import Claims
-from bench.runs.execute import Run, blank
+from bench.runs.leases import Leases
 from bench.runs.plan import Planned
 from bench.runs.pool import Job, Listener, run_all
-from bench.runs.worklist import CLAIMS
+from bench.runs.record import failed, infeasible, new_record
+from bench.runs.spec import Run
+from bench.runs.worklist import LEASES
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Tally:
     """What became of a plan's runs, by status, and the records that are not ok."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    failed: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[Record] = field(default_factory=list)
 
 
 def finished(planned: Sequence[Planned], store: Store, retry_failed: bool = False) -> set[str]:
@@ -45,7 +46,7 @@ def finished(planned: Sequence[Planned], store: Store, retry_failed: bool = Fals
     return ids
 
 
-def carry_out(
+def run_missing(
     planned: Sequence[Planned],
     done: set[str],
     data: Interactions,
@@ -69,14 +70,12 @@ def carry_out(
         if one.run.spec.id in done:
             continue
         if one.infeasible:
-            store.write(blank(one.run, data, methods, one.infeasible))
+            store.write(infeasible(new_record(one.run, data, methods), one.infeasible))
             continue
         todo.append(one.run)
 
-    def fail(run: Run, kind: str, message: str) -> dict[str, Any]:
-        record = blank(run, data, methods)
-        record["status"] = "failed"
-        record["error"] = {"type": kind, "message": message, "traceback": ""}
+    def fail(run: Run, kind: str, message: str) -> Record:
+        record = failed(new_record(run, data, methods), kind, message)
         store.write(record)
         store.discard_work(run.spec.id)
         return record
@@ -115,16 +114,16 @@ def tidy(planned: Sequence[Planned], done: set[str], store: Store) -> None:
 
 
 @contextlib.contextmanager
-def claimed(store: Store, run: Run) -> Iterator[None]:
+def leased(store: Store, run: Run) -> Iterator[None]:
     """Keeps other processes from doing a run at the same time.
 
     Raises:
         BenchError: one is at it, or the results folder cannot be written.
     """
-    with Claims(store.root / WORK / CLAIMS) as claims:
-        claims.sweep()
-        if not claims.take(run.spec.id):
-            holder = claims.holder(run.spec.id)
+    with Leases(store.root / WORK / LEASES) as leases:
+        leases.sweep()
+        if not leases.take(run.spec.id):
+            holder = leases.holder(run.spec.id)
             who = f"process {holder.pid}" if holder and holder.here() else "another machine"
             raise BenchError(
                 f"{store.root}: {who} is at this run ({run.spec.id}) now; wait for its record,"
@@ -138,8 +137,8 @@ def tally(planned: Sequence[Planned], store: Store) -> Tally:
     result = Tally()
     for one in planned:
         spec = one.run.spec
-        record = store.read(spec.canonical(), spec.id)
-        status = record["status"] if record else "missing"
+        record = store.read(spec, spec.id)
+        status = record.status if record else "missing"
         result.counts[status] = result.counts.get(status, 0) + 1
         if record and status == "failed":
             result.failed.append(record)
@@ -155,4 +154,4 @@ def default_workers(device: str) -> int:
 
 def record_path(store: Store, run: Run) -> Path:
     """Where the record of a run lies."""
-    return store.path(run.spec.canonical(), run.spec.id)
+    return store.path(run.spec, run.spec.id)

@@ -1,0 +1,89 @@
+"""What a run came to: sizes, metrics and times, in the form of a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bench.budget import VALUE_BYTES
+from bench.engine.deploy import Packed
+from bench.engine.evaluate import Result
+from bench.method.size import describe
+from bench.records import schema
+from bench.records.schema import Record
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run came to.
+
+    Attributes:
+        size: of the packed state.
+        metrics: means over users.
+        timings: seconds of training and of ranking.
+        per_user: arrays of the test part.
+        phases, history: of the training, as JSON holds them.
+        lookup: rows a second, by batch; None where no rows are looked up.
+    """
+
+    size: schema.Size
+    metrics: schema.Metrics
+    timings: schema.Timings
+    per_user: dict[str, np.ndarray]
+    phases: tuple[dict[str, Any], ...] = ()
+    history: tuple[dict[str, Any], ...] = ()
+    lookup: dict[str, float] | None = None
+
+    def onto(self, record: Record) -> Record:
+        """The record with these fields."""
+        fields = {
+            "size": self.size,
+            "metrics": self.metrics,
+            "phases": tuple(schema.Phase.model_validate(one) for one in self.phases),
+            "history": self.history,
+            "timings": self.timings,
+        }
+        looked = {"lookup": self.lookup} if self.lookup is not None else {}
+        return record.model_copy(update=fields | looked)
+
+
+def size_record(packed: Packed, ids: int, dim: int, backbone_values: int) -> schema.Size:
+    """The size of a packed state beside that of the full table of `ids` x `dim` float32."""
+    return schema.Size(
+        values=packed.values,
+        bytes=len(packed.content),
+        file_bytes=len(packed.content),
+        backbone_values=backbone_values,
+        full_values=ids * dim,
+        full_bytes=ids * dim * VALUE_BYTES,
+        arrays={name: packed_array(name, one) for name, one in sorted(packed.arrays.items())},
+    )
+
+
+def packed_array(name: str, tensor: Tensor) -> schema.PackedArray:
+    """What a record says of an array; its name tells masks, its type codes."""
+    (dtype, shape) = describe({name: tensor})[name]
+    kind = "values" if dtype.is_floating_point else "indices"
+    if name.endswith((".mask", ".counts", ".columns")):
+        kind = "mask"
+    elif str(dtype) in ("torch.int8", "torch.uint8"):
+        kind = "codes"
+    code = {"torch.float32": "F32", "torch.float16": "F16"}.get(str(dtype))
+    return schema.PackedArray(
+        dtype=code or str(dtype).removeprefix("torch.").replace("uint", "U").replace("int", "I"),
+        shape=tuple(shape),
+        bytes=prod(shape) * tensor.element_size(),
+        kind=kind,  # type: ignore[arg-type]
+    )
+
+
+def metrics_record(test: Result, valid: Result | None, items: int) -> schema.Metrics:
+    """Means over users, and the share of the catalogue that stands in anybody's top 20."""
+    coverage = len(np.unique(test.top[:, :20])) / items
+    return schema.Metrics(
+        valid=valid.metrics if valid else None, test=test.metrics | {"coverage@20": coverage}
+    )

@@ -1,0 +1,123 @@
+"""From a run's spec to its metrics: build, train, pack, write, read back, rank.
+
+Boards and trials both go this way, so that both measure what would be deployed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.backbones.base import Backbone
+from bench.backbones.registry import get_backbone
+from bench.data import Interactions
+from bench.data.numbering import number
+from bench.engine.deploy import Packed, deploy, look_up, pack
+from bench.engine.evaluate import Evaluator, Result
+from bench.engine.rank import rank
+from bench.method import Method, Table
+from bench.runs.spec import RunSpec
+
+
+def table_for(spec: RunSpec, data: Interactions) -> Table:
+    """The table that a run's method has to provide."""
+    assert spec.training is not None
+    return Table(
+        users=data.users,
+        items=data.items,
+        dim=spec.dim,
+        budget=spec.budget.budget() if spec.budget else None,
+        seed=spec.seed,
+        std=spec.training.init_std,
+        counts=torch.from_numpy(data.counts()),
+        wide=get_backbone(spec.backbone.name).narrow,
+    )
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What would be deployed of a trained method, read back from the bytes of its file.
+
+    Attributes:
+        packed: the packed state, within the budget.
+        method: rebuilt from it alone.
+        rows: float32 [N, width], of all ids.
+        backbone: as it was trained.
+        device: where it ranks.
+    """
+
+    packed: Packed
+    method: Method
+    rows: Tensor
+    backbone: Backbone
+    device: str
+
+    def rank(self, data: Interactions, part: str) -> Result:
+        """Ranks the held-out items of the part `valid` or `test` over all users.
+
+        Items that a user has in an earlier part are left out of the ranking.
+        """
+        return rank(self.backbone, self.rows, evaluator(data, part, self.device))
+
+
+class Pipeline:
+    """The parts of a run.
+
+    Args:
+        spec: of the run; not of the ranking by popularity, which has no parts.
+        data: the split that the spec names.
+        methods: all known methods.
+        device: where to train and rank.
+
+    Attributes:
+        data: the split with its ids renumbered as the training asks.
+        users: int64 [users], original number of each user.
+        table: what the method has to provide.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        data: Interactions,
+        methods: Mapping[str, type[Method]],
+        device: str = "cpu",
+    ) -> None:
+        assert spec.training is not None
+        numbered = number(data, spec.training.numbering)
+        self.spec, self.device = spec, device
+        self.data, self.users = numbered.data, numbered.users
+        self.table = table_for(spec, self.data)
+        self._kind, self._backbone = methods[spec.method.name], get_backbone(spec.backbone.name)
+        self._config = self._kind.Config.model_validate(spec.method.config)
+        self._backbone_config = self._backbone.Config.model_validate(spec.backbone.config)
+
+    def build(self, data: Interactions) -> tuple[Method, Backbone]:
+        """An untrained method and a backbone over the training part of `data`."""
+        method = self._kind(self.table, self._config).to(self.device)
+        backbone = self._backbone(data, self.spec.dim, self._backbone_config)
+        return method, backbone.to(self.device)
+
+    def deploy(self, method: Method, backbone: Backbone) -> Deployed:
+        """Packs a trained method, checks its size, and reads it back.
+
+        Raises:
+            OverBudget: the packed state is larger than the budget.
+            BrokenContract: the method that was read back gives rows that the interface forbids.
+        """
+        packed = pack(method)
+        if self.spec.budget:
+            packed.require(self.spec.budget.budget(), self.spec.method.name)
+        found = deploy(self._kind, packed.content, self.table, self._config, self.device)
+        rows = look_up(found, self.table, self.device)
+        backbone.eval()
+        return Deployed(packed, found, rows, backbone, self.device)
+
+
+def evaluator(data: Interactions, part: str, device: str = "cpu") -> Evaluator:
+    """Of the part `valid` or `test`; the parts before it are left out of the ranking."""
+    if part == "valid":
+        return Evaluator(data.valid, [data.train], data.items, device)
+    return Evaluator(data.test, [data.train, data.valid], data.items, device)
