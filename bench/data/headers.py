@@ -95,7 +95,8 @@ def plain(name: str) -> str:
 def is_header(names: Sequence[str], columns: Columns) -> bool:
     """Whether a first line names columns; without such a name it is data, or cannot be told."""
     known = {*_USER, *_ITEM, *_TIME, *(name for group in _RATING for name in group)}
-    stated = {plain(name) for name in (columns.user, columns.item, columns.rating) if name}
+    given = (columns.user, columns.item, columns.rating)
+    stated = {plain(name) for name in given if name and not name.isdigit()}
     return any(plain(name) in known or plain(name) in stated for name in names)
 
 
@@ -174,11 +175,11 @@ class _Finder:
         return [at for at, name in enumerate(self.short) if name in usual]
 
     def one(self, what: str, given: str, usual: Sequence[str]) -> int:
-        if given:
+        if given.isdigit() and 1 <= int(given) <= len(self.names):
+            found = [int(given) - 1]
+        elif given:
             exact = [at for at, name in enumerate(self.names) if name.split(":")[0] == given]
             found = exact or [at for at, name in enumerate(self.short) if name == plain(given)]
-            if not found and given.isdigit() and 1 <= int(given) <= len(self.names):
-                found = [int(given) - 1]
         else:
             found = self.candidates(usual)
         header = shown(", ".join(self.names), 120)

@@ -90,6 +90,17 @@ def test_columns_are_counted_where_there_is_no_header(tmp_path):
         read(path, columns=Columns(user="2", item="9"))
 
 
+def test_a_counted_column_is_no_name(tmp_path):
+    """A first row that holds the number of the column is data, and not its header."""
+    columns = Columns(user="1", item="2")
+    for text in ("2 1 1\n24 1 1\n2 3 1\n", "1,2,5\n1,3,5\n2,2,4\n", "2;1\n1;2\n2;2\n"):
+        path = write(tmp_path, a_csv=text) / "a.csv"
+        assert len(read(path, columns=columns)) == 3
+    path = write(tmp_path, a_csv="user,2,item\n7,8,9\n") / "a.csv"
+    _, _, items = read_tables([path], Columns(user="1", item="3"))
+    assert items.text(0) == "9"
+
+
 SEPARATORS = [",", ";", "\t", "|", "::", " "]
 
 
