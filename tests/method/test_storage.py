@@ -27,6 +27,7 @@ from bench.method.storage import (
     rounded,
     unpack_bits,
 )
+from bench.method.template import new_method
 
 FORMS = [
     (bits, levels)
@@ -276,3 +277,10 @@ def test_graded_codes_cost_what_their_bits_say():
     assert [sizes[f"{part}.weight.codes"] for part in ("users", "head", "tail")] == [8, 12, 7]
     scales = [sizes[f"{part}.weight.scale"] for part in ("users", "head", "tail")]
     assert scales == [0 + 2, 3 + 2, 7 + 2]  # two bytes say where the window of scales begins
+
+
+def test_a_method_file_needs_no_line_for_precision(tmp_path):
+    """The template knows nothing of it."""
+    kind = find_methods([new_method("newcomer", tmp_path)])["newcomer"]
+    for bits in (1, 4, 8):
+        check(trained(planned(kind, bits=bits)))
