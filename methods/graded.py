@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.method import AWARE, Choice, Field, Method, Range, Rows, Scale, Storage, Table, widen
+from bench.method import (
+    AWARE,
+    Arrays,
+    Choice,
+    Field,
+    Method,
+    Range,
+    RangedRounding,
+    Rounding,
+    Rows,
+    Scale,
+    Storage,
+    Table,
+    widen,
+)
 
 
 class Graded(Method):
@@ -45,48 +60,59 @@ class Graded(Method):
         return cls.solve("width", table, config, low=1, high=table.most_columns)
 
     @classmethod
-    def storage(cls, config: Config, array: str) -> Storage | None:
-        bits = {
-            "users.weight": config.user_bits,
-            "head.weight": config.head_bits,
-            "tail.weight": config.tail_bits,
-        }[array]
+    def grades(cls, table: Table, config: Config) -> dict[str, tuple[int, int]]:
+        """Rows and bits of each grade, in the order of the ids."""
+        first = min(table.items - 1, max(1, round(config.head * table.items)))
+        return {
+            "user": (table.users, config.user_bits),
+            "head": (first, config.head_bits),
+            "tail": (table.items - first, config.tail_bits),
+        }
+
+    @classmethod
+    def storage(cls, config: Config, array: str) -> Storage:
+        bits: int = getattr(config, f"{array}_bits")
         aware = AWARE if config.aware is None else config.aware
-        scale: Scale = "item" if array == "users.weight" else "row"
+        scale: Scale = "item" if array == "user" else "row"
         return Storage(bits, "normal" if bits <= 4 else "uniform", scale, aware)
 
+    @classmethod
+    def user_rows(cls, table: Table, config: Config) -> dict[str, int]:
+        return {"user": table.users}
+
+    @classmethod
+    def arrays(cls, table: Table, config: Config) -> Arrays:
+        grades = cls.grades(table, config).items()
+        return {name: (torch.float32, (rows, config.width)) for name, (rows, _) in grades}
+
     def build(self) -> None:
-        users, items = self.table.users, self.table.items
-        first = min(items - 1, max(1, round(self.config.head * items)))
-        self.starts = (0, users, users + first)
-        self.users, self.head, self.tail = (
-            Rows(rows, self.config.width) for rows in (users, first, items - first)
+        self.stored = Rows(self.table.ids, self.config.width)
+
+    def rounding(self, array: str, table: Rows) -> Rounding:
+        users = self.user_rows(self.table, self.config)
+        return RangedRounding(
+            [
+                (rows, Rounding(self.storage(self.config, name), users.get(name)))
+                for name, (rows, _) in self.grades(self.table, self.config).items()
+            ]
         )
-        self.users.users = users
 
     @property
     def width(self) -> int:
         return self.config.width
 
     def reset(self, generator: torch.Generator) -> None:
-        for rows in (self.users, self.head, self.tail):
-            rows.normal(self.table.std, generator)
+        self.stored.normal(self.table.std, generator)
 
     def forward(self, ids: Tensor) -> Tensor:
-        flat = ids.reshape(-1)
-        order: Tensor | None = None
-        if bool((flat[1:] < flat[:-1]).any()):
-            flat, order = flat.sort()
-        borders = torch.searchsorted(flat, torch.tensor(self.starts, device=flat.device)).tolist()
-        parts = flat.split([b - a for a, b in zip(borders, [*borders[1:], len(flat)], strict=True)])
-        found = torch.cat(
-            [
-                rows(part - start)
-                for rows, part, start in zip(
-                    (self.users, self.head, self.tail), parts, self.starts, strict=True
-                )
-            ]
-        )
-        if order is not None:
-            found = torch.empty_like(found).index_copy(0, order, found)
-        return widen(found.view(*ids.shape, self.width), self.table)
+        return widen(self.stored(ids), self.table)
+
+    def pack(self) -> dict[str, Tensor]:
+        grades = self.grades(self.table, self.config)
+        parts = self.stored.weight.detach().split([rows for rows, _ in grades.values()])
+        return {name: part.contiguous() for name, part in zip(grades, parts, strict=True)}
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Config) -> Method:
+        weight = torch.cat([packed[name] for name in cls.grades(table, config)])
+        return super().unpack({"stored.weight": weight}, table, config)

@@ -18,8 +18,9 @@ from bench.method.base import (
 from bench.method.narrow import WIDE, Narrow, columns, solve_width, value_size, widen
 from bench.method.precision import AWARE, Bits, Scale, Storage
 from bench.method.pruning import Pruned
-from bench.method.size import Arrays, size_of
+from bench.method.size import Array, Arrays, size_of
 from bench.method.sparse import most_kept
+from bench.method.straight_through import RangedRounding, Rounding
 from bench.method.tensortrain import train_rows
 from bench.method.user_share import USERS, divide
 
@@ -27,6 +28,7 @@ __all__ = [
     "AWARE",
     "USERS",
     "WIDE",
+    "Array",
     "Arrays",
     "Bits",
     "Budget",
@@ -40,7 +42,9 @@ __all__ = [
     "Progress",
     "Pruned",
     "Range",
+    "RangedRounding",
     "Role",
+    "Rounding",
     "Rows",
     "Scale",
     "Space",

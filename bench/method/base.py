@@ -22,7 +22,8 @@ from bench.method.precision import Bits, Levels, Scale, Storage
 from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
 from bench.method.size import Array, Arrays, describe, largest
-from bench.method.storage import Rounding, decode, encode, encoded
+from bench.method.storage import decode, encode, encoded
+from bench.method.straight_through import Rounding
 from bench.method.table import Phase, Progress, Table
 
 __all__ = [
@@ -110,8 +111,7 @@ class Method(nn.Module):
             if isinstance(module, Rows):
                 if module.users is None and len(module.weight) == table.ids:
                     module.users = table.users
-                storage = self.storage(config, f"{name}.weight")
-                module.rounding = Rounding(storage, module.users) if storage else None
+                module.rounding = self.rounding(f"{name}.weight", module)
         for name, _ in self.named_parameters(recurse=False):
             if storage := self.storage(config, name):
                 self._roundings[name] = Rounding(storage)
@@ -182,6 +182,11 @@ class Method(nn.Module):
                 users = cls.user_rows(table, config)
             found.update(encoded(name, shape, storage, users.get(name)))
         return found
+
+    def rounding(self, array: str, table: Rows) -> Rounding | None:
+        """How training rounds a table that is packed under that name; None: not at all."""
+        storage = self.storage(self.config, array)
+        return Rounding(storage, table.users) if storage else None
 
     def build(self) -> None:
         """Creates parameters and buffers, with any content."""
@@ -268,7 +273,7 @@ class Method(nn.Module):
         """Called before each training step: turns rounding on when its part of training begins."""
         for rounding, table in self.rounded_tables():
             share = 1 - progress.step / max(1, progress.steps)
-            active = not phase.until_budget and share <= rounding.storage.aware
+            active = not phase.until_budget and share <= rounding.aware
             if active and (not rounding.active or progress.epoch != rounding.measured):
                 rounding.measure(table)
                 rounding.measured = progress.epoch

@@ -30,7 +30,8 @@ from bench.method.narrow import Narrow
 from bench.method.precision import Storage
 from bench.method.size import Arrays
 from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
-from bench.method.storage import Rounding, rounded
+from bench.method.storage import rounded
+from bench.method.straight_through import Rounding
 from bench.method.user_share import divide
 
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam

@@ -109,17 +109,8 @@ def as_stored(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> Te
     return units.mul_(scale)
 
 
-def side_scale(rows: Tensor, storage: Storage, kept: Tensor | None = None) -> Tensor:
-    """The scale that all rows share, float32 [1, 1].
-
-    Args:
-        rows: float32 [n, k].
-        storage: below 16 bits.
-        kept: bool [n, k], the entries that count; None: all.
-    """
-    if kept is not None:
-        rows = rows * kept
+def side_scale(rows: Tensor, storage: Storage) -> Tensor:
+    """The scale that all rows share: float32 [n, k] -> [1, 1]; below 16 bits."""
     if storage.levels == "uniform":
         return (rows.abs().amax() if rows.numel() else rows.sum()).view(1, 1) / _most(storage)
-    count = rows.numel() if kept is None else int(kept.sum())
-    return (rows.square().sum() / max(1, count)).sqrt().view(1, 1)
+    return (rows.square().sum() / max(1, rows.numel())).sqrt().view(1, 1)

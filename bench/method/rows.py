@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.method.storage import Rounding
+from bench.method.straight_through import Rounding
 
 
 class Reader(Protocol):

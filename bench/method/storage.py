@@ -2,7 +2,7 @@
 
 Every float array that a method packs goes through here, so that a method has value precision
 without a line of code. The same rounding is applied to rows while training (straight-through, see
-`Rounding`), so that validation judges what the file will hold.
+`bench.method.straight_through`), so that validation judges what the file will hold.
 
 Levels:
     uniform  q s with whole q in -Q..Q, Q = 2^(bits-1) - 1; s is the largest magnitude over Q;
@@ -31,10 +31,9 @@ from math import ceil, prod
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from bench.method.precision import Storage
-from bench.method.rounding import STEPS, as_stored, quantise, side_scale, values
+from bench.method.rounding import STEPS, quantise, side_scale, values
 from bench.method.size import Arrays
 
 _WINDOW = 254  # steps between the smallest and the largest scale of an array, 2^15.9
@@ -47,7 +46,7 @@ class NotFinite(ValueError):
 # Whole arrays -------------------------------------------------------------------------------------
 
 
-def _parts(rows: int, users: int | None) -> tuple[slice, ...]:
+def sides(rows: int, users: int | None) -> tuple[slice, ...]:
     """Ranges of rows that have a scale of their own under `side`."""
     return (slice(0, rows),) if users is None else (slice(0, users), slice(users, rows))
 
@@ -74,7 +73,7 @@ def _scaled(array: Tensor, storage: Storage, users: int | None) -> tuple[Tensor,
     if storage.scale == "side" or array.dim() == 1:
         if array.dim() == 1:
             rows, users = array.reshape(1, -1), None
-        scale = torch.cat([side_scale(rows[part], storage) for part in _parts(len(rows), users)])
+        scale = torch.cat([side_scale(rows[part], storage) for part in sides(len(rows), users)])
         each = scale
         if users is not None:
             each = torch.cat(
@@ -210,66 +209,3 @@ def unpack_bits(stream: np.ndarray, bits: int, count: int) -> np.ndarray:
         return both[:count].astype(np.int64)
     flags = np.unpackbits(stream, count=count * bits, bitorder="little").reshape(count, bits)
     return flags @ (1 << np.arange(bits))
-
-
-# Training -----------------------------------------------------------------------------------------
-
-
-class Rounding:
-    """Rows of a table as the file will give them back, while the table is trained.
-
-    Attributes:
-        storage: how the table is stored.
-        users: how many of its first rows are users'; None where there are no sides.
-        active: whether training steps see rounded rows; validation always does.
-        shared: the scale of each side for training steps under `side`, [1 or 2, 1]; from the
-            table as it was when they were last measured.
-        measured: the epoch in which that was.
-    """
-
-    def __init__(self, storage: Storage, users: int | None = None) -> None:
-        self.storage, self.users = storage, users
-        self.active = False
-        self.shared: Tensor | None = None
-        self.measured: int | None = None
-
-    def whole(self, table: Tensor) -> Tensor:
-        """The table as the file will give it back."""
-        return rounded(table, self.storage, self.users)
-
-    @torch.no_grad()
-    def measure(self, table: Tensor, kept: Tensor | None = None) -> None:
-        """Takes the scales that training steps share from the table, float32 [n, k]."""
-        if self.storage.scale == "side" and self.storage.bits < 16:
-            masks = [
-                None if kept is None else kept[part] for part in _parts(len(table), self.users)
-            ]
-            parts = [table[part] for part in _parts(len(table), self.users)]
-            found = [side_scale(p, self.storage, m) for p, m in zip(parts, masks, strict=True)]
-            self.shared = torch.cat(found)
-
-    def straight(self, rows: Tensor, index: Tensor | None = None) -> Tensor:
-        """Rounded rows whose gradient is that of the rows: [*, k] -> [*, k].
-
-        Args:
-            rows: of the table.
-            index: int64 [*], which rows they are; needed where sides differ.
-        """
-        flat = rows.detach().reshape(-1, rows.shape[-1])
-        storage = self.storage
-        if storage.bits == 16:
-            found = flat.half().float()
-        else:
-            found = self._rounded(flat, None if index is None else index.reshape(-1))
-        return rows + (found.view(rows.shape) - rows.detach())
-
-    def _rounded(self, flat: Tensor, index: Tensor | None) -> Tensor:
-        storage = self.storage
-        mine = None if self.users is None or index is None else index < self.users
-        if storage.scale == "side" and self.shared is not None:
-            scale = self.shared
-            return as_stored(flat, storage, scale if mine is None else scale[(~mine).long()])
-        found = as_stored(flat, storage)
-        if storage.scale == "item" and mine is not None:
-            found = torch.where(mine.unsqueeze(1), normalize(found, dim=1, eps=1e-30), found)
-        return found

@@ -19,7 +19,6 @@ from bench.method.rounding import quantise, values
 from bench.method.size import describe, size_of
 from bench.method.storage import (
     NotFinite,
-    Rounding,
     decode,
     encode,
     encoded,
@@ -27,6 +26,7 @@ from bench.method.storage import (
     rounded,
     unpack_bits,
 )
+from bench.method.straight_through import Rounding
 from bench.method.template import new_method
 
 FORMS = [
@@ -274,8 +274,8 @@ def test_graded_codes_cost_what_their_bits_say():
     config = kind.Config(user_bits=2, head_bits=4, tail_bits=1, head=0.3, width=8)
     arrays = kind.file_arrays(Table(4, 10, 8), config)
     sizes = {name: shape[0] for name, (_, shape) in arrays.items()}
-    assert [sizes[f"{part}.weight.codes"] for part in ("users", "head", "tail")] == [8, 12, 7]
-    scales = [sizes[f"{part}.weight.scale"] for part in ("users", "head", "tail")]
+    assert [sizes[f"{part}.codes"] for part in ("user", "head", "tail")] == [8, 12, 7]
+    scales = [sizes[f"{part}.scale"] for part in ("user", "head", "tail")]
     assert scales == [0 + 2, 3 + 2, 7 + 2]  # two bytes say where the window of scales begins
 
 
