@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.runs.plan import Planned
 
 _Live = TypeVar("_Live", bound="Live")
+_SECONDS = 10.0  # between lines of progress where there is no terminal
 
 
 @contextmanager
@@ -37,16 +38,25 @@ def names(planned: Iterable[Planned]) -> dict[str, str]:
 
 @contextmanager
 def steps() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on standard error, told of units done, units in all and what comes next."""
+    """Progress on standard error, told of units done, units in all and what comes next.
+
+    A terminal shows a bar. Elsewhere a line is written every ten seconds at most.
+    """
+    from time import monotonic
+
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     err = console.err
     said = TextColumn("{task.description}", markup=False)
     columns = (BarColumn(bar_width=24), MofNCompleteColumn(), said)
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=1)
+        task, said_at = bar.add_task("", total=1), monotonic()
 
         def tell(done: int, total: int, what: str) -> None:
+            nonlocal said_at
             bar.update(task, completed=done, total=total, description=what)
+            if not err.is_terminal and monotonic() - said_at >= _SECONDS:
+                said_at = monotonic()
+                err.say(f"{done}/{total} {what}")
 
         yield tell

@@ -49,7 +49,7 @@ def speed(
     from bench.cli.show_speed import against_table, explain, ranking_table, training_table
     from bench.engine.malloc import keep_freed_memory
     from bench.runs.settings import shared_training
-    from bench.speed.measure import Effort, measure
+    from bench.speed.measure import BASELINE, Effort, measure
     from bench.speed.versus import against_recbole
 
     if against not in (None, "recbole"):
@@ -65,8 +65,13 @@ def speed(
     effort = Effort(n_steps, rounds)
     if not as_json:
         console.out.say(about(data))
+    runs = list(plan.runs)
+    if against and not method:
+        full = {name for name, kind in plan.methods.items() if kind.role == BASELINE}
+        runs = [one for one in runs if one.run.spec.method.name in full]
+        console.err.say(f"With --against {against} only the full table is timed; -m adds methods.")
     with steps() as tell:
-        result = measure(plan.runs, data, plan.methods, effort, device, tell)
+        result = measure(runs, data, plan.methods, effort, device, tell)
         if against:
             result["against"] = against_recbole(
                 data, plan.methods, chosen.dim, shared_training(chosen), effort, tell

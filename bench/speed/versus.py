@@ -1,4 +1,4 @@
-"""RecBole's BPR and LightGCN beside ours: the same data, batch, dimension, negatives, threads."""
+"""RecBole's BPR and LightGCN timed with ours: same data, batch, dimension, negatives, threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice, pairwise
+from itertools import count, islice, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,12 +23,12 @@ from bench.method import Method
 from bench.recbole.compat import compatible
 from bench.records.schema import BackboneSpec, DatasetSpec, MethodSpec
 from bench.runs.spec import RunSpec
-from bench.speed.measure import Effort, renumbered
+from bench.speed.measure import BASELINE, Effort, renumbered
 from bench.speed.probe import Probe, clock, timed
 
-_NAME = "speed"  # not a name of RecBole's own data sets, whatever the path says
+_NAME = "speed"  # RecBole would read its own copy of a data set that it knows by name
 _LAYERS = 3
-_USERS = 128  # ranked at a time, here as there
+_USERS = 128  # users per block of a ranking, in both programs
 
 
 def against_recbole(
@@ -39,15 +39,18 @@ def against_recbole(
     effort: Effort,
     tell: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> dict[str, Any]:
-    """Trains and evaluates both programs' BPR and LightGCN in turns.
+    """Time training and ranking of BPR and LightGCN in both programs, in turns.
+
+    Rankings are timed in the first and the last round only, and a round has a third of the steps
+    for LightGCN, because RecBole's take long.
 
     Args:
         data: the split.
-        methods: all known methods; the full table is taken.
+        methods: all known methods; the full table is used.
         dim: of the embeddings.
-        training: batch size and learning rate are taken; the objective is BPR with one negative.
-        effort: steps a round are as many as fit for BPR, a third of them for LightGCN.
-        tell: told of progress.
+        training: batch size and learning rate are used; the objective is BPR with one negative.
+        effort: rounds, and steps of BPR in a round.
+        tell: told of progress: units done, units in all, what comes next.
 
     Returns:
         The part `against` of what `--json` prints.
@@ -56,51 +59,71 @@ def against_recbole(
         BenchError: RecBole is not installed.
     """
     settings = training.model_dump() | {"objective": {"name": "bpr", "negatives": 1}, "l2": 0.0}
-    pairs: tuple[tuple[str, str, dict[str, Any], float], ...] = (
-        ("BPR", "mf", {}, 0.0),
-        ("LightGCN", "lightgcn", {"layers": _LAYERS}, 1e-4),
+    models = (
+        _Model("BPR", "mf", {}, 0.0, effort.steps),
+        _Model("LightGCN", "lightgcn", {"layers": _LAYERS}, 1e-4, max(2, effort.steps // 3)),
     )
-    rows, rounds = [], effort.rounds
-    full = next(kind for kind in methods.values() if kind.role == "ceiling")
-    for at, (model, backbone, knobs, l2) in enumerate(pairs):
-        wanted = Training.model_validate(settings | {"l2": l2})
-        steps = effort.steps if backbone == "mf" else max(2, effort.steps // 3)
-        spec = _spec(data, dim, backbone, knobs, wanted, full)
-        ours = Probe(spec, renumbered(spec, data), methods)
-        tell(at * (rounds + 1), 2 * (rounds + 1), f"RecBole reads the data for {model}")
-        with _recbole(data, model, dim, wanted) as theirs:
-            mine, other = _Times(), _Times()
+    ranked = sorted({0, effort.rounds - 1})
+    full = next(kind for kind in methods.values() if kind.role == BASELINE)
+    done, total = count(), len(models) * (1 + 2 * effort.rounds + 2 * len(ranked))
+
+    def begin(what: str) -> None:
+        tell(next(done), total, what)
+
+    rows = []
+    for model in models:
+        wanted = Training.model_validate(settings | {"l2": model.l2})
+        spec = _spec(data, dim, model.backbone, model.knobs, wanted, full)
+        ours, mine, other = Probe(spec, renumbered(spec, data), methods), _Times(), _Times()
+        begin(f"RecBole reads the data for {model.name}")
+        with _recbole(data, model.name, dim, wanted) as theirs:
             evaluator = ours.evaluator()
             ours.steps(2)
             theirs.steps(2)
-            for turn in range(rounds):
-                tell(at * (rounds + 1) + turn + 1, 2 * (rounds + 1), f"{model}, ours and RecBole's")
-                mine.add(ours.steps(steps), ours.around(), ours.batches)
-                begun, seconds = theirs.steps(steps)
+            for turn in range(effort.rounds):
+                round_ = f"{model.name}, round {turn + 1} of {effort.rounds}"
+                begin(f"{round_}: our steps")
+                mine.add(ours.steps(model.steps), ours.around(), ours.batches)
+                begin(f"{round_}: RecBole's steps")
+                begun, seconds = theirs.steps(model.steps)
                 other.add(seconds, begun, theirs.batches)
-                if turn % 2 == 0:  # RecBole's takes long
+                if turn in ranked:
+                    begin(f"{round_}: our ranking")
                     mine.evaluations.append(ours.evaluation(evaluator))
+                    begin(f"{round_}: RecBole's ranking")
                     other.evaluations.append(theirs.evaluation())
         ours.close()
-        rows.append(_row(model, mine, other))
+        rows.append(_row(model.name, mine, other))
     return {
         "name": "RecBole 1.2.1",
         "about": f"BPR loss, 1 negative, d = {dim}, batch {training.batch:,},"
-        f" {torch.get_num_threads()} thread(s), in turns",
+        f" {torch.get_num_threads()} thread(s), in turns; {effort.rounds} rounds of steps,"
+        f" {len(ranked)} of rankings",
         "rows": rows,
     }
 
 
+@dataclass(frozen=True)
+class _Model:
+    """A model of RecBole, the backbone that equals it, and the steps of a round."""
+
+    name: str
+    backbone: str
+    knobs: dict[str, Any]
+    l2: float
+    steps: int
+
+
 @dataclass
 class _Times:
-    """Seconds of epochs by round, of evaluations, and how many steps were timed."""
+    """Seconds of an epoch by round, seconds of rankings, and the number of timed steps."""
 
     epochs: list[float] = field(default_factory=list)
     evaluations: list[float] = field(default_factory=list)
     steps: int = 0
 
     def add(self, steps: list[float], around: float, batches: int) -> None:
-        """A round: its steps, what an epoch needs beside them, and the steps of an epoch."""
+        """Add a round: seconds of its steps, of the rest of an epoch, and steps per epoch."""
         self.epochs.append(median(steps) * batches + around)
         self.steps += len(steps)
 
@@ -152,7 +175,7 @@ class _Theirs:
         self._epoch = 0
 
     def steps(self, count: int) -> tuple[float, list[float]]:
-        """Seconds that an epoch takes to begin, and of each of its first steps."""
+        """Seconds until the first step of an epoch, and seconds of each of its first steps."""
         times: list[float] = []
 
         def some() -> Iterator[Any]:
@@ -161,14 +184,14 @@ class _Theirs:
                 times.append(clock(self._trainer.device))
                 yield batch
 
-        # Its own loop, with an end: a batch is asked for when the one before has been learned.
+        # RecBole's own loop, cut short: it asks for a batch after it has learned the last one.
         self._trainer._train_epoch(some(), self._epoch)
         self._epoch += 1
         seconds = [later - earlier for earlier, later in pairwise(times)]
         return seconds[0], seconds[1:]
 
     def evaluation(self) -> float:
-        """Seconds of its full ranking of the test part."""
+        """Seconds of RecBole's full ranking of the test part."""
         return timed(
             lambda: self._trainer.evaluate(self._test, load_best_model=False), self._trainer.device
         )
@@ -176,7 +199,7 @@ class _Theirs:
 
 @contextmanager
 def _recbole(data: Interactions, model: str, dim: int, training: Training) -> Iterator[_Theirs]:
-    """RecBole with our split as its benchmark files, in a folder that goes again."""
+    """RecBole with our split as its benchmark files, in a temporary folder."""
     renamed = replace(data, name=_NAME)
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings(), compatible():
         warnings.simplefilter("ignore")  # RecBole's own, of its age
@@ -221,7 +244,7 @@ def _recbole(data: Interactions, model: str, dim: int, training: Training) -> It
 
 @contextmanager
 def _in(folder: Path) -> Iterator[None]:
-    """RecBole logs into the current folder and reads the command line."""
+    """Change folder and command line: RecBole logs into the one and reads the other."""
     before, arguments = Path.cwd(), sys.argv
     os.chdir(folder)
     sys.argv = arguments[:1]

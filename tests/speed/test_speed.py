@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -11,10 +12,12 @@ from typer.testing import CliRunner
 from bench.check import tiny_data
 from bench.cli import app
 from bench.cli.show_speed import explain
+from bench.engine.settings import Training
 from bench.errors import BenchError
 from bench.method.registry import find_methods
 from bench.runs.plan import plan
 from bench.runs.suite import validated
+from bench.speed import versus
 from bench.speed.floors import Floor, Part, evaluation_floor, step_floor
 from bench.speed.measure import Effort, chosen, measure
 from bench.speed.probe import Probe
@@ -146,3 +149,46 @@ def test_the_command_prints_tables_or_json():
     data = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert data["dataset"] == "ml-100k"
     assert [row["method"] for row in data["rows"]] == ["full"]
+
+
+class Clockwork:
+    """Stands for RecBole's trainer: a step takes 2 s, a ranking 3 s."""
+
+    batches = 7
+
+    def steps(self, count):
+        return 1.0, [2.0] * count
+
+    def evaluation(self):
+        return 3.0
+
+
+@pytest.mark.parametrize(("rounds", "rankings"), [(1, 1), (4, 2)])
+def test_recbole_is_timed_in_turns_with_progress(monkeypatch, rounds, rankings):
+    monkeypatch.setattr(versus, "_recbole", lambda *_: contextlib.nullcontext(Clockwork()))
+    told = []
+    found = versus.against_recbole(
+        tiny_data(),
+        METHODS,
+        16,
+        Training(batch=64),
+        Effort(6, rounds),
+        lambda *progress: told.append(progress),
+    )
+    assert [row["model"] for row in found["rows"]] == ["BPR", "LightGCN"]
+    assert [row["steps_timed"] for row in found["rows"]] == [[6 * rounds] * 2, [2 * rounds] * 2]
+    for row in found["rows"]:
+        assert row["epoch"]["theirs_s"] == 7 * 2.0 + 1.0
+        assert row["evaluation"]["theirs_s"] == 3.0
+    assert [done for done, _, _ in told] == list(range(len(told)))
+    assert {total for _, total, _ in told} == {len(told)}
+    assert sum("RecBole's ranking" in what for _, _, what in told) == 2 * rankings
+
+
+def test_against_recbole_times_the_full_table_only(monkeypatch):
+    monkeypatch.setattr(versus, "against_recbole", lambda *_: {"rows": []})
+    words = ["speed", "-d", "ml-100k", "--against", "recbole", "--rounds", "1", "--steps", "1"]
+    shown = CliRunner().invoke(app, [*words, "--json"])
+    assert shown.exit_code == 0, shown.output
+    assert [row["method"] for row in json.loads(shown.stdout)["rows"]] == ["full"]
+    assert "only the full table is timed" in shown.stderr
