@@ -33,6 +33,16 @@ class Choice:
     to_best: Comparison | None = None
 
     @property
+    def embedded(self) -> bool:
+        """Return whether it has an embedding; popularity, which has none, is a choice, too."""
+        return self.row.role != "reference"
+
+    @property
+    def name(self) -> str:
+        """Return the name for sentences: the method, and the backbone if it has one."""
+        return f"{self.row.label} on {self.group.backbone}" if self.embedded else self.row.label
+
+    @property
     def tied(self) -> bool:
         """Return whether the best choice is not better by more than noise."""
         return self.to_best is not None and not self.to_best.significant
@@ -108,12 +118,12 @@ def choose(
 
 def _advice(groups: Sequence[Group], max_bytes: int, max_latency_us: float | None) -> Advice:
     every = [choice for group in groups for choice in _candidates(group)]
-    quick = [choice for choice in every if _fast(choice.row, max_latency_us)]
+    quick = [choice for choice in every if _fast(choice, max_latency_us)]
     fitting: dict[tuple[str, str], Choice] = {}
     for choice in quick:
         if (choice.row.mean("bytes") or 0.0) > max_bytes:
             continue
-        name = (choice.group.backbone, choice.row.method)
+        name = (choice.group.backbone if choice.embedded else "", choice.row.method)
         held = fitting.get(name)
         if held is None or _preferred(choice) > _preferred(held):
             fitting[name] = choice
@@ -142,11 +152,13 @@ def _candidates(group: Group) -> Iterable[Choice]:
             yield Choice(entry.row, group, board.label)
     if group.ceiling:
         yield Choice(group.ceiling, group, "")
+    for row in group.references:
+        yield Choice(row, group, "")
 
 
-def _fast(row: Row, limit: float | None) -> bool:
-    latency = row.mean("latency")
-    return limit is None or (latency is not None and latency <= limit)
+def _fast(choice: Choice, limit: float | None) -> bool:
+    latency = choice.row.mean("latency")
+    return limit is None or not choice.embedded or (latency is not None and latency <= limit)
 
 
 def _preferred(choice: Choice) -> tuple[float, float, str]:
@@ -192,6 +204,8 @@ def _notes(
     max_bytes: int,
     max_latency_us: float | None,
 ) -> Iterable[str]:
+    every = [choice for choice in every if choice.embedded]
+    ranked = [choice for choice in ranked if choice.embedded]
     small = [c for c in every if (c.row.mean("bytes") or 0.0) <= max_bytes]
     if max_latency_us is not None:
         unknown = sorted({c.row.label for c in small if c.row.mean("latency") is None})
@@ -278,7 +292,7 @@ def _cells(rank: int, choice: Choice) -> list[str]:
     return [
         str(rank),
         row.label,
-        choice.group.backbone,
+        choice.group.backbone if choice.embedded else "none",
         choice.budget or "none",
         quantity("bytes").text(row.mean("bytes")),
         quantity("latency").text(row.mean("latency")),
@@ -292,12 +306,12 @@ def _cells(rank: int, choice: Choice) -> list[str]:
 def verdict(advice: Advice) -> str:
     """Return the sentence that says how sure the first choice is."""
     first, *others = advice.choices
-    name = f"Take {first.row.label} on {first.group.backbone}"
+    name = f"Take {first.name}"
     tied = [c for c in others if c.tied]
     unknown = [c for c in others if c.to_best is None]
     parts = []
     if tied:
-        rivals = ", ".join(f"{c.row.label} on {c.group.backbone}" for c in tied)
+        rivals = ", ".join(c.name for c in tied)
         parts.append(f"not better by more than noise than {rivals}, take the smallest or fastest")
     elif others and not unknown:
         parts.append("better than every other by more than noise")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
+import bench
 from bench.cli import console
 from bench.cli.encoding import degrade_output
 from bench.errors import BenchError
@@ -13,12 +16,46 @@ from bench.errors import BenchError
 app = typer.Typer(
     name="bench",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Compact embeddings for recommenders, compared under identical, measured memory budgets.",
-    epilog="Start with: bench leaderboard --dry-run",
+    epilog="To begin, see what would be run: bench leaderboard --dry-run",
 )
+
+# Headings of the commands in `bench --help`.
+RUN, READ, EXTEND, MEASURE = (
+    "Run",
+    "Read results",
+    "Methods, data sets and settings",
+    "Measure and check the program",
+)
+
+
+def command(panel: str, *examples: str, name: str | None = None) -> Callable[..., Any]:
+    """Adds a function to the program as a command.
+
+    Args:
+        panel: heading that the command stands under.
+        examples: shown below the options.
+        name: what users type, where it is not the function's name.
+    """
+    title = "Example:" if len(examples) == 1 else "Examples:"
+    return app.command(name, rich_help_panel=panel, epilog="\n\n".join((title, *examples)))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.out.say(f"bench {bench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Compare compact embeddings for recommenders under equal, measured memory budgets."""
 
 
 def main() -> None:

@@ -8,15 +8,18 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli import console, options
-from bench.cli.app import app
+from bench.cli.app import READ, command
 from bench.cli.request import existing
 
 
-@app.command(epilog="Example:  bench report --results results --reports reports")
+@command(
+    READ,
+    "bench report --results results --reports reports",
+)
 def report(
     results: options.Results = options.RESULTS, reports: options.Reports = options.REPORTS
 ) -> None:
-    """Render the board from the records, without running anything."""
+    """Render tables, figures and pages from the records. Trains nothing."""
     show_report(results, reports)
 
 
@@ -34,17 +37,23 @@ def show_report(results: Path, reports: Path, split: str | None = None) -> None:
     console.out.say(f"{len(written)} files: " + ", ".join(map(str, pages)))
 
 
-@app.command(epilog="Example:  bench choose --max-bytes 256KB --results results")
+@command(
+    READ,
+    "bench choose --max-bytes 256KB --results results",
+    "bench choose --max-bytes 1MiB -d gowalla --results results",
+)
 def choose(
-    max_bytes: Annotated[str, typer.Option(help="What the embeddings may take, such as 256KB.")],
+    max_bytes: Annotated[
+        str, typer.Option(help="Bytes that the embeddings may take, such as 256KB.")
+    ],
     max_latency: Annotated[
-        Optional[float], typer.Option(help="Microseconds that one row may take to rebuild.")
+        Optional[float], typer.Option(help="Microseconds that looking up one row may take.")
     ] = None,
     backbone: options.Backbone = None,
     dataset: options.Dataset = None,
     results: options.Results = options.RESULTS,
 ) -> None:
-    """Recommend a method for a size, from the records, with the uncertainty."""
+    """Recommend a method for a size in bytes, from the records, with the uncertainty."""
     from bench.board import load
     from bench.board.choose import choose as chosen
     from bench.budget import parse_bytes
@@ -56,13 +65,17 @@ def choose(
         console.out.print(part, soft_wrap=isinstance(part, str))
 
 
-@app.command(epilog="Example:  bench diff HEAD~1 results   (exit status 1 if a row got worse)")
+@command(
+    READ,
+    "bench diff HEAD~1 results",
+    "(The exit status is 1 if a row got worse.)",
+)
 def diff(
     before: Annotated[str, typer.Argument(help="A results folder or a git revision.")],
     after: Annotated[str, typer.Argument(help="Another one.")],
     results: options.Results = Path("results"),
 ) -> None:
-    """List the rows that moved by more than noise between two sets of records."""
+    """List the rows that changed by more than noise between two sets of records."""
     from bench.board.diff import diff as compared
     from bench.board.diff import opened, render_diff
 

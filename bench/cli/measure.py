@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from bench.cli import console, options
-from bench.cli.app import app
+from bench.cli.app import MEASURE, command
 from bench.cli.launch import launch, names, steps
 from bench.cli.request import Request, about, existing
 from bench.errors import BenchError, did_you_mean
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from bench.verify.references import Reference
 
 
-@app.command(
-    epilog="Examples:  bench speed -d gowalla   |   bench speed -d ml-100k -m cerp -m full"
-    " --backbone lightgcn   |   bench speed -d gowalla --against recbole --json"
+@command(
+    MEASURE,
+    "bench speed -d gowalla",
+    "bench speed -d ml-100k -m cerp -m full --backbone lightgcn",
+    "bench speed -d gowalla --against recbole --json",
 )
 def speed(
     suite: options.SuiteName = None,
@@ -28,12 +30,14 @@ def speed(
     method: options.Methods = None,
     budget: options.OneBudget = "10%",
     against: Annotated[
-        Optional[str], typer.Option(help="Another program to time beside ours: recbole.")
+        Optional[str], typer.Option(help="Another program to compare with: recbole.")
     ] = None,
     n_steps: Annotated[
-        int, typer.Option("--steps", help="Steps of each method in a round.", min=1)
+        int, typer.Option("--steps", help="Training steps of each method in a round.", min=1)
     ] = 10,
-    rounds: Annotated[int, typer.Option(help="Rounds; medians are taken.", min=1)] = 5,
+    rounds: Annotated[
+        int, typer.Option(help="Rounds of measurements; the table shows medians.", min=1)
+    ] = 5,
     as_json: options.AsJson = False,
     settings: options.Settings = None,
     plugin: options.Plugins = None,
@@ -41,7 +45,7 @@ def speed(
     threads: options.Threads = 1,
     device: options.Device = "cpu",
 ) -> None:
-    """Time training and ranking of each method, beside floors measured in the same run."""
+    """Time training and ranking of each method, and compare with the least time that they need."""
     import json
 
     import torch
@@ -86,30 +90,36 @@ def speed(
         console.out.print(against_table(result["against"]))
 
 
-@app.command(
-    epilog="Examples:  bench verify --checks   |   bench verify --read --results results   |   "
-    "bench verify --reference MF-BPR"
+@command(
+    MEASURE,
+    "bench verify --checks",
+    "bench verify --read --results results",
+    "bench verify --reference MF-BPR",
 )
 def verify(
     reference: Annotated[
-        Optional[list[str]], typer.Option("--reference", help="Only these reference runs.")
+        Optional[list[str]],
+        typer.Option("--reference", help="Only this reference run; repeat it for more."),
     ] = None,
     file: Annotated[
-        Optional[Path], typer.Option("--file", help="Published numbers of your own, as TOML.")
+        Optional[Path], typer.Option("--file", help="TOML file with other published numbers.")
     ] = None,
     read: Annotated[
-        bool, typer.Option("--read", help="Run nothing; compare the records that there are.")
+        bool, typer.Option("--read", help="Run nothing; compare the existing records.")
     ] = False,
     checks: Annotated[
-        bool, typer.Option("--checks", help="Only the cross-checks, which take seconds.")
+        bool,
+        typer.Option(
+            "--checks", help="Only compare the program with other computations; this takes seconds."
+        ),
     ] = False,
     data_dir: options.DataDir = None,
     results: options.Results = options.RESULTS,
-    workers: Annotated[int, typer.Option(help="Runs at a time.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Runs at the same time.", min=1)] = 1,
     threads: options.Threads = 1,
     device: options.Device = "cpu",
 ) -> None:
-    """Compare reference runs with published numbers, and the engine with other computations."""
+    """Compare reference runs with published numbers, and the program with other computations."""
     from bench import paths
     from bench.cli.show_verify import comparison
     from bench.records.scan import scan

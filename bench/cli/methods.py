@@ -10,18 +10,24 @@ import typer
 from rich.text import Text
 
 from bench.cli import console, options
-from bench.cli.app import app
+from bench.cli.app import EXTEND, command
 from bench.errors import BenchError, did_you_mean
 
 
-@app.command("list", epilog="Example:  bench list methods")
+@command(
+    EXTEND,
+    "bench list methods",
+    "bench list datasets",
+    "bench list methods --plugin my_method.py",
+    name="list",
+)
 def list_(
     what: Annotated[
         str, typer.Argument(help="methods, datasets, suites, backbones or tuned")
     ] = "methods",
     plugin: options.Plugins = None,
 ) -> None:
-    """List what there is."""
+    """List the methods, data sets, suites, backbones or tuned settings."""
     if what not in _LISTINGS:
         raise BenchError(f"{what!r} cannot be listed; {did_you_mean(what, _LISTINGS)}")
     for line in _LISTINGS[what](plugin or ()):
@@ -75,11 +81,15 @@ _LISTINGS: dict[str, Callable[[Sequence[Path]], Iterator[str]]] = {
 }
 
 
-@app.command(epilog="Examples:  bench check cerp   |   bench check ./my_method.py")
+@command(
+    EXTEND,
+    "bench check cerp",
+    "bench check ./my_method.py",
+)
 def check(
-    method: Annotated[str, typer.Argument(help="Name of a method, or a file that defines some.")],
+    method: Annotated[str, typer.Argument(help="Name of a method, or a Python file with methods.")],
 ) -> None:
-    """Run the conformance checks that every method has to pass."""
+    """Run the checks that every method has to pass."""
     from bench.check import check_method
     from bench.method.registry import find_methods, get_method
 
@@ -99,12 +109,18 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example:  bench new pophash   (writes pophash.py)")
+@command(
+    EXTEND,
+    "bench new pophash",
+    "(It writes pophash.py.)",
+)
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the method.")],
-    folder: Annotated[Path, typer.Option(help="Where to put the file.")] = Path(),
+    name: Annotated[
+        str, typer.Argument(help="Name of the new method: small letters, digits and _.")
+    ],
+    folder: Annotated[Path, typer.Option(help="Folder for the file.")] = Path(),
 ) -> None:
-    """Start a method of your own from the template."""
+    """Write a file with a method of your own to start from."""
     from bench.method.template import new_method
 
     path = new_method(name, folder)

@@ -17,38 +17,65 @@ def _device(name: str) -> str:
     return name
 
 
+_BUDGET = "What may be stored: a share of the full table (5%), values (128k) or bytes (256KB)."
+
 # typer reads annotations at run time, where Python 3.10 needs Optional.
-SuiteName = Annotated[Optional[str], typer.Option("--suite", help="Suite name or TOML file.")]
+SuiteName = Annotated[
+    Optional[str],
+    typer.Option("--suite", help="Suite: a named set of runs, or a TOML file with one."),
+]
 Dataset = Annotated[
     Optional[str],
-    typer.Option("--dataset", "-d", help="Card name, or a file or folder of your own."),
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="Data set: a name (see `bench list datasets`), or your own file or folder.",
+    ),
 ]
 DataDir = Annotated[
     Optional[Path],
-    typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder to look in before downloading."),
+    typer.Option(
+        "--data-dir",
+        envvar="BENCH_DATA",
+        help="Folder with data sets that are already on this machine.",
+    ),
 ]
-Budget = Annotated[
-    Optional[str], typer.Option("--budget", "-b", help="5%, 128k (values) or 256KB.")
+Budget = Annotated[Optional[str], typer.Option("--budget", "-b", help=_BUDGET)]
+OneBudget = Annotated[str, typer.Option("--budget", "-b", help=_BUDGET)]
+Budgets = Annotated[Optional[list[str]], typer.Option("--budget", "-b", help=_BUDGET)]
+Methods = Annotated[
+    Optional[list[str]],
+    typer.Option("--method", "-m", help="Only this method; repeat it for more."),
 ]
-OneBudget = Annotated[str, typer.Option("--budget", "-b", help="5%, 128k (values) or 256KB.")]
-Budgets = Annotated[
-    Optional[list[str]], typer.Option("--budget", "-b", help="5%, 128k (values) or 256KB.")
+Backbone = Annotated[
+    Optional[str],
+    typer.Option(
+        "--backbone",
+        help="Recommendation model that uses the embeddings (see `bench list backbones`).",
+    ),
 ]
-Methods = Annotated[Optional[list[str]], typer.Option("--method", "-m", help="Only these methods.")]
-Backbone = Annotated[Optional[str], typer.Option("--backbone", help="Which backbone.")]
-Backbones = Annotated[Optional[list[str]], typer.Option("--backbone", help="Only these backbones.")]
-Results = Annotated[Path, typer.Option("--results", help="Folder of run records.")]
-Reports = Annotated[Path, typer.Option("--reports", help="Folder of the report.")]
+Backbones = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--backbone", help="Recommendation model that uses the embeddings; repeat it for more."
+    ),
+]
+Results = Annotated[Path, typer.Option("--results", help="Folder with the records of runs.")]
+Reports = Annotated[Path, typer.Option("--reports", help="Folder that the report is written to.")]
 Settings = Annotated[
     Optional[list[str]],
-    typer.Option("--set", help="KEY=VALUE: training.lr=0.01, cerp.gamma=0, mf.similarity=dot."),
+    typer.Option("--set", help="A setting as KEY=VALUE, such as training.lr=0.01 or cerp.gamma=0."),
 ]
 Plugins = Annotated[
-    Optional[list[Path]], typer.Option("--plugin", help="File with a method of your own.")
+    Optional[list[Path]], typer.Option("--plugin", help="Python file with a method of your own.")
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", help="cpu, cuda, or cuda:1: the second card.", callback=_device),
+    typer.Option(
+        "--device",
+        help="Where to train: cpu, cuda, or cuda:1 for the second card.",
+        callback=_device,
+    ),
 ]
 Bits = Annotated[
     Optional[list[int]],
@@ -57,22 +84,31 @@ Bits = Annotated[
     ),
 ]
 Refit = Annotated[
-    bool, typer.Option("--refit", help="Train again on train + validation before testing.")
+    bool,
+    typer.Option("--refit", help="Train again on training and validation data before testing."),
 ]
 Accounting = Annotated[
-    Optional[str], typer.Option("--accounting", help="What budgets bind: bytes or values.")
+    Optional[str],
+    typer.Option(
+        "--accounting", help="What a budget limits: bytes of the stored file, or stored values."
+    ),
 ]
 Tuned = Annotated[
-    Optional[str], typer.Option("--tuned", help="Tuned settings: a name, or a file of bench tune.")
+    Optional[str],
+    typer.Option(
+        "--tuned",
+        help="Tuned settings: a name (see `bench list tuned`), or a file that `bench tune` wrote.",
+    ),
 ]
 Workers = Annotated[
-    Optional[int], typer.Option("--workers", help="Runs at a time; all cores if not given.", min=1)
+    Optional[int],
+    typer.Option("--workers", help="Runs at the same time; one for each core if not given.", min=1),
 ]
-Threads = Annotated[int, typer.Option("--threads", help="Threads of each run.", min=1)]
+Threads = Annotated[int, typer.Option("--threads", help="Processor threads of each run.", min=1)]
 TimeLimit = Annotated[
     Optional[float],
-    typer.Option("--time-limit", help="Seconds a run may take; longer ones fail."),
+    typer.Option("--time-limit", help="Seconds that a run may take; a longer one fails.", min=1),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
 
 RESULTS, REPORTS = Path("results/local"), Path("reports/local")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from bench.cli import console, options
-from bench.cli.app import app
-from bench.cli.board import show_report
+from bench.cli.app import READ, RUN, command
 from bench.cli.launch import launch, names, steps
 from bench.cli.request import Plan, Request, about, existing
 from bench.errors import BenchError
@@ -19,9 +18,11 @@ if TYPE_CHECKING:
     from bench.runs.plan import Planned
 
 
-@app.command(
-    epilog="Examples:  bench leaderboard   |   bench leaderboard -d gowalla --budget 10% --seeds 1"
-    "   |   bench leaderboard -d ./my-data --method cerp --method dims --dry-run"
+@command(
+    RUN,
+    "bench leaderboard",
+    "bench leaderboard -d gowalla --budget 10% --seeds 1",
+    "bench leaderboard -d ./my-data --method cerp --method dims --dry-run",
 )
 def leaderboard(
     suite: options.SuiteName = None,
@@ -29,7 +30,9 @@ def leaderboard(
     budget: options.Budgets = None,
     method: options.Methods = None,
     backbone: options.Backbones = None,
-    seeds: Annotated[Optional[int], typer.Option(help="How many seeds, from 0.", min=1)] = None,
+    seeds: Annotated[
+        Optional[int], typer.Option(help="How many random seeds: 0, 1, ...", min=1)
+    ] = None,
     accounting: options.Accounting = None,
     bits: options.Bits = None,
     refit: options.Refit = False,
@@ -42,17 +45,21 @@ def leaderboard(
     workers: options.Workers = None,
     cluster: Annotated[
         Optional[str],
-        typer.Option(help="Run on dask: address or file of a scheduler, or `local`."),
+        typer.Option(help="Run on a dask cluster: address or file of its scheduler, or `local`."),
     ] = None,
     threads: options.Threads = 1,
     device: options.Device = "cpu",
     time_limit: options.TimeLimit = None,
-    retry_failed: Annotated[bool, typer.Option(help="Run failed runs again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run again what failed before.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan, train nothing.")
+        bool,
+        typer.Option("--dry-run", help="Print sizes and an estimate of the time; train nothing."),
     ] = False,
 ) -> None:
-    """Train every method under every budget, and render the board. Does only what is missing."""
+    """Train every method under every budget and render the board. Runs only what is missing."""
+    from bench.cli.board import show_report
     from bench.cli.show_plan import plan_table
     from bench.cli.terminal import Live
     from bench.records.store import Store
@@ -120,14 +127,19 @@ def _estimate(
     console.out.say(show_plan.estimate(found, workers))
 
 
-@app.command(epilog="Example:  bench run -d gowalla -m cerp -b 128k --seed 2020")
+@command(
+    RUN,
+    "bench run -d gowalla -m cerp -b 128k --seed 2020",
+)
 def run(
-    method: Annotated[str, typer.Option("--method", "-m", help="Which method.")],
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="Method (see `bench list methods`).")
+    ],
     suite: options.SuiteName = None,
     dataset: options.Dataset = None,
     budget: options.Budget = None,
     backbone: options.Backbone = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the run.", min=0)] = 0,
     accounting: options.Accounting = None,
     bits: options.Bits = None,
     refit: options.Refit = False,
@@ -138,9 +150,11 @@ def run(
     results: options.Results = options.RESULTS,
     threads: options.Threads = 1,
     device: options.Device = "cpu",
-    again: Annotated[bool, typer.Option("--again", help="Run even if there is a record.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Run it even if there is a record.")
+    ] = False,
 ) -> None:
-    """Train one method under one budget, in this process, and print its record's headline."""
+    """Train one method under one budget in this process, and print where its record is."""
     import json
 
     from bench.records.store import Store
@@ -204,9 +218,12 @@ def _execute(one: Planned, plan: Plan, store: Store, device: str, threads: int) 
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example:  bench status --results results/local")
+@command(
+    READ,
+    "bench status --results results/local",
+)
 def status(results: options.Results = options.RESULTS) -> None:
-    """Say what a results folder holds, and what is wrong with it."""
+    """Count the runs in a results folder, and name the files that cannot be used."""
     from collections import Counter
 
     from bench.records.scan import scan

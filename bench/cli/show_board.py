@@ -88,7 +88,7 @@ def _choices(choices: Iterable[Choice]) -> Grid:
         grid.add(
             str(rank),
             row.label,
-            choice.group.backbone,
+            choice.group.backbone if choice.embedded else "none",
             choice.budget or "none",
             quantity("bytes").text(row.mean("bytes")),
             quantity("latency").text(row.mean("latency")),

@@ -9,16 +9,19 @@ import typer
 from rich.text import Text
 
 from bench.cli import console, options
-from bench.cli.app import app
+from bench.cli.app import MEASURE, command
 from bench.cli.request import Request, about, existing
 from bench.errors import BenchError
 
 
-@app.command(epilog="Example:  bench studies results/studies")
+@command(
+    MEASURE,
+    "bench studies results/studies",
+)
 def studies(
-    folder: Annotated[Path, typer.Argument(help="A folder of run records.")],
+    folder: Annotated[Path, typer.Argument(help="A folder with records of runs.")],
 ) -> None:
-    """Print what settings were tried and what validation data say, as Markdown."""
+    """Print the settings that were tried and their validation scores, as Markdown."""
     from bench.records.scan import scan
     from bench.studies.tried import render_studies
 
@@ -31,12 +34,14 @@ def studies(
     typer.echo(text)
 
 
-@app.command(
-    epilog="Examples:  bench thresholds -m pep   |   bench thresholds -d gowalla -m cerp -b 5%"
+@command(
+    MEASURE,
+    "bench thresholds -m pep",
+    "bench thresholds -d gowalla -m cerp -b 5%",
 )
 def thresholds(
     method: Annotated[
-        str, typer.Option("--method", "-m", help="A method that prunes by thresholds.")
+        str, typer.Option("--method", "-m", help="A method that prunes by learned thresholds.")
     ],
     budget: options.OneBudget = "10%",
     suite: options.SuiteName = None,
@@ -46,10 +51,11 @@ def thresholds(
     data_dir: options.DataDir = None,
     as_json: options.AsJson = False,
     figure: Annotated[
-        Optional[Path], typer.Option("--figure", help="Draw it into this PNG or SVG file.")
+        Optional[Path],
+        typer.Option("--figure", help="Also draw a figure into this PNG or SVG file."),
     ] = None,
 ) -> None:
-    """Search with and without decay on the thresholds, to see what moves them."""
+    """Search with and without weight decay on the thresholds, to see what moves them."""
     import json
     from dataclasses import asdict
 

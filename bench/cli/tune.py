@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from bench.cli import console, options
-from bench.cli.app import app
+from bench.cli.app import RUN, command
 from bench.cli.launch import launch
 from bench.cli.request import Request, about
 from bench.errors import BenchError, did_you_mean
@@ -20,25 +20,30 @@ if TYPE_CHECKING:
     from bench.tune.search import Outcome, Terms
 
 
-@app.command(
-    epilog="Example:  bench tune -d gowalla -m cerp -m pep -b 10% --trials 12 --own lr"
-    " --out tuned/gowalla.toml"
+@command(
+    RUN,
+    "bench tune -d gowalla -m cerp -m pep -b 10% --trials 12 --own lr --out tuned/gowalla.toml",
 )
 def tune(
-    method: Annotated[list[str], typer.Option("--method", "-m", help="Which methods.")],
+    method: Annotated[
+        list[str], typer.Option("--method", "-m", help="Method; repeat it for more.")
+    ],
     budget: options.OneBudget,
     trials: Annotated[int, typer.Option(help="Trials of each method.", min=1)] = 12,
     own: Annotated[
         Optional[list[str]],
-        typer.Option("--own", help="Training setting that each method tunes for itself: lr, l2."),
+        typer.Option("--own", help="Training setting that is tuned for each method: lr or l2."),
     ] = None,
     out_file: Annotated[
-        Optional[Path], typer.Option("--out", help="TOML file for the best settings.")
+        Optional[Path],
+        typer.Option("--out", help="TOML file that the best settings are written to."),
     ] = None,
     suite: options.SuiteName = None,
     dataset: options.Dataset = None,
     backbone: options.Backbone = None,
-    seed: Annotated[int, typer.Option(help="Seed of the runs; no board's.", min=0)] = 1000,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of the trials; leaderboards use others.", min=0)
+    ] = 1000,
     accounting: options.Accounting = None,
     settings: options.Settings = None,
     plugin: options.Plugins = None,
@@ -49,10 +54,10 @@ def tune(
     device: options.Device = "cpu",
     time_limit: options.TimeLimit = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what is searched, train nothing.")
+        bool, typer.Option("--dry-run", help="Print the search spaces; train nothing.")
     ] = False,
 ) -> None:
-    """Search each method's knobs by validation NDCG@20, with the same number of trials for all."""
+    """Search for the best settings of methods by validation NDCG@20, with equal trials for each."""
     _needs_optuna()
     from bench.cli.show_tune import Trials, spaces
     from bench.runs.schedule import default_workers

@@ -114,10 +114,24 @@ def test_backbones_compete_and_data_sets_do_not(results: Path) -> None:
     assert [c.row.method for c in only.choices] == ["cerp"]
 
 
-def test_a_reference_that_does_as_well_is_mentioned(results: Path) -> None:
+@pytest.mark.parametrize("limit", [None, 1000.0])
+def test_what_popularity_beats_is_never_recommended(results: Path, limit: float | None) -> None:
     put(results, "popularity", None, backbone="none", shift=0.5)
-    (advice,) = choose(load(results), FULL // 10)
+    for seed in (0, 1, 2):
+        put(results, "cerp", 0.1, seed, backbone="lightgcn")
+    (advice,) = choose(load(results), FULL // 10, limit)
+    first, *others = advice.choices
+    assert first.row.method == "popularity"
+    assert [c.row.method for c in others].count("popularity") == 0  # once for all backbones
+    assert "Take Popularity:" in render_choice((advice,)).replace(".", ":")
     assert any(note.startswith("Popularity reaches") for note in advice.notes)
+
+
+def test_popularity_that_is_beaten_stands_last(results: Path) -> None:
+    put(results, "popularity", None, backbone="none", shift=-0.2)
+    (advice,) = choose(load(results), FULL // 10)
+    assert [c.row.method for c in advice.choices] == ["cerp", "dims", "hashing", "popularity"]
+    assert not any(note.startswith("Popularity reaches") for note in advice.notes)
 
 
 def test_the_note_and_missing_users_are_told(results: Path) -> None:

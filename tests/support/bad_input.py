@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from support.bad_data import DATA, Bad, option
@@ -94,6 +95,17 @@ SETTINGS = (
         "accounting",
         "'bytes' or 'values'",
     ),
+    option("a share that is written as a number", "run -m cerp -b 0.1", "'0.1'", "write 10%"),
+    option("a size in values where bytes are meant", "choose --max-bytes 256k", "write 256KB"),
+    option(
+        "a learning rate that is not finite",
+        "leaderboard --set training.lr=inf --dry-run",
+        "training.lr",
+        "finite",
+    ),
+    option("a device by another name", "leaderboard --device gpu --dry-run", "write cuda"),
+    option("a device that is not supported", "run -m cerp --device mps", "write cpu, cuda or"),
+    option("a device without a number", "speed --device cuda:x", "cuda:x", "cuda:NUMBER"),
     option("several runs where one is meant", "run -m cerp", "name one --budget"),
     option("a share where a size is meant", "choose --max-bytes 5%", "5%", "give an amount"),
     option(
@@ -172,6 +184,15 @@ def said(bad: Bad, folder: Path) -> tuple[object, str]:
             sys.argv, console.err, console.out = kept
 
 
+@cache
+def told(kind: str) -> tuple[object, str]:
+    """Exit status and standard error for a kind, run once and in a folder of its own."""
+    (bad,) = (bad for bad in CASES if bad.kind == kind)
+    with tempfile.TemporaryDirectory() as folder:
+        status, message = said(bad, Path(folder))
+    return status, message.replace(folder + "/", "")
+
+
 def document() -> str:
     """The page of the documentation."""
     lines = [
@@ -187,9 +208,7 @@ def document() -> str:
     ):
         lines += ["", f"## {title}", "", "| what is wrong | what is said |", "| --- | --- |"]
         for bad in cases:
-            with tempfile.TemporaryDirectory() as folder:
-                message = said(bad, Path(folder))[1].strip().removeprefix("error: ")
-            message = message.replace(folder + "/", "").replace("|", "\\|")
+            message = told(bad.kind)[1].strip().removeprefix("error: ").replace("|", "\\|")
             shown = message if len(message) < 400 else message[:300] + " …"
             lines.append(f"| {bad.kind} | {shown} |")
     return "\n".join(lines) + "\n"
