@@ -211,7 +211,7 @@ def document() -> str:
         for bad in cases:
             message = told(bad.kind)[1].strip().removeprefix("error: ").replace("|", "\\|")
             # Lists grow with each method and suite; the page shows how they begin.
-            message = re.sub(r"there are (\S+, \S+), [\w, -]+", r"there are \1, … ", message)
+            message = re.sub(r"there are (\S+, \S+), [\w, -]+", r"there are \1, …", message)
             shown = message if len(message) < 400 else message[:300] + " …"
             lines.append(f"| {bad.kind} | {shown} |")
     return "\n".join(lines) + "\n"
