@@ -1,6 +1,6 @@
-"""RecBole as a neighbour: its models compressed in place, its trainer and evaluator unchanged.
+"""Compressing RecBole's models in place; its trainer and evaluator stay as they are.
 
-RecBole itself is imported only when something here is called.
+RecBole itself is imported only when a function is called.
 """
 
 from bench.recbole.compact import Compact, compact

@@ -18,12 +18,12 @@ from bench.method.size import Size, describe, size_of
 from bench.recbole.compat import require
 from bench.recbole.tables import Shared, find_pairs, replace_tables
 
-_CHECKS = 20  # times an epoch that a search looks at what it still keeps
-_NAME = "compact_table"  # in the model, and so in its checkpoints
+_CHECKS = 20  # times per epoch that a search compares what it keeps with its budget
+_NAME = "compact_table"  # of the module in the model, and so in its checkpoints
 
 
 class _Reached(Exception):
-    """The search has come down to its budget: leaves RecBole's loop."""
+    """The search fits its budget; ends RecBole's training loop."""
 
 
 def compact(
@@ -38,8 +38,8 @@ def compact(
     """Replace the user and item embeddings of a RecBole general recommender, in place.
 
     All pairs of a user and an item table (NeuMF has two) become one table with their columns side
-    by side, so that one budget binds all of them. Its entries start from the standard deviation
-    of the tables that it replaces. RecBole's ids are kept, with its padding row for each side.
+    by side, so that one budget binds all of them. Its entries start with the standard deviation of
+    the tables that it replaces. RecBole's ids stay, with a padding row for users and for items.
 
     Args:
         model: BPR, LightGCN, NeuMF, SimpleX, or any with `nn.Embedding` tables of users and items.
@@ -50,7 +50,7 @@ def compact(
         seed: of the initial weights.
 
     Returns:
-        What knows the sizes, prepares a trainer and packs the result.
+        The compacted model: gives sizes, prepares a trainer and packs the result.
 
     Raises:
         BenchError: the model has no such tables or is compacted already, or RecBole is missing;
@@ -58,7 +58,7 @@ def compact(
     """
     require()
     if hasattr(model, _NAME):
-        raise BenchError(f"{type(model).__name__} is compacted already; build the model anew")
+        raise BenchError(f"{type(model).__name__} is compacted already; build a new model")
     pairs = find_pairs(model)
     weights = [
         model.get_submodule(name).weight.detach() for p in pairs for name in (p.user, p.item)
@@ -91,7 +91,7 @@ class Compact:
         model: RecBole's model, with lookups in the place of its tables.
         table: the table that the method provides.
         full_bytes: size of the tables that were replaced, in float32.
-        other_values: parameters of the model outside its embeddings; no budget binds them.
+        other_values: number of the model's other parameters, which no budget counts.
     """
 
     def __init__(self, model: Any, shared: Shared) -> None:
@@ -110,7 +110,7 @@ class Compact:
         self._searching: Phase | None = None
         self._ready = not self._has_hooks()
         self._rewind()
-        # An instance's attribute hides the class's method: RecBole's trainer asks the model.
+        # Hides the method of the class; RecBole's trainer calls the attribute of the model.
         model.calculate_loss = self._loss
 
     @property
@@ -121,8 +121,8 @@ class Compact:
     def prepare(self, trainer: Any, train_data: Any, search_epochs: int = 10) -> None:
         """Make the model and RecBole's trainer ready for `trainer.fit`.
 
-        Methods that search before they train (CERP, PEP) search here, with the trainer's own loop
-        and optimiser and without validation, until they are down to the budget. Then initial
+        Methods that search before they train (CERP, PEP) search here until they fit the budget,
+        with the trainer's own loop and optimiser and without validation. Afterwards initial
         weights, optimiser and epochs are as `fit` expects them.
 
         Args:
@@ -131,7 +131,7 @@ class Compact:
             search_epochs: the most epochs of each phase before the last.
 
         Raises:
-            BenchError: a search with another learner than Adam, whose decay moves the thresholds.
+            BenchError: the method searches, and the learner is not Adam with its weight decay.
         """
         method, phases = self.method, self.method.phases
         for phase in phases:
@@ -157,7 +157,7 @@ class Compact:
         return safetensors.torch.save(packed)
 
     def deploy(self) -> Size:
-        """Put what `pack` stores into the model, so that RecBole evaluates what would be shipped.
+        """Replace the embeddings by the packed ones, so that RecBole evaluates what is deployed.
 
         Load the best checkpoint first (`trainer.evaluate` does), and evaluate with
         `load_best_model=False` afterwards. The model cannot be trained further.
@@ -189,7 +189,7 @@ class Compact:
         return Size(size_of(describe(packed)).values, len(content))
 
     def _has_hooks(self) -> bool:
-        """Whether training the method takes more than gradients."""
+        """Whether training the method needs more than gradients."""
         kind = type(self.method)
         hooks = ("begin", "groups", "penalty")
         own = any(getattr(kind, name) is not getattr(Method, name) for name in hooks)
@@ -202,7 +202,7 @@ class Compact:
         self._forget()
 
     def _forget(self) -> None:
-        """Drop rows and propagated rows that are kept for evaluation."""
+        """Drop composed and propagated rows that are cached for evaluation."""
         self._shared.forget()
         for name in getattr(self.model, "other_parameter_name", ()):
             if name.startswith("restore"):
@@ -244,7 +244,7 @@ class Compact:
         return Progress(self._step, steps * self._epochs, self._step // steps, self._epochs)
 
     def _loss(self, interaction: Any) -> Any:
-        """The model's loss and the method's penalty; takes the place of `calculate_loss`."""
+        """The model's loss plus the method's penalty; replaces `calculate_loss`."""
         method, shared = self.method, self._shared
         if not (self._ready or self._searching):
             raise BenchError(

@@ -15,8 +15,7 @@ from bench.errors import BenchError
 
 _ABSENT = object()
 
-# What RecBole's Config assigns to NumPy and its metrics read, and the names that it takes them
-# from, three of which NumPy 2 removed.
+# Attributes of NumPy that RecBole's Config sets or reads; NumPy 2 removed some of them.
 _NUMPY = {
     "bool": np.bool_,
     "int": np.int_,
@@ -34,20 +33,21 @@ _NUMPY = {
 
 @contextmanager
 def compatible() -> Iterator[None]:
-    """Let RecBole 1.2.1 run with the installed libraries; undone at the end.
+    """Let RecBole 1.2.1 run with the installed libraries inside a `with` block.
 
-    Everything of RecBole that is used, from its Config to its evaluation, belongs inside:
+    All use of RecBole, from its Config to its evaluation, belongs inside. The block changes:
 
-    - NumPy: the names that RecBole's Config puts there, and those that it needs (`float_` and its
-      like left NumPy 2), are there while the block lasts and gone afterwards.
-    - SciPy: `dok_matrix._update`, by which RecBole's graph models fill their matrix, left SciPy.
-    - pandas: since 3.0 RecBole's way of filling in missing features changes nothing; inside, tokens
-      are padded and numbers get their mean, as RecBole means it.
+    - NumPy: the names that RecBole's Config sets, and those that it needs (NumPy 2 removed
+      `float_` and others), exist inside the block only.
+    - SciPy: `dok_matrix._update`, by which RecBole's graph models fill their matrix, was removed
+      from SciPy. It exists inside.
+    - pandas: since 3.0 RecBole's code that fills in missing features has no effect. Inside, tokens
+      are padded and numbers get their mean, as RecBole intends.
     - PyTorch: since 2.6 `torch.load` refuses RecBole's checkpoints, which hold pickled objects.
-      Inside, its trainer writes the same checkpoint with the configuration reduced to the model's
-      name: tensors, numbers and text, which `torch.load` reads safely. Only
-      `recbole.quick_start.load_data_and_model`, which wants the whole configuration back, cannot
-      use them.
+      Inside, its trainer writes the same checkpoint, but only the model's name of the
+      configuration: tensors, numbers and text, which `torch.load` reads safely.
+      `recbole.quick_start.load_data_and_model` cannot read them, because it needs the whole
+      configuration.
 
     Raises:
         BenchError: RecBole is not installed.
@@ -67,7 +67,7 @@ def require() -> Any:
     """Import RecBole.
 
     Raises:
-        BenchError: it is not installed; says for which Python it can be.
+        BenchError: it is not installed; the message says for which Python it can be.
     """
     try:
         import recbole.data.dataset
@@ -94,18 +94,18 @@ def _put(stack: ExitStack, place: Any, name: str, value: object) -> None:
 
 
 def _take(place: Any, name: str) -> None:
-    """Delete an attribute that may be gone already."""
+    """Delete an attribute if it exists."""
     if name in vars(place):
         delattr(place, name)
 
 
 def _update(matrix: Any, entries: dict[tuple[int, int], float]) -> None:
-    """Take up entries unchecked, as `dok_matrix._update` did."""
+    """Add entries without checks, as `dok_matrix._update` did."""
     matrix._dict.update(entries)
 
 
 def _fill_nan(dataset: Any) -> None:
-    """Fill missing features in: tokens with the padding, numbers with their mean, lists empty."""
+    """Fill in missing features: padding for tokens, the mean for numbers, empty lists."""
     for name in dataset.feat_name_list:
         features = getattr(dataset, name)
         for field in features:
@@ -120,7 +120,7 @@ def _fill_nan(dataset: Any) -> None:
 
 
 def _save_checkpoint(trainer: Any, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-    """Write what RecBole's trainer writes, in a form that `torch.load` reads with weights_only."""
+    """Write RecBole's checkpoint in a form that `torch.load` reads with weights_only."""
     if not trainer.config["single_spec"] and trainer.config["local_rank"] != 0:
         return
     path = kwargs.pop("saved_model_file", trainer.saved_model_file)

@@ -1,4 +1,4 @@
-"""The embedding tables of a RecBole model: finding them, and putting another in their place."""
+"""The embedding tables of a RecBole model: finding and replacing them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.method import Method
 
 @dataclass(frozen=True)
 class Pair:
-    """A table of users and one of items that share their width.
+    """A table of users and a table of items of the same width.
 
     Attributes:
         user: name of the users' table in the model.
@@ -32,11 +32,11 @@ class Pair:
 def find_pairs(model: Any) -> list[Pair]:
     """Find the user and item tables of a RecBole general recommender.
 
-    A table is an `nn.Embedding` with a row for each user or item; its name decides where their
-    numbers are equal. Tables with one column are biases and stay.
+    A table is an `nn.Embedding` with one row for each user or each item. If there are as many users
+    as items, its name decides. Tables with one column are biases and stay.
 
     Raises:
-        BenchError: the model has no such tables, or they do not pair; says which it has.
+        BenchError: the model has no such tables, or they form no pairs; lists those it has.
     """
     what = type(model).__name__
     if not hasattr(model, "n_users") or not hasattr(model, "n_items"):
@@ -69,10 +69,10 @@ def find_pairs(model: Any) -> list[Pair]:
 
 
 class Shared(nn.Module):
-    """One method's table for all pairs; it remembers the ids that a training step looked up.
+    """One method's table for all pairs; it records the ids that a training step looks up.
 
-    Without gradients, rows are composed once for all ids and kept while the weights are what they
-    were: models without `full_sort_predict` look each item up once for each user.
+    Without gradients, the rows of all ids are composed once and cached until the weights change,
+    because models without `full_sort_predict` look each item up once for each user.
     """
 
     def __init__(self, method: Method) -> None:
@@ -92,11 +92,11 @@ class Shared(nn.Module):
         return rows
 
     def forget(self) -> None:
-        """Drop the rows that were composed."""
+        """Drop the cached rows."""
         self._kept = None
 
     def train(self, mode: bool = True) -> Shared:
-        """Switch between training and evaluation; drops the rows that were composed."""
+        """Switch between training and evaluation; drops the cached rows."""
         self.forget()
         return super().train(mode)
 
@@ -111,7 +111,7 @@ class Shared(nn.Module):
 
 
 class Lookup(nn.Module):
-    """Stands where an `nn.Embedding` stood: the same calls, rows from the shared table.
+    """Replaces an `nn.Embedding`: the same calls, with rows from the shared table.
 
     Attributes:
         num_embeddings, embedding_dim, padding_idx: as of the table that it replaces.
@@ -119,7 +119,7 @@ class Lookup(nn.Module):
 
     def __init__(self, shared: Shared, offset: int, columns: slice, replaced: nn.Embedding) -> None:
         super().__init__()
-        # In a tuple, so that the table is not registered (and saved) once for each lookup.
+        # In a tuple, so that the table is not registered and saved again with each lookup.
         self._shared = (shared,)
         self._offset, self._columns = offset, columns
         self.num_embeddings = replaced.num_embeddings
@@ -135,14 +135,14 @@ class Lookup(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """All rows, float32 [num_embeddings, embedding_dim]; differentiable, and made anew."""
+        """All rows, float32 [num_embeddings, embedding_dim]; composed again on each access."""
         device = next(iter(self._shared[0].method.state_dict().values())).device
         rows: Tensor = self(torch.arange(self.num_embeddings, device=device))
         return rows
 
 
 def replace_tables(model: Any, pairs: Sequence[Pair], shared: Shared) -> None:
-    """Put lookups in the place of the tables."""
+    """Replace the tables by lookups."""
     column = 0
     for pair in pairs:
         columns = slice(column, column + pair.width)

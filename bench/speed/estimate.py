@@ -1,4 +1,4 @@
-"""How long a plan takes: real steps and one ranking are timed, and multiplied out."""
+"""Estimating how long a plan takes, from a few timed steps and one ranking of each method."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from bench.runs.spec import RunSpec
 from bench.speed.measure import renumbered
 from bench.speed.probe import Probe, clock, tested
 
-_STEPS = 4  # timed after one that is not
-_LONG = 3.0  # seconds after which a phase's steps are enough
-_LIMIT = 120.0  # seconds after which methods that are left are taken to cost as others did
-_USERS = {True: (256, 1024), False: (8, 32)}  # ranked for; fewer where a score is a network
+_STEPS = 4  # timed after a first step that does not count
+_LONG = 3.0  # seconds of steps that are enough for a phase
+_LIMIT = 120.0  # seconds after which no further method is timed
+_USERS = {True: (256, 1024), False: (8, 32)}  # by Backbone.dot: networks take longer
 _START = 4.0  # seconds until a worker has imported torch and loaded the data
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method under a backbone and a budget takes.
+    """Time that a method takes under a backbone and a budget.
 
     Attributes:
         phases: seconds of an epoch, and whether it is a search, by name of the phase.
-        ranking: seconds of a ranking for nobody (rows are composed), and more for each user.
-        build: seconds until the first step: ids are renumbered, method and backbone are built.
+        ranking: seconds of a ranking without users (rows are composed), and seconds per user.
+        build: seconds until the first step, for numbering ids and building method and backbone.
     """
 
     phases: Mapping[str, tuple[float, bool]]
@@ -42,7 +42,7 @@ class Cost:
     build: float = 0.0
 
     def rank(self, users: int) -> float:
-        """Seconds of a ranking for so many users."""
+        """Seconds of a ranking for a number of users."""
         return self.ranking[0] + users * self.ranking[1]
 
 
@@ -53,10 +53,10 @@ class Estimate:
     Attributes:
         seconds: until the last run has ended.
         work: seconds of all runs, one after another.
-        runs: how many are missing.
-        epochs: share of the epochs caps that is expected; 1 where there is no record to go by.
+        runs: number of missing runs.
+        epochs: expected share of the maximum epochs; 1 without records.
         from_records: whether that share comes from records.
-        untimed: what was not timed, for want of time or because it raised.
+        untimed: methods that were not timed, because time was up or because they raised.
     """
 
     seconds: float
@@ -77,20 +77,19 @@ def estimate(
     device: str = "cpu",
     tell: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> Estimate | None:
-    """Estimates what the missing runs of a plan take; None if nothing is missing.
+    """Estimate the time of the missing runs of a plan; None if nothing is missing.
 
-    Each method under each backbone is timed at its middle budget, on the processor's clock where
-    one thread works, so that what else the machine does now does not count. After two minutes
-    no further method is begun: those that are left are taken to cost what the timed ones do on
-    average, of the same backbone if there is one.
+    Each method is timed under each backbone at its middle budget. With one thread the clock is
+    processor time, so that other programs do not count. After two minutes no further method is
+    timed. Methods without a time count as the average of the timed ones, of the same backbone if
+    there are any.
 
     Args:
         planned: the plan.
         done: ids of its runs that have a record.
         data: the split.
         methods: all known methods.
-        records: earlier ones; those of the same split say how many epochs are run until patience
-            ends.
+        records: earlier ones; those of the same split give the expected number of epochs.
         workers: runs at a time.
         device: where.
         tell: told of progress.
@@ -117,7 +116,7 @@ def estimate(
         if time.monotonic() - began > _LIMIT:
             break
         tell(at, len(groups), "timing " + " ".join(key))
-        # A method that raises becomes a failed record, not a plan that cannot be made.
+        # A method that raises will give a failed record; it must not stop the estimate.
         with contextlib.suppress(Exception):
             costs[key] = measure(_middle(specs), data, methods, device)
 
@@ -145,7 +144,7 @@ def estimate(
 def measure(
     spec: RunSpec, data: Interactions, methods: Mapping[str, type[Method]], device: str
 ) -> Cost:
-    """Times a few steps of each phase of a run, and one ranking for some users."""
+    """Time a few steps of each phase of a run, and one ranking for some users."""
     phases: dict[str, tuple[float, bool]] = {}
     where = torch.device(device)
     began = clock(where)
@@ -159,7 +158,7 @@ def measure(
         steps = probe.steps(1)
         while len(steps) <= _STEPS and sum(steps) < _LONG:
             steps += probe.steps(1)
-        # The first one also sets up what later ones find: it counts only if it is alone.
+        # The first step also fills caches: it counts only if it is the only one.
         epoch = median(steps[1:] or steps) * probe.batches + probe.around()
         phases[probe.phase.name] = epoch, probe.phase.until_budget
         few, more = (probe.evaluator(users) for users in _USERS[probe.backbone.dot])
@@ -177,8 +176,8 @@ def run_seconds(cost: Cost, training: Training, share: float, tested: int, valid
 
     Args:
         cost: of its method.
-        training: its caps.
-        share: of the cap that phases ended by validation are expected to run.
+        training: gives the maximum epochs.
+        share: expected share of the maximum epochs, for phases that validation ends.
         tested: users of the test part.
         valid: users of the validation part.
     """
@@ -198,11 +197,11 @@ def run_seconds(cost: Cost, training: Training, share: float, tested: int, valid
 
 
 def epoch_shares(records: Iterable[Record]) -> dict[tuple[str, str], list[float]]:
-    """Shares of the epochs cap that recorded runs have used, by backbone and method."""
+    """Shares of the maximum epochs that recorded runs took, by backbone and method."""
     shares: dict[tuple[str, str], list[float]] = defaultdict(list)
     for record in records:
         cap = (record.spec.training or {}).get("epochs")
-        # Phases that validation ends are those with a best epoch.
+        # Only phases that validation ends have a best epoch.
         epochs = [phase.epochs for phase in record.phases if phase.best_epoch]
         if record.status == "ok" and cap and epochs:
             key = record.spec.backbone.name, record.method.name
@@ -211,7 +210,7 @@ def epoch_shares(records: Iterable[Record]) -> dict[tuple[str, str], list[float]
 
 
 def spread(seconds: Sequence[float], workers: int) -> float:
-    """Seconds until all runs have ended, taken in this order by whichever worker is free."""
+    """Seconds until all runs have ended; each free worker takes the next run in this order."""
     free = [0.0] * max(1, workers)
     for one in seconds:
         free[free.index(min(free))] += one

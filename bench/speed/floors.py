@@ -1,9 +1,9 @@
-"""What a step and an evaluation cannot avoid, measured with the same libraries in the same run.
+"""Floors: least times of a step and of an evaluation, measured in the same run.
 
-A floor is a sum of parts, each a bare operation on arrays of the shapes that the work has, all
-allocated beforehand: no Python between, no autograd, no sampling. It is what the objective, the
-backbone and the optimiser need whatever the method; what a method does to compose its rows is not
-in it, so that the ratio to the floor shows that as well.
+A floor is the sum of the operations that the objective, the backbone and the optimiser need with
+any method. Each is timed alone, on arrays of the same shapes that are allocated beforehand, without
+autograd and sampling. The operations by which a method composes its rows are not included, so the
+ratio to the floor shows them as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.engine.objectives import BPR, Contrastive, Softmax
 from bench.speed.probe import Probe, negatives, tested, timed
 
 _USERS = 128  # a block of the ranking GEMM
-_BLOCKS = 12  # of them timed; the rest are alike
+_BLOCKS = 12  # blocks that are timed; the others take as long
 # The pass over the scores of shared negatives that gives an objective's derivative.
 _PASS: dict[type, Callable[..., Tensor]] = {
     Softmax: torch.exp,
@@ -32,12 +32,12 @@ _PASS: dict[type, Callable[..., Tensor]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """A bare operation.
+    """One operation.
 
     Attributes:
-        name: what it is, with its shape, for people.
+        name: operation and shape, as they are printed.
         run: does it once.
-        times: how often the work needs it.
+        times: how often a step or an evaluation needs it.
     """
 
     name: str
@@ -101,7 +101,7 @@ def step_floor(probe: Probe) -> Floor:
     objective = training.objective
     if not objective.whole and len(objective.negatives_shape(batch)) == 1:
         if probe.backbone.dot:
-            # Gradients with the few columns as rows, which is how a GEMM is fast.
+            # Gradients are transposed: a GEMM with few rows is faster than with few columns.
             shapes = (batch, dim, count), (dim, count, batch), (dim, batch, count)
             for m, k, n in shapes:
                 parts.append(Part(f"GEMM {m:,} x {k:,} x {n:,}", _gemm(m, k, n, device)))
@@ -138,7 +138,7 @@ def step_floor(probe: Probe) -> Floor:
 
 
 def _changed(groups: list[dict[str, Any]], read: int) -> int:
-    """Values that a step has to rewrite: with decay all of a group, else no more than are read."""
+    """Values that a step rewrites: all of a group with decay, otherwise at most those read."""
     total = 0
     for group in groups:
         size = sum(p.numel() for p in group["params"])
@@ -157,10 +157,10 @@ def _some_ids(probe: Probe, count: int) -> Tensor:
 
 
 def evaluation_floor(probe: Probe, evaluator: Evaluator) -> Floor:
-    """Floor of one full evaluation: the bare GEMMs of all users with all items.
+    """Floor of one full evaluation: the GEMMs of all users with all items.
 
-    The faster of two layouts counts: items by rows, and items by columns. Rows have all columns
-    here, also where a method leaves some out.
+    Items are tried in row-major and in column-major order, and the faster counts. All columns
+    count, even if a method leaves some out.
     """
     users, items, dim, device = (
         tested(probe.data),

@@ -1,4 +1,4 @@
-"""`bench speed`: methods timed in turns, so that what else the machine does hits all alike."""
+"""`bench speed`: methods are timed in turns, so that other load affects all of them alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.speed.floors import Floor, evaluation_floor, step_floor
 from bench.speed.probe import Probe, clock_name, tested
 
 SCHEMA = 1
-BASELINE = "ceiling"  # role of the method that others' epochs are compared with
+BASELINE = "ceiling"  # role of the method whose epochs the others are compared with
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Effort:
 
     Attributes:
         steps: steps of each method in a round.
-        rounds: rounds; medians are over all steps, and over the rounds.
+        rounds: number of rounds; results are medians.
     """
 
     steps: int = 10
@@ -41,7 +41,7 @@ class Effort:
 
 @dataclass
 class Line:
-    """What is measured of one phase of one method."""
+    """The measurements of one phase of one method."""
 
     probe: Probe
     name: str
@@ -66,21 +66,21 @@ def measure(
     device: str = "cpu",
     tell: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> dict[str, Any]:
-    """Times every phase of every method of a plan, and the floors beside them.
+    """Time every phase of every method of a plan, and the floors.
 
     Args:
-        planned: runs; the first seed of each method, backbone and budget counts.
+        planned: runs; the first seed of each method, backbone and budget is timed.
         data: the split.
         methods: all known methods.
-        effort: how much to time.
-        device: where.
+        effort: steps and rounds.
+        device: where to train and rank.
         tell: told of progress: units done, units in all, what comes next.
 
     Returns:
-        What `--json` prints; see docs/speed.md.
+        The object that `--json` prints; see docs/speed.md.
 
     Raises:
-        BenchError: nothing of the plan is trained.
+        BenchError: no run of the plan can be timed.
     """
     specs = chosen(planned)
     if not specs:
@@ -162,7 +162,7 @@ def _line(
     before = _resident()
     _peak(reset=True)
     probe = Probe(spec, renumbered(spec, data), methods, phase, device)
-    probe.steps(3)  # warm, and enough for the peak of memory
+    probe.steps(3)  # to warm up, and to reach the peak of memory
     line = Line(probe, spec.method.name, probe.phase.name, one.run.label, step_floor(probe))
     if not probe.phase.until_budget and probe.phase is probe.method.phases[-1]:
         line.evaluator = probe.evaluator()
@@ -176,7 +176,7 @@ def _row(line: Line) -> dict[str, Any]:
     probe, step = line.probe, median(line.steps)
     floor = _medians(line.floors)
     epoch = step * probe.batches + median(line.around)
-    # Ratios are of what was timed in the same round, so that a busy spell divides out.
+    # Ratios are of times in the same round, so that other load affects both.
     per_round = len(line.steps) // len(line.floors)
     ratio = median(
         median(line.steps[i * per_round : (i + 1) * per_round]) / sum(floors.values())
@@ -236,7 +236,7 @@ def _resident() -> int:
 
 
 def _peak(reset: bool) -> int:
-    """Peak of memory since the last reset, which only Linux has."""
+    """Peak of memory since the last reset; only Linux can reset it."""
     if reset:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")

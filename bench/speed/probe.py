@@ -1,4 +1,4 @@
-"""One method under one backbone, ready to have its steps and its evaluation timed."""
+"""Timing the steps and the evaluation of one method under one backbone."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from bench.method import Method
 from bench.runs.pipeline import table_for
 from bench.runs.spec import RunSpec
 
-_FEW_USERS = 256  # evaluated where a score is a network, and scaled to all
+_FEW_USERS = 256  # evaluated where scores are networks; the time is scaled to all users
 
 
 def clock(device: torch.device) -> float:
-    """Seconds, once the device has done what it was given.
+    """Seconds on a clock, after the device has finished its work.
 
-    Of the processor where one thread does the work, so that what other programs take does not
-    count; by the wall elsewhere.
+    With one thread on a CPU the clock is processor time, so that other programs do not count.
+    Otherwise it is wall time.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -47,10 +47,10 @@ def timed(work: Callable[[], Any], device: torch.device) -> float:
 
 
 class Probe:
-    """A phase of a run, built as the run would build it.
+    """One phase of a run, built as in the run.
 
     Args:
-        spec: the run; the seed's initial weights and batches are used.
+        spec: the run; initial weights and batches are those of its seed.
         data: in the run's numbering of ids.
         methods: all known methods.
         phase: index of the phase.
@@ -85,7 +85,7 @@ class Probe:
 
     @property
     def width(self) -> int:
-        """Columns that a step works in."""
+        """Columns that a step computes with."""
         return self.method.width if self.backbone.narrow else self.backbone.dim
 
     @property
@@ -101,7 +101,7 @@ class Probe:
         return [timed(lambda: next(losses), self.device) for _ in range(count)]
 
     def around(self) -> float:
-        """Seconds that an epoch needs beside its steps: drawing its batches, checks of a search."""
+        """Seconds of an epoch outside its steps: drawing batches, and the checks of a search."""
         if self._losses is None:
             self.steps(1)
         draw = timed(lambda: next(self.sampled()), self.device)
@@ -123,7 +123,7 @@ class Probe:
         return [*self.method.groups(self.training.lr), own]
 
     def evaluator(self, users: int = 0) -> Evaluator:
-        """Full ranking on the test part: so many users; 0 is all, or few if scores are networks."""
+        """Full ranking on the test part for some users; 0 is all, or few for networks."""
         seen = [self.data.train, self.data.valid]
         limit = users or (0 if self.backbone.dot else _FEW_USERS)
         return Evaluator(self.data.test, seen, self.data.items, self.device, limit=limit)
@@ -141,16 +141,16 @@ class Probe:
         return seconds
 
     def close(self) -> None:
-        """Lets go of the optimiser's hold on the tables."""
+        """Detach the optimiser from the tables."""
         if self._losses is not None:
             self._optimizer.close()
 
 
 def tested(data: Interactions) -> int:
-    """Users of a full evaluation."""
+    """Number of users in a full evaluation of the test part."""
     return int((data.test.degrees() > 0).sum())
 
 
 def negatives(training: Training) -> int:
-    """Negatives a positive is set against: its own, or those of the batch."""
+    """Negatives per positive: its own, or those that a batch shares."""
     return training.objective.negatives_shape(1)[-1]
