@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.budget import Budget
 from bench.method import Method, Table
-from bench.method.size import Size, describe, size_of
+from bench.method.size import ArrayKind, Size, describe, size_of
 
 
 class OverBudget(RuntimeError):
@@ -32,11 +32,13 @@ class Packed:
         arrays: by name, contiguous and on the CPU.
         content: the bytes of the safetensors file that holds them.
         values: numbers that carry what was learned, whatever their precision.
+        kinds: what each array holds.
     """
 
     arrays: dict[str, Tensor]
     content: bytes
     values: int
+    kinds: dict[str, ArrayKind]
 
     @property
     def size(self) -> Size:
@@ -60,7 +62,7 @@ def pack(method: Method) -> Packed:
     """Pack a trained method and write the file that would be deployed, in memory."""
     arrays = {name: tensor.cpu().contiguous() for name, tensor in method.store().items()}
     values = size_of(describe(method.pack())).values
-    return Packed(arrays, safetensors.torch.save(arrays), values)
+    return Packed(arrays, safetensors.torch.save(arrays), values, method.kinds())
 
 
 def deploy(

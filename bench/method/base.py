@@ -21,8 +21,9 @@ from bench.errors import Infeasible, SpecError
 from bench.method.precision import Bits, Levels, Scale, Storage
 from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
-from bench.method.size import Array, Arrays, describe, largest
+from bench.method.size import Array, ArrayKind, Arrays, describe, largest
 from bench.method.storage import decode, encode, encoded
+from bench.method.storage import kinds as storage_kinds
 from bench.method.straight_through import Rounding
 from bench.method.table import Phase, Progress, Table
 
@@ -228,6 +229,22 @@ class Method(nn.Module):
             if users is None:
                 users = self.user_rows(self.table, self.config)
             found |= encode(name, array, storage, users.get(name))
+        return found
+
+    @classmethod
+    def kind_of(cls, array: str, dtype: torch.dtype) -> ArrayKind:
+        """What a packed array holds, for reports."""
+        if dtype.is_floating_point:
+            return "values"
+        return "codes" if dtype in (torch.int8, torch.uint8) else "indices"
+
+    def kinds(self) -> dict[str, ArrayKind]:
+        """What each array of the file holds."""
+        found: dict[str, ArrayKind] = {}
+        for name, array in self.pack().items():
+            storage = self.storage(self.config, name) if array.dtype == torch.float32 else None
+            own = {name: self.kind_of(name, array.dtype)}
+            found |= own if storage is None else storage_kinds(name, storage)
         return found
 
     @classmethod

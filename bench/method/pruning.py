@@ -28,7 +28,7 @@ from torch.nn import functional
 from bench.method.base import Field, Method, Phase, Progress, Rows, Table
 from bench.method.narrow import Narrow
 from bench.method.precision import Storage
-from bench.method.size import Arrays
+from bench.method.size import ArrayKind, Arrays
 from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
 from bench.method.storage import rounded
 from bench.method.straight_through import Rounding
@@ -92,6 +92,10 @@ class Pruned(Method):
     @classmethod
     def user_rows(cls, table: Table, config: Any) -> dict[str, int]:
         return {}  # values are packed without their rows
+
+    @classmethod
+    def kind_of(cls, array: str, dtype: torch.dtype) -> ArrayKind:
+        return "values" if array == "stored" else "mask"
 
     def build(self) -> None:
         rows, columns = self.shape(self.table, self.config)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, prod
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from bench.errors import Infeasible
 
 # dtype -> safetensors' name, bytes an element. A packed state may hold these and no others. They
 # stand in the order in which safetensors lays arrays out: the digits of the offsets count.
-_DTYPES: dict[torch.dtype, tuple[str, int]] = {
+DTYPES: dict[torch.dtype, tuple[str, int]] = {
     torch.int64: ("I64", 8),
     torch.float32: ("F32", 4),
     torch.int32: ("I32", 4),
@@ -31,6 +32,8 @@ _DTYPES: dict[torch.dtype, tuple[str, int]] = {
 }
 Array = tuple[torch.dtype, tuple[int, ...]]
 Arrays = Mapping[str, Array]
+ArrayKind = Literal["values", "codes", "scales", "mask", "indices"]
+"""What an array of a file holds; `mask`: which entries of a table are kept, in whatever form."""
 
 
 def f32(*shape: int) -> Array:
@@ -66,8 +69,8 @@ def describe(packed: Mapping[str, Tensor]) -> dict[str, Array]:
         TypeError: an array is of a type that artefacts may not hold.
     """
     for name, tensor in packed.items():
-        if tensor.dtype not in _DTYPES:
-            allowed = ", ".join(str(d).removeprefix("torch.") for d in _DTYPES)
+        if tensor.dtype not in DTYPES:
+            allowed = ", ".join(str(d).removeprefix("torch.") for d in DTYPES)
             raise TypeError(f"packed array {name!r} is {tensor.dtype}; use one of {allowed}")
     return {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in packed.items()}
 
@@ -76,9 +79,9 @@ def size_of(arrays: Arrays) -> Size:
     """Size of a packed state with these arrays, to the byte of the stored file."""
     values = payload = 0
     header = {}
-    order = list(_DTYPES)
+    order = list(DTYPES)
     for name, (dtype, shape) in sorted(arrays.items(), key=lambda a: (order.index(a[1][0]), a[0])):
-        code, width = _DTYPES[dtype]
+        code, width = DTYPES[dtype]
         end = payload + prod(shape) * width
         header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [payload, end]}
         payload = end

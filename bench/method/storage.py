@@ -34,7 +34,7 @@ from torch import Tensor
 
 from bench.method.precision import Storage
 from bench.method.rounding import STEPS, quantise, side_scale, values
-from bench.method.size import Arrays
+from bench.method.size import ArrayKind, Arrays
 
 _WINDOW = 254  # steps between the smallest and the largest scale of an array, 2^15.9
 
@@ -162,6 +162,13 @@ def decode(
     else:
         each = scale.view(1, 1)
     return values(codes, each, storage).reshape(shape)
+
+
+def kinds(name: str, storage: Storage) -> dict[str, ArrayKind]:
+    """What each of the arrays that `encode` returns holds."""
+    if storage.bits == 16:
+        return {name: "values"}
+    return {f"{name}.codes": "codes", f"{name}.scale": "scales"}
 
 
 def encoded(

@@ -123,7 +123,7 @@ class PackedArray(_Part):
     dtype: str
     shape: tuple[Count, ...] = Field(strict=False)
     bytes: Count
-    kind: Literal["values", "indices", "mask", "codes"]
+    kind: Literal["values", "codes", "scales", "mask", "indices"]
 
 
 class Size(_Part):

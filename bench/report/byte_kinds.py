@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.board import Entry
 
-ARRAY_KINDS = ("values", "indices", "mask", "codes")
+ARRAY_KINDS = ("values", "indices", "mask", "codes", "scales")
 
 
 def spending(entry: Entry) -> dict[str, int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.budget import VALUE_BYTES
 from bench.engine.deploy import Packed
 from bench.engine.evaluate import Result
-from bench.method.size import describe
+from bench.method.size import DTYPES, ArrayKind
 from bench.records import schema
 from bench.records.schema import Record
 
@@ -60,25 +60,18 @@ def size_record(packed: Packed, ids: int, dim: int, backbone_values: int) -> sch
         backbone_values=backbone_values,
         full_values=ids * dim,
         full_bytes=ids * dim * VALUE_BYTES,
-        arrays={name: packed_array(name, one) for name, one in sorted(packed.arrays.items())},
+        arrays={
+            name: packed_array(array, packed.kinds[name])
+            for name, array in sorted(packed.arrays.items())
+        },
     )
 
 
-def packed_array(name: str, tensor: Tensor) -> schema.PackedArray:
-    """What a record says of an array; its name tells masks, its type codes."""
-    (dtype, shape) = describe({name: tensor})[name]
-    kind = "values" if dtype.is_floating_point else "indices"
-    if name.endswith((".mask", ".counts", ".columns")):
-        kind = "mask"
-    elif str(dtype) in ("torch.int8", "torch.uint8"):
-        kind = "codes"
-    code = {"torch.float32": "F32", "torch.float16": "F16"}.get(str(dtype))
-    return schema.PackedArray(
-        dtype=code or str(dtype).removeprefix("torch.").replace("uint", "U").replace("int", "I"),
-        shape=tuple(shape),
-        bytes=prod(shape) * tensor.element_size(),
-        kind=kind,  # type: ignore[arg-type]
-    )
+def packed_array(tensor: Tensor, kind: ArrayKind) -> schema.PackedArray:
+    """What a record says of an array."""
+    code, width = DTYPES[tensor.dtype]
+    shape = tuple(tensor.shape)
+    return schema.PackedArray(dtype=code, shape=shape, bytes=prod(shape) * width, kind=kind)
 
 
 def metrics_record(test: Result, valid: Result | None, items: int) -> schema.Metrics:

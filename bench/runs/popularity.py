@@ -54,7 +54,7 @@ def measure_popularity(data: Interactions, dim: int) -> Measured:
 
     test, valid = (evaluator(data, part)(scores) for part in ("test", "valid"))
     arrays = {"counts": counts.to(torch.int32)}
-    packed = Packed(arrays, safetensors.torch.save(arrays), data.items)
+    packed = Packed(arrays, safetensors.torch.save(arrays), data.items, {"counts": "indices"})
     return Measured(
         size_record(packed, data.users + data.items, dim, 0),
         metrics_record(test, valid, data.items),

@@ -18,6 +18,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from support import conformance
+from support.faults import blocks
 
 from bench.check import tiny_data
 from bench.cli import main
@@ -513,13 +514,7 @@ def command(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str
 def test_the_command_writes_a_file_that_does_not_depend_on_workers_or_kills(
     tmp_path, monkeypatch, capsys
 ):
-    folder = tmp_path / "blocks"
-    folder.mkdir()
-    rows = [[u, *(i for i in range(40) if i % 2 == u % 2)] for u in range(60)]
-    train = [" ".join(map(str, [row[0], *row[1:19]])) for row in rows]
-    test = [" ".join(map(str, [row[0], *row[19:]])) for row in rows]
-    (folder / "train.txt").write_text("\n".join(train) + "\n")
-    (folder / "test.txt").write_text("\n".join(test) + "\n")
+    folder = blocks(tmp_path / "blocks")
     terms = ("-d", folder, "-b", "30%", "--trials", 4, "--own", "lr")
     done = command(tmp_path, *terms, "-m", "hashing", "--workers", 2, "--out", "one.toml")
     assert done.returncode == 0, done.stderr

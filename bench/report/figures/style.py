@@ -35,8 +35,21 @@ SYMBOLS = dict(
 )  # fmt: skip
 """Matplotlib's markers by the names that plotly has for them."""
 
-KINDS = {"values": "#0072B2", "indices": "#E69F00", "mask": "#009E73", "codes": "#CC79A7"}
-HATCHES = {"values": "", "indices": "////", "mask": "....", "codes": "xxxx", "header": ""}
+KINDS = {
+    "values": "#0072B2",
+    "indices": "#E69F00",
+    "mask": "#009E73",
+    "codes": "#CC79A7",
+    "scales": "#56B4E9",
+}
+HATCHES = {
+    "values": "",
+    "indices": "////",
+    "mask": "....",
+    "codes": "xxxx",
+    "scales": "++++",
+    "header": "",
+}
 
 
 @dataclass(frozen=True)
