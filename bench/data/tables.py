@@ -94,11 +94,13 @@ def _read_text(path: Path, layout: Layout, min_rating: float | None) -> Table:
     table = Table(path, min_rating, layout.mark_name)
     table.repairs.update(layout.repairs)
     for block in chain([_below(first, layout.first)], blocks):
-        if layout.quotes and b'"' in block.data:
+        quoted = layout.quotes and b'"' in block.data
+        data = _unquoted(block.data, layout.separator) if quoted else block.data
+        if data is None:
             # A quoted field may go on in the next block, so the rest is read row by row.
             read_rows(table, layout, chain([block], blocks))
             break
-        if not _read_block(table, layout, block):
+        if not _read_block(table, layout, block, data):
             read_rows(table, layout, iter([block]))
     return table.finished()
 
@@ -111,11 +113,40 @@ def _below(block: Block, lines: int) -> Block:
     return Block(block.line + lines, block.data[at:], block.lines - lines)
 
 
-def _read_block(table: Table, layout: Layout, block: Block) -> bool:
-    """Read a block with the table library; False if something in it needs a look at each row."""
+def _unquoted(data: bytes, separator: str) -> bytes | None:
+    """A block without its quotation marks; None if they are anything but plain pairs.
+
+    Plain pairs stand around a whole field, within one line, and no separator or mark is between
+    them. So the fields are the same without them.
+    """
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    marks = np.flatnonzero(buffer == ord('"'))
+    if marks.size % 2:
+        return None
+    opening, closing = marks[0::2], marks[1::2]
+    ends = (buffer == ord(separator)) | (buffer == ord("\n"))
+    # A line feed ends the block, so that something stands behind each mark.
+    if not (ends[closing + 1].all() and ends[opening[opening > 0] - 1].all()):
+        return None
+    # Neither a line feed nor a separator between the marks of a pair.
+    places = np.flatnonzero(ends)
+    if not np.array_equal(np.searchsorted(places, opening), np.searchsorted(places, closing)):
+        return None
+    return data.replace(b'"', b"")
+
+
+def _read_block(table: Table, layout: Layout, block: Block, data: bytes) -> bool:
+    """Read a block with the table library; False if something in it needs a look at each row.
+
+    Args:
+        table: takes the rows.
+        layout: how the table is written.
+        block: gives the number of lines.
+        data: its content, without quotation marks.
+    """
     import polars as pl
 
-    data, separator = block.data, layout.separator.encode()
+    separator = layout.separator.encode()
     if not data:
         return True
     if separator == b"::":

@@ -73,6 +73,29 @@ def test_regular_files_take_the_fast_way(tmp_path, monkeypatch):
     path = write(tmp_path, x_csv="user,item,rating\na,7,4\nb,8,5\n") / "x.csv"
     monkeypatch.setattr(tables_module, "read_rows", None)
     assert read(path, min_rating=5)[:3] == ([(0, 0)], 1, 1)
+    path = write(tmp_path, x_csv='"user","item","x"\n"a","7",""\n"b",8,c d\n') / "x.csv"
+    assert read(path)[:3] == ([(0, 0), (1, 1)], 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "items"),
+    [
+        ('a,"7,8",1\n', ["7,8"]),
+        ('a,"7""8",1\n', ['7"8']),
+        ('a, "7",1\n', ["7"]),
+        ('a,"7","1\n2"\n', ["7"]),
+        ('"a","7","1"\n"a","","1"\n', None),
+        ('"a","7"\n"a","8","1","2"\n', None),
+    ],
+)
+def test_quotes_that_are_not_plain_pairs_are_read_row_by_row(tmp_path, rows, items):
+    path = write(tmp_path, x_csv="user,item,x\n" + rows) / "x.csv"
+    if items is None:
+        with pytest.raises(DataError, match=r"line [23]: "):
+            read(path)
+        return
+    (part,), _, labels = read_tables([path])
+    assert [labels.text(item) for item in part.items.tolist()] == items
 
 
 @pytest.mark.parametrize("rows", ['"10","x, y"\n"9","x"\n', '"10",x y\n9,"x"\n', " 10,y\n9 , x\n"])
