@@ -317,7 +317,7 @@ def verdict(advice: Advice) -> str:
         parts.append("better than every other by more than noise")
     if unknown:
         parts.append("some differences could not be tested for want of per-user metrics")
-    if first.row.numbers[HEADLINE].n == 1:
+    if first.embedded and first.row.numbers[HEADLINE].n == 1:
         parts.append("one seed, so noise between seeds is unknown")
     return f"{name}{': ' if parts else ''}{'; '.join(parts)}."
 
