@@ -72,11 +72,6 @@ def deploy(
     return kind.restore(safetensors.torch.load(content), table.bare(), config).to(device)
 
 
-def measure(packed: dict[str, Tensor], file_bytes: int) -> Size:
-    """Size of a packed state: values counted from its arrays, bytes from the stored file."""
-    return Size(size_of(describe(packed)).values, file_bytes)
-
-
 @torch.no_grad()
 def look_up(deployed: Method, table: Table, device: str) -> Tensor:
     """Look up the rows of all ids and check them: float32 [N, dim], or wider.

@@ -1,4 +1,4 @@
-"""A method that passes every check, and for each check variants that fail it alone or first.
+"""Methods that pass every check, and for each check methods that fail it, alone or first.
 
 Imports what a method may import, and nothing else: the file is itself checked.
 """
@@ -66,7 +66,7 @@ class SoundPruned(Pruned):
 
 
 class Unbound(Sound):
-    """As many rows as ids, at its own size; nothing to solve."""
+    """As many rows as ids, without a budget."""
 
     name = "unbound"
     budgeted = False
@@ -137,7 +137,7 @@ class NotJson(Sound):
 
 
 class Greedy(Sound):
-    """Forgets that the container takes bytes, too."""
+    """Does not count the bytes of the file's header."""
 
     fails = "plan"
 
@@ -206,7 +206,7 @@ class WrongUnit(Sound):
 
 
 class PacksMore(Sound):
-    """The declared arrays leave out what is stored besides."""
+    """Declares fewer arrays than it stores."""
 
     fails = "packed size"
 
@@ -331,7 +331,7 @@ class SameSeed(Sound):
 
 
 class UsesCounts(Sound):
-    """Rebuilds rows with what was not stored."""
+    """Needs more than the stored state to rebuild rows."""
 
     fails = "round trip"
 
@@ -354,7 +354,7 @@ class UsesSeed(Sound):
 
 
 class Hungry(Sound):
-    """Unpacks into something that could still be trained."""
+    """Unpacks parameters that still ask for gradients."""
 
     fails = "round trip"
 
@@ -432,7 +432,7 @@ class Forgotten(Unused):
 
 
 class ReadsWeight(Sound):
-    """Reads its table past the optimiser that postpones updates."""
+    """Reads its table without telling the optimiser that postpones updates."""
 
     fails = "optimiser"
 
