@@ -144,7 +144,7 @@ def run_all(
     fail: Callable[[Run, str, str], Any] | None = None,
     work: Work = BOARD,
 ) -> None:
-    """Carries out all runs; returns when each has a record.
+    """Executes all runs; returns when each has a record.
 
     Args:
         runs: what to do, in this order.

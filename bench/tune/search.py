@@ -145,12 +145,12 @@ class Tuning:
         self._asked = {}
         runs: dict[str, Run] = {}
         for asked in self.study.ask(many):
-            if asked.number in self.study.told:
+            if asked.number in self.study.outcomes:
                 continue
             planned = self.planned(asked.params)
             run = planned.run
             self._asked.setdefault(run.spec.id, []).append(asked)
-            earlier = (e for e in self.study.told.values() if e["run"] == run.spec.id)
+            earlier = (e for e in self.study.outcomes.values() if e["run"] == run.spec.id)
             if known := next(earlier, None):
                 self.take(run.spec.id, known)
             elif planned.infeasible:
@@ -166,7 +166,7 @@ class Tuning:
     def take(self, run: str, outcome: Mapping[str, Any]) -> None:
         """Keeps the outcome of a run for the trials that asked for it."""
         for asked in self._asked.pop(run, ()):
-            first = next((n for n, e in self.study.told.items() if e["run"] == run), None)
+            first = next((n for n, e in self.study.outcomes.items() if e["run"] == run), None)
             entry = {"value": None, "curve": [], **outcome, "run": run, "params": asked.params}
             if first is not None:
                 entry |= {"of": first, "seconds": 0.0}
@@ -174,8 +174,8 @@ class Tuning:
 
     def outcome(self) -> Outcome:
         """What the study came to."""
-        told = {n: e for n, e in self.study.told.items() if n < self.terms.trials}
-        found, first = best(told), told.get(0)
+        finished = {n: e for n, e in self.study.outcomes.items() if n < self.terms.trials}
+        found, first = best(finished), finished.get(0)
         default = first["value"] if first and first["status"] == "complete" else None
         tuned = None
         if found is not None:
@@ -183,11 +183,11 @@ class Tuning:
                 update={
                     "valid": round(found["value"], 6),
                     "default": None if default is None else round(default, 6),
-                    "trials": counts(told, self.terms.trials),
+                    "trials": counts(finished, self.terms.trials),
                 }
             )
         return Outcome(
-            self.kind.name, counts(told, self.terms.trials), tuned, default, self.study.path
+            self.kind.name, counts(finished, self.terms.trials), tuned, default, self.study.path
         )
 
 

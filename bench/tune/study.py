@@ -1,7 +1,7 @@
 """A study: one method's trials, in rounds, with a log that a killed study continues from.
 
 Trials are asked for in rounds of `ROUND`, and whatever a round learns from is what the rounds
-before it have told. So the trials of a study are the same for any number of workers, and for a
+before it have reported. So the trials of a study are the same for any number of workers, and for a
 study that was killed and continued.
 """
 
@@ -71,10 +71,10 @@ class Study:
     space: Mapping[str, Space]
     start: Mapping[str, Any]
     seed: int
-    told: dict[int, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.told = read_log(self.path)
+        self.outcomes = read_log(self.path)
         self._pending: list[optuna.trial.Trial] = []
         with _quiet():
             sampler = optuna.samplers.TPESampler(
@@ -96,7 +96,7 @@ class Study:
         found = []
         for one in self._pending:
             asked = Asked(one.number, {key: _tidy(value) for key, value in one.params.items()})
-            logged = self.told.get(asked.number)
+            logged = self.outcomes.get(asked.number)
             if logged and logged["params"] != asked.params:
                 raise BenchError(
                     f"{self.path}: trial {asked.number} tried {logged['params']}, now it would be"
@@ -110,7 +110,7 @@ class Study:
         """What a trial must have reached after n evaluations: the median of the complete ones."""
         curves = [
             one["curve"]
-            for number, one in sorted(self.told.items())
+            for number, one in sorted(self.outcomes.items())
             if one["status"] == "complete" and "of" not in one and one["curve"]
         ]
         if len(curves) < ROUND:
@@ -124,7 +124,7 @@ class Study:
         """Lets the sampler learn from the last round; all its trials must have been kept."""
         with _quiet():
             for one in self._pending:
-                entry = self.told[one.number]
+                entry = self.outcomes[one.number]
                 if entry["status"] == "complete":
                     self._study.tell(one, entry["value"])
                     continue
@@ -136,24 +136,24 @@ class Study:
 
     def keep(self, number: int, entry: dict[str, Any]) -> None:
         """Appends the outcome of a trial to the log."""
-        self.told[number] = entry
+        self.outcomes[number] = entry
         append(self.path, self.conditions, {"number": number, **entry})
 
 
-def best(told: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def best(outcomes: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The complete trial of the highest value, the earliest of equals; None without any."""
-    complete = [(one["value"], -n) for n, one in told.items() if one["status"] == "complete"]
-    return told[-max(complete)[1]] if complete else None
+    complete = [(one["value"], -n) for n, one in outcomes.items() if one["status"] == "complete"]
+    return outcomes[-max(complete)[1]] if complete else None
 
 
-def counts(told: Mapping[int, Mapping[str, Any]], planned: int) -> dict[str, int]:
+def counts(outcomes: Mapping[int, Mapping[str, Any]], planned: int) -> dict[str, int]:
     """Planned trials and what became of them.
 
     A repeated trial asked for settings that an earlier one had tried, and took its outcome.
     """
     found = dict.fromkeys(("planned", "complete", "pruned", "repeated", "infeasible", "failed"), 0)
     found["planned"] = planned
-    for number, one in told.items():
+    for number, one in outcomes.items():
         if number < planned:
             found["repeated" if "of" in one else one["status"]] += 1
     return found
@@ -166,7 +166,7 @@ def study_id(conditions: Mapping[str, Any]) -> str:
 
 def read_log(path: Path) -> dict[int, dict[str, Any]]:
     """Outcomes by number; lines that a kill has cut short are as if they were not there."""
-    told: dict[int, dict[str, Any]] = {}
+    outcomes: dict[int, dict[str, Any]] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -177,8 +177,8 @@ def read_log(path: Path) -> dict[int, dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(entry, dict) and "number" in entry:
-            told.setdefault(entry.pop("number"), entry)
-    return told
+            outcomes.setdefault(entry.pop("number"), entry)
+    return outcomes
 
 
 def append(path: Path, conditions: Mapping[str, Any], entry: Mapping[str, Any]) -> None:

@@ -87,14 +87,14 @@ def _fitted(
     pipeline = Pipeline(spec, data, methods, device)
     method, backbone = pipeline.build(pipeline.data)
 
-    def told(entry: dict[str, Any]) -> None:
+    def watch(entry: dict[str, Any]) -> None:
         report(entry)
         # From the history, which a trial that goes on from a checkpoint has in full.
         curve[:] = [one[SELECT_ON] for one in fit.state.history if SELECT_ON in one]
         if SELECT_ON in entry and len(curve) <= len(bars) and max(curve) < bars[len(curve) - 1]:
             raise _Hopeless
 
-    fit = Fit(method, backbone, pipeline.data, training, spec.seed, store.work(spec.id), told)
+    fit = Fit(method, backbone, pipeline.data, training, spec.seed, store.work(spec.id), watch)
     fit.run()
     deployed = pipeline.deploy(method, backbone)
     size = deployed.packed.size

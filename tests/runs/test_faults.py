@@ -506,8 +506,8 @@ def test_clock_that_goes_backwards_changes_nothing(data, tmp_path, expected, mon
     one.store.root.mkdir(exist_ok=True)
     one.store.sweep()
     record = do(one)
-    assert record["finished"] < record["started"]
-    assert record["timings"]["total_s"] >= 0
+    assert record.finished < record.started
+    assert record.timings.total_s >= 0
     assert outcome(tmp_path) == expected
     assert finished(one.planned, one.store)
     assert load_board(tmp_path).rejected == ()

@@ -220,7 +220,7 @@ def played(path, trials: int, until: int | None = None) -> Study:
     done = 0
     for start in range(0, trials, ROUND):
         for asked in study.ask(min(ROUND, trials - start)):
-            if asked.number in study.told:
+            if asked.number in study.outcomes:
                 continue
             if done == until:
                 return study
@@ -233,10 +233,10 @@ def played(path, trials: int, until: int | None = None) -> Study:
 
 
 def test_trial_0_is_the_defaults_and_the_best_is_no_worse(tmp_path):
-    told = played(tmp_path / "log.jsonl", 24).told
-    assert told[0]["params"] == START
-    found = best(told)
-    assert found["value"] == max(one["value"] for one in told.values())
+    outcomes = played(tmp_path / "log.jsonl", 24).outcomes
+    assert outcomes[0]["params"] == START
+    found = best(outcomes)
+    assert found["value"] == max(one["value"] for one in outcomes.values())
     assert found["value"] > 0.95  # of 1; the start has -0.36
     assert found["params"]["kind"] == "a"
 
@@ -281,19 +281,23 @@ def test_the_bar_is_the_median_of_the_best_so_far(tmp_path):
     study = Study(tmp_path / "log.jsonl", {}, SPACE, START, 0)
     curves = [[0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.1, 0.6, 0.7], [0.3, 0.3, 0.3, 0.3], [0, 0, 0, 0]]
     entry = {"status": "complete", "value": 1}
-    study.told = {n: {**entry, "curve": curve} for n, curve in enumerate(curves[:3])}
+    study.outcomes = {n: {**entry, "curve": curve} for n, curve in enumerate(curves[:3])}
     assert study.bars() == []  # too few to judge by
-    study.told[3] = {**entry, "curve": curves[3]}
-    study.told[4] = {"status": "pruned", "value": None, "curve": [9.0] * 5}
-    study.told[5] = {**entry, "curve": [9.0] * 5, "of": 1}
+    study.outcomes[3] = {**entry, "curve": curves[3]}
+    study.outcomes[4] = {"status": "pruned", "value": None, "curve": [9.0] * 5}
+    study.outcomes[5] = {**entry, "curve": [9.0] * 5, "of": 1}
     # Fourth: best of .4, .7, .3, 0; fifth: .5 and, of those that have ended, .7, .3, 0.
     assert study.bars()[:3] == [float("-inf")] * 3
     assert study.bars()[3:] == pytest.approx([0.35, 0.4])
 
 
 def test_counts_say_what_became_of_all_trials():
-    told = {0: {"status": "complete"}, 1: {"status": "failed"}, 2: {"status": "complete", "of": 0}}
-    assert counts(told | {7: {"status": "complete"}}, 4) == {
+    outcomes = {
+        0: {"status": "complete"},
+        1: {"status": "failed"},
+        2: {"status": "complete", "of": 0},
+    }
+    assert counts(ended | {7: {"status": "complete"}}, 4) == {
         "planned": 4, "complete": 1, "pruned": 0, "repeated": 1, "infeasible": 0, "failed": 1,
     }  # fmt: skip
 
