@@ -292,7 +292,7 @@ def test_the_bar_is_the_median_of_the_best_so_far(tmp_path):
 
 
 def test_counts_say_what_became_of_all_trials():
-    outcomes = {
+    ended = {
         0: {"status": "complete"},
         1: {"status": "failed"},
         2: {"status": "complete", "of": 0},
