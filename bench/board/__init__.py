@@ -1,18 +1,18 @@
 """Leaderboards, made of run records. `load` is where to begin. Nothing here needs PyTorch."""
 
-from bench.board.backbones import Across
-from bench.board.loading import Board, load
-from bench.board.model import Curve, Entry, Gap, Group, Leaderboard, Point, Row
+from bench.board.backbones import SideBySide
+from bench.board.loading import Boards, load
+from bench.board.model import Board, Curve, Entry, Gap, Leaderboard, Point, Row
 
 __all__ = [
-    "Across",
     "Board",
+    "Boards",
     "Curve",
     "Entry",
     "Gap",
-    "Group",
     "Leaderboard",
     "Point",
     "Row",
+    "SideBySide",
     "load",
 ]

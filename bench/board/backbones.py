@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from bench.board.model import Group, Row
+from bench.board import stats
+from bench.board.model import Board, Row
 from bench.board.quantities import HEADLINE
-from bench.board.stats import ALPHA
+from bench.board.significance import noise
 from bench.records.protocol import agrees, passport_hash
 
 RECALL = "recall@20"
@@ -27,8 +26,8 @@ class Kept:
         budget: label of its budget; empty for a reference.
         complete: it has as many seeds as any other of its backbone.
         ndcg: NDCG@20 in percent of the ceiling's.
-        low: lower end of the 95 % interval of `ndcg`, paired over test users and seeds; None
-            without per-user metrics.
+        low: lower end of the 95 % interval of `ndcg`, over test users, and over seeds where
+            there are enough of them; None without per-user metrics.
         high: upper end.
         recall: Recall@20 in percent of the ceiling's.
         below_reference: its NDCG@20 is not better than that of a reference ranking.
@@ -50,12 +49,12 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Side:
+class BackboneShares:
     """One backbone.
 
     Attributes:
         backbone: its name.
-        group: its boards.
+        board: its board.
         ceiling: its uncompressed table.
         references: rankings without embeddings, which are the same for all backbones, as shares of
             this backbone's ceiling.
@@ -63,7 +62,7 @@ class Side:
     """
 
     backbone: str
-    group: Group
+    board: Board
     ceiling: Row
     references: tuple[Kept, ...]
     kept: tuple[Kept, ...]
@@ -77,7 +76,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Across:
+class SideBySide:
     """All backbones of one split that were run under one protocol.
 
     Attributes:
@@ -93,7 +92,7 @@ class Across:
     split: str
     note: str
     protocol: Mapping[str, Any]
-    sides: tuple[Side, ...]
+    sides: tuple[BackboneShares, ...]
     left_out: tuple[str, ...]
 
     @property
@@ -125,18 +124,18 @@ class Across:
         )
 
 
-def across(groups: Sequence[Group]) -> tuple[Across, ...]:
+def side_by_side(boards: Sequence[Board]) -> tuple[SideBySide, ...]:
     """Return, by split, the backbones that can be read side by side.
 
     Backbones are comparable when all of their protocol but the backbone itself is the same. Where
     a split has several such protocols, the one with most backbones is taken, then with most rows.
 
     Args:
-        groups: the boards, any number for each split.
+        boards: the boards, any number for each split.
     """
-    by_split: dict[str, list[Group]] = defaultdict(list)
-    for group in groups:
-        by_split[group.split].append(group)
+    by_split: dict[str, list[Board]] = defaultdict(list)
+    for board in boards:
+        by_split[board.split].append(board)
     found = []
     for _, members in sorted(by_split.items()):
         one = _split(sorted(members, key=lambda g: g.backbone))
@@ -145,8 +144,8 @@ def across(groups: Sequence[Group]) -> tuple[Across, ...]:
     return tuple(found)
 
 
-def _split(groups: Sequence[Group]) -> Across | None:
-    rows = {group.backbone: [entry.row for _, entry in group.rows()] for group in groups}
+def _split(boards: Sequence[Board]) -> SideBySide | None:
+    rows = {board.backbone: [entry.row for _, entry in board.rows()] for board in boards}
     cards: dict[str, dict[str, Any]] = {}
     backbones: dict[str, set[str]] = defaultdict(set)
     count: dict[str, int] = defaultdict(int)
@@ -164,21 +163,21 @@ def _split(groups: Sequence[Group]) -> Across | None:
     if len(backbones[best]) < 2:
         return None
     sides = tuple(
-        _side(group, rows[group.backbone], cards[best])
-        for group in groups
-        if group.backbone in backbones[best]
+        _side(board, rows[board.backbone], cards[best])
+        for board in boards
+        if board.backbone in backbones[best]
     )
-    return Across(
-        dataset=groups[0].dataset,
-        split=groups[0].split,
-        note=groups[0].note,
+    return SideBySide(
+        dataset=boards[0].dataset,
+        split=boards[0].split,
+        note=boards[0].note,
         protocol=MappingProxyType(cards[best]),
         sides=sides,
-        left_out=tuple(g.backbone for g in groups if g.backbone not in backbones[best]),
+        left_out=tuple(g.backbone for g in boards if g.backbone not in backbones[best]),
     )
 
 
-def _side(group: Group, rows: Sequence[Row], card: Mapping[str, Any]) -> Side:
+def _side(board: Board, rows: Sequence[Row], card: Mapping[str, Any]) -> BackboneShares:
     """Return a backbone's side; it has a ceiling under the protocol."""
     ceilings = [
         r
@@ -195,22 +194,22 @@ def _side(group: Group, rows: Sequence[Row], card: Mapping[str, Any]) -> Side:
     # Of several settings of a backbone, the one that most was run under; then validation decides.
     ceiling = max(ceilings, key=lambda r: (len(followers(r)), len(r.seeds), r.preference, r.key))
     references = tuple(
-        _kept(group, row, ceiling, "", complete=True, floor=None) for row in group.references
+        _kept(board, row, ceiling, "", complete=True, floor=None) for row in board.references
     )
-    floor = max((row.mean(HEADLINE) or 0.0 for row in group.references), default=None)
+    floor = max((row.mean(HEADLINE) or 0.0 for row in board.references), default=None)
     chosen = _chosen(followers(ceiling))
     seeds = max((len(row.seeds) for row in (ceiling, *chosen)), default=0)
     labels: dict[tuple[str, int], set[str]] = defaultdict(set)
     for row in chosen:
         labels[budget_of(row)] |= {r.budget.label for r in row.records if r.budget}
-    return Side(
-        backbone=group.backbone,
-        group=group,
+    return BackboneShares(
+        backbone=board.backbone,
+        board=board,
         ceiling=ceiling,
         references=references,
         kept=tuple(
             _kept(
-                group,
+                board,
                 row,
                 ceiling,
                 # A share says more than a number of bytes, where both name the same cap.
@@ -238,15 +237,11 @@ def _chosen(rows: Iterable[Row]) -> list[Row]:
 
 
 def _kept(
-    group: Group, row: Row, ceiling: Row, budget: str, *, complete: bool, floor: float | None
+    board: Board, row: Row, ceiling: Row, budget: str, *, complete: bool, floor: float | None
 ) -> Kept:
     mine, top = row.mean(HEADLINE) or 0.0, ceiling.mean(HEADLINE) or 1.0
     recall, best = row.mean(RECALL), ceiling.mean(RECALL)
-    low = high = None
-    means = group.samples.means
-    if row.key in means and ceiling.key in means and means[ceiling.key].min() > 0:
-        ratio = 100 * means[row.key] / means[ceiling.key]
-        low, high = (float(x) for x in np.quantile(ratio, [ALPHA / 2, 1 - ALPHA / 2]))
+    low, high = _ends(board, row, ceiling)
     return Kept(
         row=row,
         budget=budget,
@@ -257,6 +252,18 @@ def _kept(
         recall=100 * recall / best if recall is not None and best else None,
         below_reference=floor is not None and mine <= floor,
     )
+
+
+def _ends(board: Board, row: Row, ceiling: Row) -> tuple[float | None, float | None]:
+    """Return the 95 % interval of a row's share of the ceiling, in percent (delta method)."""
+    mine, top = board.scores.get(row.key), board.scores.get(ceiling.key)
+    below = ceiling.mean(HEADLINE)
+    if mine is None or top is None or not below or mine.users != top.users:
+        return None, None
+    share = (row.mean(HEADLINE) or 0.0) / below
+    # The share times the ceiling less the row has the noise of their difference.
+    half, _ = stats.difference(1.0, *noise(row, mine, ceiling, top, share))
+    return 100 * (share - float(half) / below), 100 * (share + float(half) / below)
 
 
 def _less_backbone(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from bench.board import stats
 from bench.board.measure import row_key
-from bench.board.model import Entry, Gap, Group, Leaderboard, Row, Samples
+from bench.board.model import CONTROL, Board, Entry, Gap, Leaderboard, Row, UserScores
 from bench.board.quantities import HEADLINE, QUANTITIES
-from bench.board.significance import placed, ranking, resample
+from bench.board.significance import average_ranks, rank, score_users
 from bench.errors import BenchError
 from bench.records.per_user import PerUser
 from bench.records.protocol import agrees, differences, passport, passport_hash
@@ -23,11 +24,7 @@ NO_BACKBONE = "none"
 """The backbone of references, such as popularity; they stand on every board of their data."""
 
 
-SAME_SIZE = "dims"
-"""The control that every row is compared with: a table with fewer dimensions, same bytes."""
-
-
-def split_up(records: Sequence[Record]) -> Iterable[list[Record]]:
+def by_board(records: Sequence[Record]) -> Iterable[list[Record]]:
     """Yield the records of each split and backbone, references with every backbone."""
     found: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
@@ -40,16 +37,16 @@ def split_up(records: Sequence[Record]) -> Iterable[list[Record]]:
             yield chosen
 
 
-def gather(
+def build(
     records: list[Record],
     results: Path,
     measured: Mapping[str, Mapping[str, float | None]],
     users: Mapping[str, PerUser],
-) -> Group:
-    """Return the boards of the records of one split and backbone.
+) -> Board:
+    """Return the leaderboards of the records of one split and backbone.
 
     Args:
-        records: as `split_up` yields them.
+        records: as `by_board` yields them.
         results: the results folder, where a `<split>/board.json` may say how many seeds are due.
         measured: the quantities of each run, by id.
         users: the per-user metrics of the runs that have them, by id.
@@ -73,17 +70,14 @@ def gather(
         )
     )
     lifted = {row.key for row in (*((ceiling,) if ceiling else ()), *references)}
-    samples = resample(rows, users)
-    wanted = _wanted_seeds(results / split / "board.json")
-    boards = _boards(
+    rules = _Rules(card, _wanted_seeds(results / split / "board.json"), references,
+                   score_users(rows, users))  # fmt: skip
+    leaderboards = _leaderboards(
         [row for row in rows if row.key not in lifted],
         [r for r in records if r.status != "ok"],
-        card,
-        wanted,
-        references,
-        samples,
+        rules,
     )
-    return Group(
+    return Board(
         dataset=first.spec.dataset.name,
         split=split,
         backbone=own[0].spec.backbone.name,
@@ -93,22 +87,39 @@ def gather(
         passport_hash=passport_hash(card),
         ceiling=ceiling,
         references=references,
-        boards=boards,
-        ranking=ranking(boards),
-        samples=samples,
+        leaderboards=leaderboards,
+        ranking=average_ranks(leaderboards),
+        scores=MappingProxyType(rules.scores),
         data=first,
     )
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What decides on the place of a row.
+
+    Attributes:
+        card: the protocol that ranked rows share.
+        wanted: seeds that a row must have; None for as many as any row has.
+        references: the rankings without embeddings.
+        scores: the headline by user, by row key.
+    """
+
+    card: Mapping[str, Any]
+    wanted: int | None
+    references: Sequence[Row]
+    scores: Mapping[str, UserScores]
 
 
 def _rows(
     records: Sequence[Record], measured: Mapping[str, Mapping[str, float | None]]
 ) -> list[Row]:
-    gathered: dict[str, list[Record]] = defaultdict(list)
+    grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record.status == "ok":
-            gathered[row_key(record)].append(record)
+            grouped[row_key(record)].append(record)
     rows = []
-    for key, members in sorted(gathered.items()):
+    for key, members in sorted(grouped.items()):
         members.sort(key=lambda r: r.spec.seed)
         numbers = {
             q.key: number
@@ -160,13 +171,8 @@ def _budget_of(record: Record) -> _Key:
     return ("", 0) if budget is None else (budget.accounting, budget.cap)
 
 
-def _boards(
-    rows: Sequence[Row],
-    missing: Sequence[Record],
-    card: Mapping[str, Any],
-    wanted: int | None,
-    references: Sequence[Row],
-    samples: Samples,
+def _leaderboards(
+    rows: Sequence[Row], missing: Sequence[Record], rules: _Rules
 ) -> tuple[Leaderboard, ...]:
     by_budget: dict[_Key, list[Row]] = defaultdict(list)
     gaps: dict[_Key, list[Record]] = defaultdict(list)
@@ -178,7 +184,6 @@ def _boards(
     for record in (*(r for row in rows for r in row.records), *missing):
         if record.budget:
             labels[_budget_of(record)].add(record.budget.label)
-    keys = sorted(set(by_budget) | set(gaps))
     return tuple(
         _leaderboard(
             key,
@@ -186,48 +191,40 @@ def _boards(
             min(labels[key], key=lambda s: ("%" not in s, len(s), s), default="no budget"),
             by_budget[key],
             gaps[key],
-            card,
-            wanted,
-            references,
-            samples,
+            rules,
         )
-        for key in keys
+        for key in sorted(set(by_budget) | set(gaps))
     )
 
 
 def _leaderboard(
-    key: _Key,
-    label: str,
-    rows: list[Row],
-    missing: Sequence[Record],
-    card: Mapping[str, Any],
-    wanted: int | None,
-    references: Sequence[Row],
-    samples: Samples,
+    key: _Key, label: str, rows: list[Row], missing: Sequence[Record], rules: _Rules
 ) -> Leaderboard:
     rows = _labelled(rows)
-    same = [row for row in rows if agrees(row.passport, card)]
+    same = [row for row in rows if agrees(row.passport, rules.card)]
     newest = {m: max(r.first.spec.method.revision for r in same if r.method == m)
               for m in {r.method for r in same}}  # fmt: skip
-    asked = wanted or max((len(row.seeds) for row in same), default=0)
+    asked = rules.wanted or max((len(row.seeds) for row in same), default=0)
     ranked, apart = [], []
     for row in rows:
-        reason, incomplete = _reason(row, card, newest.get(row.method, 0), asked, missing)
+        reason, incomplete = _reason(row, rules.card, newest.get(row.method, 0), asked, missing)
         if reason:
             apart.append(Entry(row, reason=reason, incomplete=incomplete))
         else:
             ranked.append(row)
     ranked.sort(key=lambda row: (-(row.mean(HEADLINE) or 0.0), row.label, row.key))
-    control = next((row for row in ranked if row.method == SAME_SIZE), None)
+    # Of several settings of the control, validation chooses.
+    controls = [row for row in ranked if row.method == CONTROL]
+    control = max(controls, key=lambda row: (row.preference, row.key), default=None)
     return Leaderboard(
         label=label,
         cap=key[1] or None,
         accounting=key[0],
         seeds=asked,
-        entries=placed(ranked, control, references, samples),
+        entries=rank(ranked, control, rules.references, rules.scores),
         apart=tuple(sorted(apart, key=lambda e: (e.row.label, e.row.key))),
         gaps=_gaps(missing),
-        control=control.label if control else "",
+        control=control,
     )
 
 
@@ -279,12 +276,12 @@ def _facts(row: Row) -> dict[str, Any]:
 
 
 def _gaps(missing: Sequence[Record]) -> tuple[Gap, ...]:
-    gathered: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    grouped: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in missing:
         message = record.error.message if record.error else ""
-        gathered[record.status, record.method.title, message].append(record)
+        grouped[record.status, record.method.title, message].append(record)
     gaps = []
-    for (status, title, message), members in sorted(gathered.items()):
+    for (status, title, message), members in sorted(grouped.items()):
         members.sort(key=lambda r: (r.spec.seed, r.id))
         minima = [r.error.minimum for r in members if r.error and r.error.minimum is not None]
         seeds = tuple(sorted({r.spec.seed for r in members}))

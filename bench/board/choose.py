@@ -6,10 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tabulate import tabulate
-
-from bench.board.loading import Board
-from bench.board.model import Entry, Group, Row
+from bench.board.loading import Boards
+from bench.board.model import Board, Entry, Row, UserScores
 from bench.board.quantities import HEADLINE, quantity
 from bench.board.significance import compare_rows
 from bench.board.stats import Comparison
@@ -22,13 +20,13 @@ class Choice:
 
     Attributes:
         row: the row.
-        group: the board that it stands on.
+        board: the board that it stands on.
         budget: label of its budget; empty for the full table.
-        to_best: comparison with the best choice; None for the best, and where it is not known.
+        to_best: comparison with the best choice; None for the best.
     """
 
     row: Row
-    group: Group
+    board: Board
     budget: str
     to_best: Comparison | None = None
 
@@ -40,12 +38,17 @@ class Choice:
     @property
     def name(self) -> str:
         """Return the name for sentences: the method, and the backbone if it has one."""
-        return f"{self.row.label} on {self.group.backbone}" if self.embedded else self.row.label
+        return f"{self.row.label} on {self.board.backbone}" if self.embedded else self.row.label
 
     @property
     def tied(self) -> bool:
-        """Return whether the best choice is not better by more than noise."""
-        return self.to_best is not None and not self.to_best.significant
+        """Return whether the best choice was tested and is not better by more than noise."""
+        return self.to_best is not None and self.to_best.tested and not self.to_best.significant
+
+    @property
+    def scores(self) -> UserScores | None:
+        """Return its accuracy by test user; None without per-user metrics."""
+        return self.board.scores.get(self.row.key)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Advice:
         note: what must be said wherever the data set is named.
         choices: what fits, best first: one row per method and backbone.
         larger: the best row of the next size up; None where there is none.
-        gain: comparison of the larger row with the best choice; None where it is not known.
+        gain: comparison of the larger row with the best choice; None where one of them is missing.
         notes: what else must be known: what has no latency, what is better without embeddings.
     """
 
@@ -72,7 +75,7 @@ class Advice:
 
 
 def choose(
-    board: Board,
+    boards: Boards,
     max_bytes: int,
     max_latency_us: float | None = None,
     backbone: str | None = None,
@@ -84,7 +87,7 @@ def choose(
     Only ranked rows and the full table are considered.
 
     Args:
-        board: the board.
+        boards: the boards.
         max_bytes: the most that the stored embedding may take.
         max_latency_us: the longest time to rebuild one row, in microseconds; None for no limit.
             Rows whose latency was not measured alone on the machine do not qualify.
@@ -98,32 +101,34 @@ def choose(
         raise BenchError(f"--max-bytes is {max_bytes}; expected a positive size such as 256KB")
     if max_latency_us is not None and max_latency_us <= 0:
         raise BenchError(f"--max-latency is {max_latency_us}; expected positive microseconds")
-    groups: dict[str, list[Group]] = defaultdict(list)
-    for group in board.groups:
-        if dataset in (None, group.dataset, group.split) and backbone in (None, group.backbone):
-            groups[group.split].append(group)
-    if not groups:
-        known = ", ".join(f"{group.dataset}/{group.backbone}" for group in board.groups)
+    by_split: dict[str, list[Board]] = defaultdict(list)
+    for board in boards.boards:
+        if dataset in (None, board.dataset, board.split) and backbone in (None, board.backbone):
+            by_split[board.split].append(board)
+    if not by_split:
+        known = ", ".join(f"{board.dataset}/{board.backbone}" for board in boards.boards)
         asked = " and ".join(
             f"{what} {name!r}"
             for what, name in (("data set", dataset), ("backbone", backbone))
             if name
         )
         raise BenchError(
-            f"no runs for {asked or 'any data set'} in {board.results}; "
+            f"no runs for {asked or 'any data set'} in {boards.results}; "
             + (f"there are {known}" if known else "`bench leaderboard` makes some")
         )
-    return tuple(_advice(chosen, max_bytes, max_latency_us) for _, chosen in sorted(groups.items()))
+    return tuple(
+        _advice(chosen, max_bytes, max_latency_us) for _, chosen in sorted(by_split.items())
+    )
 
 
-def _advice(groups: Sequence[Group], max_bytes: int, max_latency_us: float | None) -> Advice:
-    every = [choice for group in groups for choice in _candidates(group)]
+def _advice(boards: Sequence[Board], max_bytes: int, max_latency_us: float | None) -> Advice:
+    every = [choice for board in boards for choice in _candidates(board)]
     quick = [choice for choice in every if _fast(choice, max_latency_us)]
     fitting: dict[tuple[str, str], Choice] = {}
     for choice in quick:
         if (choice.row.mean("bytes") or 0.0) > max_bytes:
             continue
-        name = (choice.group.backbone if choice.embedded else "", choice.row.method)
+        name = (choice.board.backbone if choice.embedded else "", choice.row.method)
         held = fitting.get(name)
         if held is None or _preferred(choice) > _preferred(held):
             fitting[name] = choice
@@ -133,8 +138,8 @@ def _advice(groups: Sequence[Group], max_bytes: int, max_latency_us: float | Non
     gain = None
     if ranked and larger:
         best = ranked[0]
-        (gain,) = compare_rows([(larger.row, larger.group.samples, best.row, best.group.samples)])
-    first = groups[0]
+        (gain,) = compare_rows([(larger.row, larger.scores, best.row, best.scores)])
+    first = boards[0]
     return Advice(
         first.dataset,
         first.split,
@@ -142,18 +147,18 @@ def _advice(groups: Sequence[Group], max_bytes: int, max_latency_us: float | Non
         tuple(ranked),
         larger,
         gain,
-        tuple(_notes(groups, every, ranked, max_bytes, max_latency_us)),
+        tuple(_notes(boards, every, ranked, max_bytes, max_latency_us)),
     )
 
 
-def _candidates(group: Group) -> Iterable[Choice]:
-    for board in group.boards:
-        for entry in board.entries:
-            yield Choice(entry.row, group, board.label)
-    if group.ceiling:
-        yield Choice(group.ceiling, group, "")
-    for row in group.references:
-        yield Choice(row, group, "")
+def _candidates(board: Board) -> Iterable[Choice]:
+    for leaderboard in board.leaderboards:
+        for entry in leaderboard.entries:
+            yield Choice(entry.row, board, leaderboard.label)
+    if board.ceiling:
+        yield Choice(board.ceiling, board, "")
+    for row in board.references:
+        yield Choice(row, board, "")
 
 
 def _fast(choice: Choice, limit: float | None) -> bool:
@@ -173,11 +178,9 @@ def _compared(ranked: Sequence[Choice]) -> list[Choice]:
     if not ranked:
         return []
     best = ranked[0]
-    found = compare_rows(
-        [(c.row, c.group.samples, best.row, best.group.samples) for c in ranked[1:]]
-    )
+    found = compare_rows([(c.row, c.scores, best.row, best.scores) for c in ranked[1:]])
     others = (
-        Choice(c.row, c.group, c.budget, one) for c, one in zip(ranked[1:], found, strict=True)
+        Choice(c.row, c.board, c.budget, one) for c, one in zip(ranked[1:], found, strict=True)
     )
     return [best, *others]
 
@@ -187,7 +190,7 @@ def _next_up(quick: Sequence[Choice], max_bytes: int) -> Choice | None:
     above: dict[tuple[str, str], list[Choice]] = defaultdict(list)
     for choice in quick:
         if (choice.row.mean("bytes") or 0.0) > max_bytes:
-            above[choice.group.backbone, choice.budget].append(choice)
+            above[choice.board.backbone, choice.budget].append(choice)
     best = [min(choices, key=_order) for choices in above.values()]
     if not best:
         return None
@@ -198,7 +201,7 @@ def _next_up(quick: Sequence[Choice], max_bytes: int) -> Choice | None:
 
 
 def _notes(
-    groups: Sequence[Group],
+    boards: Sequence[Board],
     every: Sequence[Choice],
     ranked: Sequence[Choice],
     max_bytes: int,
@@ -215,17 +218,17 @@ def _notes(
         sizes = [c.row.mean("bytes") or 0.0 for c in every]
         minima = [
             gap.minimum
-            for group in groups
-            for board in group.boards
-            for gap in board.gaps
-            if gap.minimum is not None and board.accounting == "bytes"
+            for board in boards
+            for leaderboard in board.leaderboards
+            for gap in leaderboard.gaps
+            if gap.minimum is not None and leaderboard.accounting == "bytes"
         ]
         smallest = min([*sizes, *minima], default=None)
         if small:
             yield "nothing of that size is fast enough"
         elif smallest is not None:
             yield f"nothing fits; the smallest known size is {smallest:,.0f} bytes"
-    for row in {row.key: row for group in groups for row in group.references}.values():
+    for row in {row.key: row for board in boards for row in board.references}.values():
         score = row.mean(HEADLINE) or 0.0
         beaten = [c.row.label for c in ranked if (c.row.mean(HEADLINE) or 0.0) <= score]
         if beaten:
@@ -233,74 +236,16 @@ def _notes(
                 f"{row.label} reaches {quantity(HEADLINE).text(score)} without any embedding, no "
                 f"less than {', '.join(sorted(set(beaten)))}"
             )
-    incomplete = sorted({e.row.label for group in groups for e in _unranked(group, max_bytes)})
+    incomplete = sorted({e.row.label for board in boards for e in _unranked(board, max_bytes)})
     if incomplete:
         yield "not ranked for want of seeds, so left out: " + ", ".join(incomplete)
 
 
-def _unranked(group: Group, max_bytes: int) -> Iterable[Entry]:
-    for board in group.boards:
-        for entry in board.apart:
+def _unranked(board: Board, max_bytes: int) -> Iterable[Entry]:
+    for leaderboard in board.leaderboards:
+        for entry in leaderboard.apart:
             if entry.incomplete and (entry.row.mean("bytes") or 0.0) <= max_bytes:
                 yield entry
-
-
-def render_choice(advice: Sequence[Advice]) -> str:
-    """Return the advice as markdown."""
-    return "\n".join(line for one in advice for line in _lines(one)).rstrip() + "\n"
-
-
-def _lines(advice: Advice) -> Iterable[str]:
-    yield f"{advice.dataset} ({advice.split})" + (f". {advice.note}" if advice.note else "")
-    yield ""
-    if advice.choices:
-        yield tabulate(
-            [_cells(rank, choice) for rank, choice in enumerate(advice.choices, start=1)],
-            headers=[
-                "#",
-                "Method",
-                "Backbone",
-                "Budget",
-                quantity("bytes").axis,
-                quantity("latency").axis,
-                quantity(HEADLINE).axis,
-                "95 % interval",
-                quantity("share").axis,
-                "Δ to first",
-            ],
-            tablefmt="pipe",
-            colalign=["right", "left", "left", *["right"] * 7],
-            disable_numparse=True,
-        )
-        yield ""
-        yield verdict(advice)
-    yield next_up(advice)
-    for note in advice.notes:
-        yield f"Note: {note}."
-    yield ""
-
-
-def _cells(rank: int, choice: Choice) -> list[str]:
-    row = choice.row
-    number = row.numbers[HEADLINE]
-    interval = ""
-    if number.low is not None and number.high is not None:
-        interval = f"{number.low:.4f}–{number.high:.4f}"
-    difference = "" if rank == 1 else "n/a"
-    if choice.to_best is not None:
-        difference = f"{choice.to_best.difference:+.4f}" + (" (tied)" if choice.tied else "")
-    return [
-        str(rank),
-        row.label,
-        choice.group.backbone if choice.embedded else "none",
-        choice.budget or "none",
-        quantity("bytes").text(row.mean("bytes")),
-        quantity("latency").text(row.mean("latency")),
-        quantity(HEADLINE).text(number.mean),
-        interval,
-        quantity("share").text(choice.group.kept(row)),
-        difference,
-    ]
 
 
 def verdict(advice: Advice) -> str:
@@ -308,7 +253,7 @@ def verdict(advice: Advice) -> str:
     first, *others = advice.choices
     name = f"Take {first.name}"
     tied = [c for c in others if c.tied]
-    unknown = [c for c in others if c.to_best is None]
+    unknown = [c for c in others if c.to_best is None or not c.to_best.tested]
     parts = []
     if tied:
         rivals = ", ".join(c.name for c in tied)
@@ -316,7 +261,7 @@ def verdict(advice: Advice) -> str:
     elif others and not unknown:
         parts.append("better than every other by more than noise")
     if unknown:
-        parts.append("some differences could not be tested for want of per-user metrics")
+        parts.append("some differences could not be tested for want of seeds or per-user metrics")
     if first.embedded and first.row.numbers[HEADLINE].n == 1:
         parts.append("one seed, so noise between seeds is unknown")
     return f"{name}{': ' if parts else ''}{'; '.join(parts)}."
@@ -328,7 +273,7 @@ def next_up(advice: Advice) -> str:
     if larger is None:
         return "No larger size that meets the limits was measured."
     size = quantity("bytes").text(larger.row.mean("bytes"))
-    what = f"{larger.row.label} on {larger.group.backbone}, {size} bytes"
+    what = f"{larger.name}, {size} bytes"
     if not advice.choices:
         return f"The next size up: {what}."
     before = advice.choices[0].row.mean(HEADLINE) or 0.0
@@ -337,7 +282,7 @@ def next_up(advice: Advice) -> str:
     if before:
         change += f" ({100 * (after / before - 1):+.1f} %)"
     sure = ", not tested"
-    if advice.gain is not None:
+    if advice.gain is not None and advice.gain.tested:
         sure = "" if advice.gain.significant else ", within noise"
         change += f", 95 % interval {advice.gain.low:+.4f} to {advice.gain.high:+.4f}"
     return f"The next size up ({what}) would buy {change}{sure}."

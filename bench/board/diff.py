@@ -14,11 +14,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.board.loading import Board, load
-from bench.board.model import Group, Row
+from bench.board.loading import Boards, load
+from bench.board.model import Board, Row
 from bench.board.quantities import HEADLINE, quantity
 from bench.board.significance import compare_rows
-from bench.board.stats import Comparison
+from bench.board.stats import LEAST_SEEDS, Comparison
 from bench.errors import BenchError
 from bench.records.protocol import differences
 from bench.records.scan import Rejected
@@ -37,7 +37,7 @@ class Change:
         title: the method.
         verdict: "worse" or "better" by more than noise; "resized" within noise but of another
             size; "gone", "new"; "not comparable" under another protocol; "untested" where the
-            numbers differ and per-user metrics are missing; "noise"; "same".
+            numbers differ and seeds or per-user metrics are missing; "noise"; "same".
         before: the row of the first folder.
         after: the row of the second.
         comparison: of the second with the first; Holm-corrected over all rows.
@@ -98,11 +98,11 @@ def diff(a: Path, b: Path) -> Difference:
             raise BenchError(f"{folder}: no such results folder")
     before, after = load(a), load(b)
     old, new = _rows(before), _rows(after)
-    pairs: list[tuple[_Key, tuple[Row, Group] | None, tuple[Row, Group] | None]] = []
+    pairs: list[tuple[_Key, tuple[Row, Board] | None, tuple[Row, Board] | None]] = []
     for key in sorted(set(old) | set(new)):
         pairs += [(key, one, other) for one, other in _matched(old[key], new[key])]
     tested = [
-        (right[0], right[1].samples, left[0], left[1].samples)
+        (right[0], right[1].scores.get(right[0].key), left[0], left[1].scores.get(left[0].key))
         for _, left, right in pairs
         if left and right
     ]
@@ -156,30 +156,30 @@ def opened(source: str, results: Path = Path("results")) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _rows(board: Board) -> dict[_Key, list[tuple[Row, Group]]]:
-    found: dict[_Key, list[tuple[Row, Group]]] = defaultdict(list)
+def _rows(boards: Boards) -> dict[_Key, list[tuple[Row, Board]]]:
+    found: dict[_Key, list[tuple[Row, Board]]] = defaultdict(list)
     seen: set[str] = set()
-    for group in board.groups:
-        for leaderboard, entry in group.rows():
-            # A reference stands in every group of its data; a superseded row is history.
+    for board in boards.boards:
+        for leaderboard, entry in board.rows():
+            # A reference stands in every board of its data; a superseded row is history.
             if entry.row.key in seen or (entry.reason and "superseded" in entry.reason):
                 continue
             seen.add(entry.row.key)
             budget = f"{leaderboard.cap} {leaderboard.accounting}" if leaderboard else ""
             spec = entry.row.first.spec
-            key = (group.split, spec.backbone.name, budget, entry.row.method)
-            found[key].append((entry.row, group))
+            key = (board.split, spec.backbone.name, budget, entry.row.method)
+            found[key].append((entry.row, board))
     return found
 
 
 def _matched(
-    old: Sequence[tuple[Row, Group]], new: Sequence[tuple[Row, Group]]
-) -> Iterable[tuple[tuple[Row, Group] | None, tuple[Row, Group] | None]]:
+    old: Sequence[tuple[Row, Board]], new: Sequence[tuple[Row, Board]]
+) -> Iterable[tuple[tuple[Row, Board] | None, tuple[Row, Board] | None]]:
     if len(old) <= 1 and len(new) <= 1:
         yield (old[0] if old else None), (new[0] if new else None)
         return
-    left = {_settings(row): (row, group) for row, group in old}
-    right = {_settings(row): (row, group) for row, group in new}
+    left = {_settings(row): (row, board) for row, board in old}
+    right = {_settings(row): (row, board) for row, board in new}
     for settings in sorted(set(left) | set(right)):
         yield left.get(settings), right.get(settings)
 
@@ -191,8 +191,8 @@ def _settings(row: Row) -> str:
 
 def _change(
     key: _Key,
-    left: tuple[Row, Group] | None,
-    right: tuple[Row, Group] | None,
+    left: tuple[Row, Board] | None,
+    right: tuple[Row, Board] | None,
     comparison: Comparison | None,
 ) -> Change:
     before, after = left[0] if left else None, right[0] if right else None
@@ -220,8 +220,8 @@ def _change(
         size = f"{text(before.mean('bytes'))} → {text(after.mean('bytes'))} bytes"
     if before.numbers[HEADLINE] == after.numbers[HEADLINE] and not resized:
         return result("same")
-    if comparison is None:
-        missing = "no per-user metrics of the same users"
+    if comparison is None or not comparison.tested:
+        missing = f"fewer than {LEAST_SEEDS} seeds, or no per-user metrics of the same users"
         return result("untested", f"{missing}; {size}" if size else missing)
     if comparison.significant:
         return result("better" if comparison.difference > 0 else "worse", size)
@@ -258,6 +258,9 @@ def render_diff(difference: Difference) -> str:
 def _cells(change: Change) -> list[str]:
     text = quantity(HEADLINE).text
     comparison = change.comparison
+    low, high, p = (
+        (comparison.low, comparison.high, comparison.corrected) if comparison else (None,) * 3
+    )
     split, backbone, budget = change.place
     return [
         change.verdict,
@@ -268,7 +271,7 @@ def _cells(change: Change) -> list[str]:
         text(change.before.mean(HEADLINE)) if change.before else "",
         text(change.after.mean(HEADLINE)) if change.after else "",
         f"{comparison.difference:+.4f}" if comparison else "",
-        f"{comparison.low:+.4f} to {comparison.high:+.4f}" if comparison else "",
-        f"{comparison.corrected:.3f}" if comparison else "",
+        "" if low is None or high is None else f"{low:+.4f} to {high:+.4f}",
+        "" if p is None else f"{p:.3f}",
         change.reason,
     ]

@@ -1,4 +1,4 @@
-"""The board: everything that a results folder says."""
+"""Reading a results folder into boards."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.board.backbones import Across, across
-from bench.board.build import gather, split_up
+from bench.board.backbones import SideBySide, side_by_side
+from bench.board.build import build, by_board
 from bench.board.measure import measure, tidy
-from bench.board.model import Group
+from bench.board.model import Board
 from bench.records import per_user
 from bench.records.scan import Rejected, scan
 from bench.records.schema import Record
 
 
 @dataclass(frozen=True)
-class Board:
+class Boards:
     """Everything that a results folder says.
 
     Attributes:
@@ -25,19 +25,19 @@ class Board:
         frame: one row per run, of any status, with one column per quantity.
         records: the good records, by path.
         rejected: files that are no good, with reasons.
-        groups: by split and backbone.
-        across: by split, backbones side by side, where there are several.
+        boards: by split and backbone.
+        backbones: by split, backbones side by side, where there are several.
     """
 
     results: Path
     frame: pd.DataFrame
     records: tuple[Record, ...]
     rejected: tuple[Rejected, ...]
-    groups: tuple[Group, ...]
-    across: tuple[Across, ...]
+    boards: tuple[Board, ...]
+    backbones: tuple[SideBySide, ...]
 
 
-def load(results: Path, *, history: bool = False) -> Board:
+def load(results: Path, *, history: bool = False) -> Boards:
     """Read a results folder into boards.
 
     Args:
@@ -45,7 +45,7 @@ def load(results: Path, *, history: bool = False) -> Board:
         history: keep the per-epoch history of the records, which learning curves need.
 
     Returns:
-        The board; what it says depends on the records alone, not on their order or time.
+        The boards; what they say depends on the records alone, not on their order or time.
 
     Raises:
         BenchError: a `board.json` that cannot be read.
@@ -66,12 +66,12 @@ def load(results: Path, *, history: bool = False) -> Board:
         records.append(record)
     rejected.sort(key=lambda r: r.path)
     measured = {record.id: measure(record, users.get(record.id)) for record in records}
-    groups = tuple(gather(list(chosen), results, measured, users) for chosen in split_up(records))
-    return Board(
+    boards = tuple(build(list(chosen), results, measured, users) for chosen in by_board(records))
+    return Boards(
         results,
         tidy(records, measured),
         tuple(records),
         tuple(rejected),
-        groups,
-        across(groups),
+        boards,
+        side_by_side(boards),
     )

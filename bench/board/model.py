@@ -1,4 +1,4 @@
-"""What a board is made of: rows over seeds, entries with their place, leaderboards, groups."""
+"""What boards are made of: rows over seeds, entries with their place, leaderboards, boards."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from bench.board import stats
 from bench.board.quantities import HEADLINE
 from bench.records.schema import Record
 
+CONTROL = "dims"
+"""The method that every row of a leaderboard is compared with: the full table with fewer columns.
+
+A table of the same bytes without any idea is what a method must beat. It is named here, because
+records do not say which of their controls it is."""
+
 SAME = 1.01
 """Sizes whose ratio is at most this are the same, for a Pareto front."""
 
@@ -25,7 +31,7 @@ class Row:
 
     Attributes:
         key: 12 hex digits, the hash of their spec without the seed.
-        label: the title, and what tells it apart where a board has several rows of the method.
+        label: the title, and what tells it apart where a leaderboard has several rows of it.
         records: the good runs, by seed.
         numbers: what was measured, by quantity key, over seeds.
         passport: the protocol.
@@ -71,16 +77,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Entry:
-    """A row with its place on a board.
+    """A row with its place on a leaderboard.
 
     Attributes:
         row: the row.
         rank: 1 is best; None for a row shown apart.
-        against_best: comparison with the best row; None for the best, or without per-user metrics.
-        against_control: comparison with the control of the same size; None likewise.
-        best: the best row, significantly better than every other.
-        unbeaten: labels of the controls that it does not beat by more than noise.
-        below_reference: not better than the reference ranking.
+        against_best: comparison with the best row; None for the best, and for a row shown apart.
+        against_control: comparison with the control of the leaderboard; None for the control
+            itself, and where there is none.
+        below_reference: its mean is not better than that of the reference ranking.
         reason: why it is shown apart; empty for a ranked row.
         incomplete: it is shown apart for nothing but missing seeds.
     """
@@ -89,32 +94,41 @@ class Entry:
     rank: int | None = None
     against_best: stats.Comparison | None = None
     against_control: stats.Comparison | None = None
-    best: bool = False
-    unbeaten: tuple[str, ...] = ()
     below_reference: bool = False
     reason: str = ""
     incomplete: bool = False
 
+    @property
+    def beats_control(self) -> bool | None:
+        """Return whether it is better than the control by more than noise; None if not tested."""
+        comparison = self.against_control
+        if comparison is None or not comparison.tested:
+            return None
+        return comparison.significant and comparison.difference > 0
+
 
 @dataclass(frozen=True, eq=False)
-class Samples:
-    """Resampled means of the headline, to tell differences from noise.
+class UserScores:
+    """The headline of a row by test user.
 
     Attributes:
-        users: hash of the users resampled; samples of other users cannot be paired.
-        means: float64 [resamples] by row key; a row without per-user metrics has none.
+        users: hash of the users; rows of other users cannot be paired.
+        mean: float32 [users], mean over the runs.
+        own: variance of the mean over users and runs from what is each run's own; 0 for one run,
+            whose own part cannot be told from that of the users.
     """
 
     users: str
-    means: Mapping[str, NDArray[np.float64]]
+    mean: NDArray[np.float32]
+    own: float
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Runs without numbers: infeasible, failed or interrupted.
+    """Runs without numbers.
 
     Attributes:
-        status: which of the three.
+        status: "infeasible" or "failed"; old records may have been "interrupted".
         title: the method.
         seeds: the seeds concerned.
         message: what the run said.
@@ -142,7 +156,7 @@ class Leaderboard:
         entries: ranked, best first.
         apart: shown and not ranked.
         gaps: what has no numbers.
-        control: label of the control that the rows are compared with; empty without one.
+        control: the row that all others are compared with; None without one.
     """
 
     label: str
@@ -152,7 +166,7 @@ class Leaderboard:
     entries: tuple[Entry, ...]
     apart: tuple[Entry, ...]
     gaps: tuple[Gap, ...]
-    control: str
+    control: Row | None
 
 
 @dataclass(frozen=True)
@@ -181,8 +195,8 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Group:
-    """All boards of one split and backbone.
+class Board:
+    """All leaderboards of one split and backbone.
 
     Attributes:
         dataset: name of the data set.
@@ -194,9 +208,10 @@ class Group:
         passport_hash: its hash.
         ceiling: the uncompressed table, where it was run under this protocol.
         references: rankings without embeddings, such as popularity.
-        boards: by accounting and cap, smallest first.
+        leaderboards: by accounting and cap, smallest first.
         ranking: average rank over the budgets; None where fewer than two methods stand on all.
-        samples: resampled means of its rows, to compare rows of several groups.
+        scores: the headline by user, by row key, to compare rows of several boards.
+        data: the record that speaks for the data.
     """
 
     dataset: str
@@ -208,9 +223,9 @@ class Group:
     passport_hash: str
     ceiling: Row | None
     references: tuple[Row, ...]
-    boards: tuple[Leaderboard, ...]
+    leaderboards: tuple[Leaderboard, ...]
     ranking: stats.Ranking | None
-    samples: Samples = field(repr=False, compare=False)
+    scores: Mapping[str, UserScores] = field(repr=False, compare=False)
     data: Record = field(repr=False)
 
     @property
@@ -238,12 +253,12 @@ class Group:
         return row.mean(key)
 
     def rows(self) -> Iterable[tuple[Leaderboard | None, Entry]]:
-        """Yield every row with its board: ceiling and references first, then board by board."""
+        """Yield every row with its leaderboard: ceiling and references, then budget by budget."""
         for row in (*((self.ceiling,) if self.ceiling else ()), *self.references):
             yield None, Entry(row)
-        for board in self.boards:
-            for entry in (*board.entries, *board.apart):
-                yield board, entry
+        for leaderboard in self.leaderboards:
+            for entry in (*leaderboard.entries, *leaderboard.apart):
+                yield leaderboard, entry
 
     @cached_property
     def curves(self) -> tuple[Curve, ...]:
@@ -253,16 +268,17 @@ class Group:
         prefers: choosing by test numbers would flatter it.
         """
         found: dict[tuple[str, str], dict[int, Point]] = defaultdict(dict)
-        for board in self.boards:
-            if board.cap is None:
+        for leaderboard in self.leaderboards:
+            if leaderboard.cap is None:
                 continue
-            for entry in (*board.entries, *board.apart):
+            for entry in (*leaderboard.entries, *leaderboard.apart):
                 if entry.reason and not entry.incomplete:
                     continue
-                points = found[board.accounting, entry.row.method]
-                held = points.get(board.cap)
+                points = found[leaderboard.accounting, entry.row.method]
+                held = points.get(leaderboard.cap)
                 if held is None or entry.row.preference > held.row.preference:
-                    points[board.cap] = Point(entry.row, entry.rank is not None, board.label)
+                    complete = entry.rank is not None
+                    points[leaderboard.cap] = Point(entry.row, complete, leaderboard.label)
         several = len({accounting for accounting, _ in found}) > 1
         curves = []
         for (accounting, method), points in found.items():
@@ -277,6 +293,9 @@ class Group:
     def front(self, size: str, metric: str) -> tuple[Row, ...]:
         """Return the Pareto front, smallest first: rows that no better row undercuts.
 
+        The ceiling and the references count as points: a table that popularity beats at fewer bytes
+        is nobody's choice.
+
         Sizes within 1 % count as equal: methods fill the same budget to within a few bytes, and
         those bytes are no reason to call the worse of two a choice.
 
@@ -284,9 +303,11 @@ class Group:
             size: quantity key of the size, "bytes" or "values".
             metric: quantity key of the accuracy.
         """
-        rows = {entry.row.key: entry.row for board in self.boards for entry in board.entries}
-        if self.ceiling:
-            rows[self.ceiling.key] = self.ceiling
+        rows = {
+            entry.row.key: entry.row
+            for leaderboard, entry in self.rows()
+            if leaderboard is None or entry.rank is not None
+        }
         sized = [
             (x, y, row)
             for row in rows.values()

@@ -8,130 +8,135 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.board import stats
-from bench.board.model import Entry, Leaderboard, Row, Samples
+from bench.board.model import Entry, Leaderboard, Row, UserScores
 from bench.board.quantities import HEADLINE
 from bench.records.per_user import PerUser
 
 
-def resample(rows: Sequence[Row], users: Mapping[str, PerUser]) -> Samples:
-    """Return resampled means of the headline, by row key, where all runs have per-user metrics.
-
-    Only rows over the same users can be paired; the commonest set of users is taken.
-    """
-    paired: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        sets = {users[r.id].users if r.id in users else "" for r in row.records}
-        if len(sets) == 1 and "" not in sets:
-            paired[sets.pop()].append(row)
-    if not paired:
-        return Samples("", {})
-    commonest = max(paired, key=lambda name: (len(paired[name]), name))
-    chosen = paired[commonest]
-    scores = [np.stack([users[r.id].ndcg for r in row.records], axis=1) for row in chosen]
-    means = {
-        row.key: stats.resample_seeds(
-            array.mean(axis=0, dtype=np.float64), seed=int(row.key, 16), users=resampled
-        )
-        for row, array, resampled in zip(chosen, scores, stats.bootstrap_means(scores), strict=True)
-    }
-    return Samples(commonest, means)
-
-
-def placed(
-    ranked: Sequence[Row],
-    control: Row | None,
-    references: Sequence[Row],
-    samples: Samples,
-) -> tuple[Entry, ...]:
-    """Return ranked rows, best first, with their comparisons and marks.
+def score_users(rows: Sequence[Row], users: Mapping[str, PerUser]) -> dict[str, UserScores]:
+    """Return the headline by test user, by row key, where all runs of a row have it.
 
     Args:
-        ranked: the rows, best first.
-        control: the control of the same size that all are compared with, one of the rows.
-        references: the rankings without embeddings.
-        samples: resampled means of the rows.
+        rows: the rows.
+        users: the per-user metrics of the runs that have them, by id.
     """
-    if not ranked:
+    found = {}
+    for row in rows:
+        runs = [users[r.id] for r in row.records if r.id in users]
+        names = {run.users for run in runs}
+        if len(runs) < len(row.records) or len(names) != 1:
+            continue
+        scores = np.stack([run.ndcg for run in runs])
+        own = 0.0
+        if len(runs) > 1:
+            # What a run does for a user, less the user's mean and the run's mean, is its own.
+            rest = scores - scores.mean(axis=0)
+            rest -= rest.mean(axis=1, keepdims=True)
+            freedom = (len(runs) - 1) * max(1, scores.shape[1] - 1)
+            own = float(np.sum(np.square(rest), dtype=np.float64)) / freedom / scores.size
+        found[row.key] = UserScores(names.pop(), scores.mean(axis=0), own)
+    return found
+
+
+def compare(row: Row, mine: UserScores | None, other: Row, theirs: UserScores | None) -> _Tested:
+    """Return difference, ends of its 95 % interval and p-value; only the first if not testable."""
+    gap = (row.mean(HEADLINE) or 0.0) - (other.mean(HEADLINE) or 0.0)
+    if mine is None or theirs is None or mine.users != theirs.users:
+        return gap, None, None, None
+    if min(len(row.seeds), len(other.seeds)) < stats.LEAST_SEEDS:
+        return gap, None, None, None
+    half, p = stats.difference(gap, *noise(row, mine, other, theirs))
+    return gap, gap - float(half), gap + float(half), float(p)
+
+
+_Tested = tuple[float, float | None, float | None, float | None]
+
+
+def noise(
+    row: Row, mine: UserScores, other: Row, theirs: UserScores, factor: float = 1.0
+) -> tuple[float, float, list[tuple[float, float]]]:
+    """Return the noise of `row - factor * other`, in the form that `stats.difference` takes.
+
+    The users are the same for both rows and for all seeds: what they have in common is the noise
+    of the users. What differs from run to run is in the variance between the seeds; it is taken out
+    of the variance over users, so that it does not count twice. Rows of fewer seeds than are tested
+    have the noise of the users alone, that of their runs included.
+    """
+    gaps = mine.mean.astype(np.float64) - factor * theirs.mean
+    users = float(gaps.var(ddof=1)) / len(gaps) if len(gaps) > 1 else 0.0
+    seeds: list[tuple[float, float]] = []
+    if min(len(row.seeds), len(other.seeds)) >= stats.LEAST_SEEDS:
+        for one, scores, weight in ((row, mine, 1.0), (other, theirs, factor**2)):
+            summary = one.numbers[HEADLINE]
+            assert summary.sd is not None  # there are several seeds
+            between = max(summary.sd**2 / summary.n, scores.own)
+            users -= weight * scores.own
+            seeds.append((weight * between, summary.n - 1))
+    return max(users, 0.0), max(1, len(gaps) - 1), seeds
+
+
+def compare_rows(
+    pairs: Sequence[tuple[Row, UserScores | None, Row, UserScores | None]],
+) -> list[stats.Comparison]:
+    """Return comparisons of the first row of each pair with the second, Holm-corrected together."""
+    tested = [compare(*pair) for pair in pairs]
+    corrected = iter(stats.holm([p for *_, p in tested if p is not None]))
+    return [stats.Comparison(*one, None if one[3] is None else next(corrected)) for one in tested]
+
+
+def rank(
+    ordered: Sequence[Row],
+    control: Row | None,
+    references: Sequence[Row],
+    scores: Mapping[str, UserScores],
+) -> tuple[Entry, ...]:
+    """Return rows with their rank, their comparisons and their marks.
+
+    Args:
+        ordered: the rows, best first.
+        control: the row that all others are compared with, one of the rows.
+        references: the rankings without embeddings.
+        scores: the headline by user, by row key.
+    """
+    if not ordered:
         return ()
-    best = ranked[0]
-    to_best = _comparisons(ranked, best, samples)
-    to_control = _comparisons(ranked, control, samples) if control else {}
-    others = [row for row in ranked if row is not best]
-    clear = bool(others) and all(
-        (found := to_best.get(row.key)) is not None and found.significant for row in others
-    )
-    unbeaten = _unbeaten(ranked, samples)
+    to_best = _compare_all(ordered, ordered[0], scores)
+    to_control = _compare_all(ordered, control, scores) if control else {}
     floor = max((row.mean(HEADLINE) or 0.0 for row in references), default=None)
     return tuple(
         Entry(
             row,
-            rank,
+            place,
             to_best.get(row.key),
             to_control.get(row.key),
-            best=clear and row is best,
-            unbeaten=unbeaten.get(row.key, ()),
             below_reference=floor is not None and (row.mean(HEADLINE) or 0.0) <= floor,
         )
-        for rank, row in enumerate(ranked, start=1)
+        for place, row in enumerate(ordered, start=1)
     )
 
 
-def _unbeaten(ranked: Sequence[Row], samples: Samples) -> dict[str, tuple[str, ...]]:
-    """Return, by row key, the controls that a method does not beat.
-
-    Without per-user metrics the means decide; that is said where the marks are explained.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    for control in (row for row in ranked if row.role == "control"):
-        comparisons = _comparisons(ranked, control, samples)
-        for row in ranked:
-            if row.role not in ("method", "ablation"):
-                continue
-            ahead = (row.mean(HEADLINE) or 0.0) > (control.mean(HEADLINE) or 0.0)
-            comparison = comparisons.get(row.key)
-            if not (ahead and (comparison is None or comparison.significant)):
-                found[row.key] = (*found.get(row.key, ()), control.label)
-    return found
-
-
-def _comparisons(rows: Sequence[Row], other: Row, samples: Samples) -> dict[str, stats.Comparison]:
+def _compare_all(
+    rows: Sequence[Row], other: Row, scores: Mapping[str, UserScores]
+) -> dict[str, stats.Comparison]:
     """Return the Holm-corrected comparisons of rows with one of them, by row key."""
     rivals = [row for row in rows if row is not other]
-    found = compare_rows([(row, samples, other, samples) for row in rivals])
-    return {row.key: one for row, one in zip(rivals, found, strict=True) if one is not None}
+    theirs = scores.get(other.key)
+    compared = compare_rows([(row, scores.get(row.key), other, theirs) for row in rivals])
+    return {row.key: comparison for row, comparison in zip(rivals, compared, strict=True)}
 
 
-def compare_rows(
-    pairs: Sequence[tuple[Row, Samples, Row, Samples]],
-) -> list[stats.Comparison | None]:
-    """Return comparisons of the first row of each pair with the second, Holm-corrected together.
-
-    None where per-user metrics are missing, or are of different users.
-    """
-    raw: list[tuple[float, float, float, float] | None] = []
-    for row, samples, other, others in pairs:
-        mine, theirs = samples.means.get(row.key), others.means.get(other.key)
-        if mine is None or theirs is None or samples.users != others.users:
-            raw.append(None)
-            continue
-        difference = (row.mean(HEADLINE) or 0.0) - (other.mean(HEADLINE) or 0.0)
-        raw.append((difference, *stats.compare(mine, theirs, difference)))
-    corrected = iter(stats.holm([one[3] for one in raw if one is not None]))
-    return [None if one is None else stats.Comparison(*one, next(corrected)) for one in raw]
-
-
-def ranking(boards: Sequence[Leaderboard]) -> stats.Ranking | None:
+def average_ranks(leaderboards: Sequence[Leaderboard]) -> stats.Ranking | None:
     """Return average ranks over the budgets, of the methods that stand on all of them.
 
     None for one budget, which the leaderboard itself ranks, and for fewer than two methods.
     """
     tables: list[dict[str, float]] = []
-    for board in boards:
-        scores: dict[str, tuple[float, float]] = {}
-        for entry in board.entries:
+    for leaderboard in leaderboards:
+        scores: dict[str, tuple[float, float]] = defaultdict(lambda: (-np.inf, 0.0))
+        for entry in leaderboard.entries:
             title = entry.row.first.method.title
             offer = (entry.row.preference, entry.row.mean(HEADLINE) or 0.0)
-            scores[title] = max(offer, scores.get(title, offer))
+            scores[title] = max(offer, scores[title])
         if scores:
             tables.append({title: score for title, (_, score) in scores.items()})
     if len(tables) < 2:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, stdtrit
+from scipy.special import chdtrc, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
-RESAMPLES = 1999
-"""Bootstrap resamples; the smallest p-value is 1 / (RESAMPLES + 1) = 0.0005."""
+LEAST_SEEDS = 3
+"""Differences between rows of fewer seeds are shown and not tested."""
 
-_CHUNK = 16  # resamples at once: their weights stay in the processor's cache
+SEED_CAUTION = 3.0
+"""Weight of the seeds in the degrees of freedom: the least whole number that keeps the type-I error
+at or below .06 with three seeds, whatever the ratio of the noises (docs/lab/significance.md)."""
+
+Numbers = Any
+"""A float, or an array of float64."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +45,32 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a row differs from another, user by user.
+    """How a row differs from another.
 
     Attributes:
-        difference: mean over users of this row minus the other.
-        low: lower end of the 95 % bootstrap interval.
+        difference: mean over users and seeds of this row minus the other.
+        low: lower end of the 95 % interval; None where the difference cannot be tested, like all
+            that follow: fewer than `LEAST_SEEDS` seeds, or no per-user metrics of the same users.
         high: upper end.
         p: two-sided p-value, uncorrected.
-        corrected: the p-value after Holm's correction over the comparisons of the board.
+        corrected: the p-value after Holm's correction over the comparisons of the leaderboard.
     """
 
     difference: float
-    low: float
-    high: float
-    p: float
-    corrected: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    corrected: float | None = None
+
+    @property
+    def tested(self) -> bool:
+        """Return whether noise is known well enough for a p-value."""
+        return self.corrected is not None
 
     @property
     def significant(self) -> bool:
-        """Return whether the corrected p-value is below 5 %."""
-        return self.corrected < ALPHA
+        """Return whether the difference was tested and its corrected p-value is below 5 %."""
+        return self.corrected is not None and self.corrected < ALPHA
 
 
 @dataclass(frozen=True)
@@ -108,83 +120,32 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-def bootstrap_means(
-    scores: Sequence[NDArray[np.float32]], *, seed: int = 0, resamples: int = RESAMPLES
-) -> list[NDArray[np.float64]]:
-    """Return the mean over users of every column in every resample of the users.
+def difference(
+    observed: Numbers, users: Numbers, users_freedom: float, seeds: Sequence[tuple[Numbers, float]]
+) -> tuple[Numbers, Numbers]:
+    """Return half of the 95 % interval and the two-sided p-value of a difference of two means.
 
-    The same resamples serve all arrays, which is what makes differences between them paired.
-    Each array is multiplied on its own, so that its result does not depend on the others, not
-    even in the last digit.
-
-    Args:
-        scores: float32 [users, columns] each, the same users in all.
-        seed: of the resampling.
-        resamples: how many.
-
-    Returns:
-        float64 [resamples, columns] for each array.
-    """
-    if not scores:
-        return []
-    users = len(scores[0])
-    generator = np.random.default_rng(seed)
-    means = [np.empty((resamples, array.shape[1])) for array in scores]
-    for start in range(0, resamples, _CHUNK):
-        count = min(_CHUNK, resamples - start)
-        weights = np.empty((count, users), dtype=np.float32)
-        for row in range(count):
-            drawn = generator.integers(0, users, users)
-            weights[row] = np.bincount(drawn, minlength=users)
-        for array, mean in zip(scores, means, strict=True):
-            mean[start : start + count] = (weights @ array) / users
-    return means
-
-
-def resample_seeds(
-    means: NDArray[np.float64], *, seed: int, users: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return resampled row means that carry the noise between seeds as well.
-
-    Drawing n of n seeds with replacement understates their variance by (n-1)/n, which is a third
-    at three seeds; the deviations are stretched by sqrt(n/(n-1)) to undo that. With one seed the
-    noise between seeds is unknown, and only users are resampled.
+    The variances of the parts add up. Student's t is read at Satterthwaite's degrees of freedom,
+    which weigh the parts by their variances (Satterthwaite 1946). A variance of three seeds is
+    itself a rough guess: where it comes out small by chance, the plain formula trusts the users
+    too much, and 5 % become up to 8 %. So the parts of the seeds count `SEED_CAUTION` times when
+    degrees of freedom are worked out, and once in the variance (docs/lab/significance.md).
 
     Args:
-        means: float64 [seeds], the row's mean per seed over all users.
-        seed: of the resampling; rows that differ need different ones.
-        users: float64 [resamples, seeds], the means per resample of the users.
-
-    Returns:
-        float64 [resamples].
+        observed: the difference; a number or an array, like all others here.
+        users: variance of the difference from the choice of the test users.
+        users_freedom: degrees of freedom of that variance.
+        seeds: for each of the two means, its variance from the seeds and the degrees of freedom.
     """
-    resamples, n = users.shape
-    if n == 1:
-        return users[:, 0]
-    generator = np.random.default_rng(seed)
-    weights = generator.multinomial(n, np.full(n, 1 / n), size=resamples) / n
-    centred = means - means.mean()
-    return users.mean(axis=1) + math.sqrt(n / (n - 1)) * (weights @ centred)
-
-
-def compare(
-    row: NDArray[np.float64], other: NDArray[np.float64], difference: float
-) -> tuple[float, float, float]:
-    """Return the 95 % interval and p-value of a difference from its resamples.
-
-    Args:
-        row: float64 [resamples] of this row.
-        other: float64 [resamples] of the other, from the same resamples of the users.
-        difference: the observed difference of the means.
-
-    Returns:
-        Lower end, upper end (percentiles), and the two-sided p-value of the resampled
-        differences centred on zero.
-    """
-    resampled = row - other
-    low, high = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2])
-    extreme = int(np.count_nonzero(np.abs(resampled - difference) >= abs(difference)))
-    return float(low), float(high), (1 + extreme) / (1 + len(resampled))
+    variance = users + sum(part for part, _ in seeds)
+    weighted = users + sum(SEED_CAUTION * part for part, _ in seeds)
+    square = users**2 / users_freedom
+    square = square + sum((SEED_CAUTION * part) ** 2 / freedom for part, freedom in seeds)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = np.where(square > 0, np.divide(weighted**2, square), 1e9)
+        error = np.sqrt(variance)
+        t = np.where(observed == 0, 0.0, np.divide(np.abs(observed), error))
+    return stdtrit(freedom, 1 - ALPHA / 2) * error, 2 * stdtr(freedom, -t)
 
 
 def average_ranks(names: Sequence[str], scores: NDArray[np.float64]) -> Ranking:

@@ -29,10 +29,11 @@ def show_report(results: Path, reports: Path, split: str | None = None) -> None:
     from bench.board import load
     from bench.cli.show_board import summary
 
-    written = reporting.build(results, reports)
-    for group in load(results).groups:
-        if split is None or group.split == split:
-            console.out.print(summary(group))
+    boards = load(results, history=True)
+    written = reporting.build(results, reports, boards=boards)
+    for board in boards.boards:
+        if split is None or board.split == split:
+            console.out.print(summary(board))
     pages = [path for path in written if path.name in ("index.md", "index.html")]
     console.out.say(f"{len(written)} files: " + ", ".join(map(str, pages)))
 

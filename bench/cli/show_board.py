@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from bench.cli.grid import Column, Grid, number
 
 if TYPE_CHECKING:
-    from bench.board import Group, Row
+    from bench.board import Board, Row
     from bench.board.choose import Advice, Choice
 
 
-def summary(group: Group) -> Grid:
+def summary(board: Board) -> Grid:
     """The leaderboards of one data set and backbone: what a board says in one table."""
     grid = Grid(
-        f"{group.dataset}{' (' + group.note + ')' if group.note else ''}, {group.backbone}",
+        f"{board.dataset}{' (' + board.note + ')' if board.note else ''}, {board.backbone}",
         (
             Column("budget"),
             number("rank"),
@@ -35,14 +35,14 @@ def summary(group: Group) -> Grid:
         ]
         grid.add(budget, rank, row.label, *shown, str(len(row.seeds)))
 
-    if group.ceiling:
-        add("none", "", group.ceiling)
-    for row in group.references:
+    if board.ceiling:
+        add("none", "", board.ceiling)
+    for row in board.references:
         add("none", "", row)
-    for board in group.boards:
+    for leaderboard in board.leaderboards:
         grid.section()
-        for entry in board.entries:
-            add(board.label, str(entry.rank or ""), entry.row)
+        for entry in leaderboard.entries:
+            add(leaderboard.label, str(entry.rank or ""), entry.row)
     return grid
 
 
@@ -82,19 +82,19 @@ def _choices(choices: Iterable[Choice]) -> Grid:
         row = choice.row
         score = row.numbers[HEADLINE]
         known = score.low is not None and score.high is not None
-        difference = "" if rank == 1 else "not tested"
+        difference = ""
         if choice.to_best is not None:
             difference = f"{choice.to_best.difference:+.4f}" + (" (tied)" if choice.tied else "")
         grid.add(
             str(rank),
             row.label,
-            choice.group.backbone if choice.embedded else "none",
+            choice.board.backbone if choice.embedded else "none",
             choice.budget or "none",
             quantity("bytes").text(row.mean("bytes")),
             quantity("latency").text(row.mean("latency")),
             quantity(HEADLINE).text(score.mean),
             f"{score.low:.4f}–{score.high:.4f}" if known else "",
-            quantity("share").text(choice.group.kept(row)),
+            quantity("share").text(choice.board.kept(row)),
             difference,
         )
     return grid

@@ -46,7 +46,8 @@ class Result:
         metrics: means over the users that have a held-out item, by name (`recall@20`, ...).
         users: int64 [T], those users, ascending.
         per_user: float32 [T] by metric name.
-        top: int32 [T, 50], the best items of each user, best first.
+        top: int32 [T, 50], the best items of each user, best first; -1 where a user has seen all
+            others.
     """
 
     metrics: dict[str, float]
@@ -102,6 +103,7 @@ class Evaluator:
         self._part = part
         self._wanted = _Pairs(part, users, self._place)
         self._masked = [_Pairs(csr, users, self._place) for csr in seen]
+        self._unseen = items - sum(np.diff(csr.indptr)[users] for csr in seen)
 
     @torch.inference_mode()  # backbones with parameters would record gradients
     def __call__(self, scores: Scores | Vectors) -> Result:
@@ -131,6 +133,9 @@ class Evaluator:
     def _measure(self, hits: Tensor, top: Tensor) -> Result:
         wanted = torch.from_numpy(np.diff(self._part.indptr)[self.users])
         per_user = ranking_metrics(hits, wanted)
+        if np.min(self._unseen) < top.shape[1]:  # what a user has seen stands last
+            unseen = torch.as_tensor(self._unseen).expand(len(top))
+            top = top.masked_fill(torch.arange(top.shape[1]) >= unseen[:, None], -1)
         return Result(
             metrics={name: float(values.mean()) for name, values in per_user.items()},
             users=self.users,
@@ -234,11 +239,13 @@ def breakdown(result: Result, data: Interactions) -> dict[str, np.ndarray]:
     degrees = np.diff(data.test.indptr)
     rows = np.repeat(np.arange(len(degrees)), degrees)
     wanted = rows * data.items + data.test.indices  # sorted: rows ascend, columns ascend within
-    shown = (result.users[:, None] * data.items + result.top[:, :20]).ravel()
+    top = result.top[:, :20]
+    shown = (result.users[:, None] * data.items + top).ravel()
     at = np.minimum(np.searchsorted(wanted, shown), len(wanted) - 1)
-    found = result.top[:, :20].ravel()[wanted[at] == shown]
+    found = top.ravel()[(wanted[at] == shown) & (top.ravel() >= 0)]
     return {
         "users": result.users.astype(np.int32),
+        "test_items": degrees[result.users].astype(np.int32),
         "recall@20": result.per_user["recall@20"],
         "ndcg@20": result.per_user["ndcg@20"],
         "activity": np.searchsorted(edges, activity[result.users], side="right").astype(np.uint8),

@@ -14,6 +14,7 @@ import numpy as np
 from bench.errors import StoreError
 from bench.files import write_atomic
 from bench.processes import myself, read_owner
+from bench.records.per_user import joined, same, shared_path, split_up
 from bench.records.scan import check_record, read_record
 from bench.records.schema import Record, SpecOf
 
@@ -65,9 +66,27 @@ class Store:
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         path = self.path(record.spec, record.id)
         if per_user is not None:
-            write_atomic(path.with_suffix(".npz"), lambda f: np.savez_compressed(f, **per_user))
+            dataset = record.spec.dataset
+            where = shared_path(self.root, dataset.split, dataset.fingerprint)
+            shared, own = split_up(per_user)
+            if not where.exists():
+                write_atomic(where, lambda f: np.savez_compressed(f, **shared))
+            if not same(where, shared):
+                own = per_user  # another version wrote the file, and its runs need it
+            write_atomic(path.with_suffix(".npz"), lambda f: np.savez_compressed(f, **own))
         write_atomic(path, lambda f: f.write((text + "\n").encode()))
         return path
+
+    def per_user(self, spec: SpecOf[Any], run: str) -> dict[str, np.ndarray] | None:
+        """The per-user arrays of a run, those included that the runs of a split share.
+
+        Raises:
+            ValueError: they are damaged.
+        """
+        path, dataset = self.path(spec, run).with_suffix(".npz"), spec.dataset
+        if not path.exists():
+            return None
+        return joined(path, shared_path(self.root, dataset.split, dataset.fingerprint))[0]
 
     def discard_work(self, run: str) -> None:
         """Removes what a run has needed while it had not ended.

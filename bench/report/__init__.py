@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.board import Board, load
+from bench.board import Boards, load
 from bench.errors import BenchError
 from bench.report import manifest
 
@@ -13,13 +13,17 @@ FORMATS = ("md", "csv", "tex", "html", "figures", "json")
 """What a report can be made of."""
 
 
-def build(results: Path, out: Path, *, formats: Sequence[str] = FORMATS) -> list[Path]:
+def build(
+    results: Path, out: Path, *, formats: Sequence[str] = FORMATS, boards: Boards | None = None
+) -> list[Path]:
     """Write a report. What it says is a function of the records alone.
 
     Args:
         results: folder of run records.
         out: folder to write to; created where it is missing.
         formats: which of `FORMATS`.
+        boards: what `load` says of the folder, so that nothing is read twice; without its history
+            there are no learning curves.
 
     Returns:
         The files written, in order. Files that an earlier report wrote into the same folder, and
@@ -35,9 +39,10 @@ def build(results: Path, out: Path, *, formats: Sequence[str] = FORMATS) -> list
         raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")
     if out.exists() and not out.is_dir():
         raise BenchError(f"{out}: is a file; name a folder for the report")
-    board = load(results, history="figures" in formats)
+    if boards is None:
+        boards = load(results, history="figures" in formats)
     out.mkdir(parents=True, exist_ok=True)
-    writers: dict[str, Callable[[Board, Path], list[Path]]] = {
+    writers: dict[str, Callable[[Boards, Path], list[Path]]] = {
         "md": _markdown,
         "csv": _csv,
         "tex": _latex,
@@ -46,7 +51,7 @@ def build(results: Path, out: Path, *, formats: Sequence[str] = FORMATS) -> list
         "html": _html,
     }
     before = manifest.read(out)
-    made = {name: writers[name](board, out) for name in FORMATS if name in formats}
+    made = {name: writers[name](boards, out) for name in FORMATS if name in formats}
     for name, written in made.items():
         manifest.sweep(out, before.get(name, {}), written)
     made_all = [path for written in made.values() for path in written]
@@ -60,46 +65,48 @@ def _text(path: Path, text: str) -> Path:
     return path
 
 
-def _markdown(board: Board, out: Path) -> list[Path]:
+def _markdown(boards: Boards, out: Path) -> list[Path]:
     from bench.report import markdown
 
-    return [_text(out / "index.md", markdown.render(board))]
+    return [_text(out / "index.md", markdown.render(boards))]
 
 
-def _csv(board: Board, out: Path) -> list[Path]:
-    from bench.report import across, tables
+def _csv(boards: Boards, out: Path) -> list[Path]:
+    from bench.report import backbones, tables
 
     folder = out / "tables"
-    written = [_text(folder / "runs.csv", tables.runs_csv(board))]
-    written += [_text(folder / f"{g.slug}.csv", tables.group_csv(g)) for g in board.groups]
-    return written + [_text(folder / f"{one.slug}.csv", across.csv(one)) for one in board.across]
+    written = [_text(folder / "runs.csv", tables.runs_csv(boards))]
+    written += [_text(folder / f"{g.slug}.csv", tables.board_csv(g)) for g in boards.boards]
+    return written + [
+        _text(folder / f"{one.slug}.csv", backbones.csv(one)) for one in boards.backbones
+    ]
 
 
-def _latex(board: Board, out: Path) -> list[Path]:
+def _latex(boards: Boards, out: Path) -> list[Path]:
     from bench.report import tables
 
-    return [_text(out / "tables" / f"{g.slug}.tex", tables.latex(g)) for g in board.groups]
+    return [_text(out / "tables" / f"{g.slug}.tex", tables.latex(g)) for g in boards.boards]
 
 
-def _json(board: Board, out: Path) -> list[Path]:
-    from bench.report import across, pareto
+def _json(boards: Boards, out: Path) -> list[Path]:
+    from bench.report import backbones, pareto
 
-    written = [_text(out / "pareto.json", pareto.render(board))]
-    if board.across:
-        written.append(_text(out / "backbones.json", across.render_json(board)))
+    written = [_text(out / "pareto.json", pareto.render(boards))]
+    if boards.backbones:
+        written.append(_text(out / "backbones.json", backbones.render_json(boards)))
     return written
 
 
-def _figures(board: Board, out: Path) -> list[Path]:
+def _figures(boards: Boards, out: Path) -> list[Path]:
     # Imported here: matplotlib takes longer to import than all tables to write.
     from bench.report.figures import draw
 
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    return draw.draw(board, folder)
+    return draw.draw(boards, folder)
 
 
-def _html(board: Board, out: Path) -> list[Path]:
+def _html(boards: Boards, out: Path) -> list[Path]:
     from bench.report.html import page
 
-    return [_text(out / "index.html", page.render(board))]
+    return [_text(out / "index.html", page.render(boards))]

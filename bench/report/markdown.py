@@ -1,4 +1,4 @@
-"""The board as one markdown page."""
+"""The boards as one markdown page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from tabulate import tabulate
 
-from bench.board import Board, Entry, Gap, Group, Leaderboard
-from bench.board.quantities import HEADLINE, QUANTITIES, quantity
-from bench.board.stats import RESAMPLES
+from bench.board import Board, Boards, Entry, Gap, Leaderboard
+from bench.board.quantities import HEADLINE, quantity
+from bench.board.stats import LEAST_SEEDS
 from bench.records.schema import canonical_json
-from bench.report import across
+from bench.report import backbones
 from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, wide_columns
 
 FORMULAS = (
@@ -22,18 +22,19 @@ FORMULAS = (
 """How the accuracy metrics are defined."""
 
 METHODOLOGY = (
-    "Mean, standard deviation and Student's 95 % interval over seeds. Δ and p: paired bootstrap "
-    f"over test users ({RESAMPLES:,} resamples, the noise between seeds added where there are "
-    "several), two-sided, Holm-corrected over the rows of a budget. Without per-user metrics: "
-    "n/a, and the marks go by the means. The epoch is chosen on the validation split; the test "
+    "Mean, standard deviation and Student's 95 % interval over seeds. Δ: difference of the means. "
+    "p: two-sided t-test, Holm-corrected over the rows of a budget; its variance is that of the "
+    "differences by test user plus that between seeds, its degrees of freedom are Satterthwaite's. "
+    f"With fewer than {LEAST_SEEDS} seeds, or without per-user metrics, Δ is shown without p, and "
+    "there is no ★ or †. The epoch is chosen on the validation split; the test "
     "split is scored once."
 )
 """How the statistics are made."""
 
 
-def split_statement(group: Group) -> str:
+def split_statement(board: Board) -> str:
     """Return the sentence that says how test data was split off."""
-    if group.temporal:
+    if board.temporal:
         return "The split is temporal: test interactions are later than train interactions."
     return (
         "The split is random, not temporal: numbers say how well held-out interactions are "
@@ -41,26 +42,26 @@ def split_statement(group: Group) -> str:
     )
 
 
-def title(group: Group) -> str:
-    """Return the heading of a group."""
-    return f"{group.dataset} · {group.backbone}"
+def title(board: Board) -> str:
+    """Return the heading of a board."""
+    return f"{board.dataset} · {board.backbone}"
 
 
-def counts(group: Group) -> str:
+def counts(board: Board) -> str:
     """Return the sentence with the counts of the data."""
-    data = group.data.data
+    data = board.data.data
     repairs = "".join(f"; {name}: {value}" for name, value in sorted(data.repairs.items()))
     return (
-        f"Split {group.split}: {data.users:,} users, {data.items:,} items, {data.train:,} train, "
+        f"Split {board.split}: {data.users:,} users, {data.items:,} items, {data.train:,} train, "
         f"{data.valid:,} validation and {data.test:,} test interactions{repairs}."
     )
 
 
-def budget_title(board: Leaderboard) -> str:
+def budget_title(leaderboard: Leaderboard) -> str:
     """Return the heading of a leaderboard."""
-    if board.cap is None:
+    if leaderboard.cap is None:
         return "No budget"
-    return f"Budget {board.label} (at most {board.cap:,} {board.accounting})"
+    return f"Budget {leaderboard.label} (at most {leaderboard.cap:,} {leaderboard.accounting})"
 
 
 def gap_text(gap: Gap, accounting: str) -> str:
@@ -75,15 +76,15 @@ def gap_text(gap: Gap, accounting: str) -> str:
     return f"{gap.title}: {gap.status} ({seeds}){message}"
 
 
-def render(board: Board, *, figures: bool = True) -> str:
+def render(boards: Boards, *, figures: bool = True) -> str:
     """Return the page.
 
     Args:
-        board: what to show.
+        boards: what to show.
         figures: refer to the figures beside the page.
     """
     parts = ["# Compact embeddings under equal budgets", ""]
-    if not board.groups:
+    if not boards.boards:
         parts += ["There are no runs to show yet.", ""]
     else:
         parts += [f"{FORMULAS}", "", METHODOLOGY, ""]
@@ -91,28 +92,18 @@ def render(board: Board, *, figures: bool = True) -> str:
         parts += ["Marks: " + "; ".join(signs) + ".", ""]
         parts += ["Controls stand among the rows; the full table and the reference are unranked. "
                   "Empty means not measured.", ""]  # fmt: skip
-    for group in board.groups:
-        parts += _group(group, figures)
-    for one in board.across:
-        parts += across.section(one, figures=figures)
-    parts += _rejected(board)
+    for board in boards.boards:
+        parts += _board(board, figures)
+    for one in boards.backbones:
+        parts += backbones.section(one, figures=figures)
+    parts += _rejected(boards)
     return "\n".join(parts).rstrip() + "\n"
 
 
-def render_group(group: Group) -> str:
-    """Return the leaderboards of one group, without figures and appendices."""
-    parts: list[str] = [f"{title(group)}", *_data(group), ""]
-    for board in group.boards:
-        parts += _leaderboard(group, board)
-    if not group.boards:
-        parts += [_top(group), ""]
-    return "\n".join(parts).rstrip() + "\n"
-
-
-def _group(group: Group, figures: bool) -> Iterable[str]:
-    yield f"## {title(group)}"
+def _board(board: Board, figures: bool) -> Iterable[str]:
+    yield f"## {title(board)}"
     yield ""
-    yield from _data(group)
+    yield from _data(board)
     yield ""
     if figures:
         for name, what in (
@@ -121,80 +112,87 @@ def _group(group: Group, figures: bool) -> Iterable[str]:
             ("spend", "what the budget is spent on"),
             ("learning", "learning curves"),
         ):
-            if name == "learning" and not _has_history(group):
+            if name == "learning" and not _has_history(board):
                 continue
-            if name == "spend" and not any(board.entries for board in group.boards):
+            if name == "spend" and not any(
+                leaderboard.entries for leaderboard in board.leaderboards
+            ):
                 continue
-            yield f"![{title(group)}: {what}](figures/{group.slug}-{name}.png)"
+            yield f"![{title(board)}: {what}](figures/{board.slug}-{name}.png)"
             yield ""
-    if not group.boards:
-        yield _top(group)
+    if not board.leaderboards:
+        yield _top(board)
         yield ""
-    yield from _overview(group)
-    for board in group.boards:
-        yield from _leaderboard(group, board)
-    yield from _ranking(group)
-    yield from _wide(group)
-    yield from _passport(group)
+    yield from _overview(board)
+    for leaderboard in board.leaderboards:
+        yield from _leaderboard(board, leaderboard)
+    yield from _ranking(board)
+    yield from _wide(board)
+    yield from _passport(board)
 
 
-def _has_history(group: Group) -> bool:
+def _has_history(board: Board) -> bool:
     return any(
         record.history
-        for board in group.boards
-        for entry in board.entries
+        for leaderboard in board.leaderboards
+        for entry in leaderboard.entries
         for record in entry.row.records
     )
 
 
-def _data(group: Group) -> Iterable[str]:
-    yield f"{counts(group)} {split_statement(group)}"
-    if group.note:
+def _data(board: Board) -> Iterable[str]:
+    yield f"{counts(board)} {split_statement(board)}"
+    if board.note:
         yield ""
-        yield f"**Note on {group.dataset}:** {group.note}"
+        yield f"**Note on {board.dataset}:** {board.note}"
 
 
-def _reference_entries(group: Group) -> list[Entry]:
-    return [entry for board, entry in group.rows() if board is None]
+def _reference_entries(board: Board) -> list[Entry]:
+    return [entry for leaderboard, entry in board.rows() if leaderboard is None]
 
 
-def _top(group: Group) -> str:
-    empty = Leaderboard("", None, "", 0, (), (), (), "")
-    return markdown(group, _reference_entries(group), leaderboard_columns(empty))
+def _top(board: Board) -> str:
+    empty = Leaderboard("", None, "", 0, (), (), (), None)
+    return markdown(board, _reference_entries(board), leaderboard_columns(empty))
 
 
 _FEWER = "°: fewer seeds than others, therefore not ranked."
 
 
-def _overview(group: Group) -> Iterable[str]:
+def _overview(board: Board) -> Iterable[str]:
     """All budgets at a glance, where there are several: one row a method, best first."""
-    boards = [board for board in group.boards if board.cap is not None]
-    if len(boards) < 2:
+    leaderboards = [
+        leaderboard for leaderboard in board.leaderboards if leaderboard.cap is not None
+    ]
+    if len(leaderboards) < 2:
         return
     cells: dict[str, dict[str, Entry]] = {}
-    for board in boards:
-        for entry in board.entries:
-            cells.setdefault(entry.row.first.method.title, {}).setdefault(board.label, entry)
-        for entry in board.apart:
+    for leaderboard in leaderboards:
+        for entry in leaderboard.entries:
+            cells.setdefault(entry.row.first.method.title, {}).setdefault(leaderboard.label, entry)
+        for entry in leaderboard.apart:
             if entry.incomplete:
-                cells.setdefault(entry.row.first.method.title, {}).setdefault(board.label, entry)
+                cells.setdefault(entry.row.first.method.title, {}).setdefault(
+                    leaderboard.label, entry
+                )
 
     def average(title: str) -> float:
         return -sum(entry.row.mean(HEADLINE) or 0.0 for entry in cells[title].values())
 
     rows = [
-        [entry.row.label, *[_spread(entry)] * len(boards)] for entry in _reference_entries(group)
+        [entry.row.label, *[_spread(entry)] * len(leaderboards)]
+        for entry in _reference_entries(board)
     ]
     for title in sorted(cells, key=lambda title: (average(title), title)):
-        found = [cells[title].get(board.label) for board in boards]
+        found = [cells[title].get(leaderboard.label) for leaderboard in leaderboards]
         rows.append([title, *(_spread(one) + marks(one) if one else "" for one in found)])
     yield f"### {quantity(HEADLINE).axis} at all budgets"
     yield ""
     yield tabulate(
         rows,
-        headers=["Method", *(board.label for board in boards)],
+        headers=["Method", *(leaderboard.label for leaderboard in leaderboards)],
         tablefmt="pipe",
-        colalign=["left"] + ["right"] * len(boards),
+        colalign=["left"] + ["right"] * len(leaderboards),
         disable_numparse=True,
     )
     yield ""
@@ -211,29 +209,29 @@ def _spread(entry: Entry) -> str:
     return (text if number.sd is None else f"{text} ± {number.sd:.4f}") + few
 
 
-def _leaderboard(group: Group, board: Leaderboard) -> Iterable[str]:
-    yield f"### {budget_title(board)}"
+def _leaderboard(board: Board, leaderboard: Leaderboard) -> Iterable[str]:
+    yield f"### {budget_title(leaderboard)}"
     yield ""
-    entries = [*_reference_entries(group), *board.entries]
-    yield markdown(group, entries, leaderboard_columns(board))
+    entries = [*_reference_entries(board), *leaderboard.entries]
+    yield markdown(board, entries, leaderboard_columns(leaderboard))
     yield ""
-    lines = [f"- {entry.row.label}: {entry.reason}" for entry in board.apart]
-    if board.apart:
+    lines = [f"- {entry.row.label}: {entry.reason}" for entry in leaderboard.apart]
+    if leaderboard.apart:
         yield "Not ranked:"
         yield ""
-        yield markdown(group, board.apart, leaderboard_columns(board))
+        yield markdown(board, leaderboard.apart, leaderboard_columns(leaderboard))
         yield ""
         yield from lines
         yield ""
-    if board.gaps:
+    if leaderboard.gaps:
         yield "Without numbers:"
         yield ""
-        yield from (f"- {gap_text(gap, board.accounting)}" for gap in board.gaps)
+        yield from (f"- {gap_text(gap, leaderboard.accounting)}" for gap in leaderboard.gaps)
         yield ""
 
 
-def _ranking(group: Group) -> Iterable[str]:
-    ranking = group.ranking
+def _ranking(board: Board) -> Iterable[str]:
+    ranking = board.ranking
     if ranking is None:
         return
     yield "### Average rank over the budgets"
@@ -246,13 +244,13 @@ def _ranking(group: Group) -> Iterable[str]:
         disable_numparse=True,
     )
     yield ""
-    yield ranking_text(group)
+    yield ranking_text(board)
     yield ""
 
 
-def ranking_text(group: Group) -> str:
+def ranking_text(board: Board) -> str:
     """Return the sentence that says which average ranks differ by more than chance."""
-    ranking = group.ranking
+    ranking = board.ranking
     if ranking is None or ranking.p is None or ranking.critical is None:
         return ""
     what = f"Methods that stand on all {ranking.boards} budgets, by NDCG@20."
@@ -264,29 +262,29 @@ def ranking_text(group: Group) -> str:
     )
 
 
-def _wide(group: Group) -> Iterable[str]:
+def _wide(board: Board) -> Iterable[str]:
     yield "### Everything else that was measured"
     yield ""
-    entries = _reference_entries(group)
+    entries = _reference_entries(board)
     if entries:
-        yield markdown(group, entries, wide_columns())
+        yield markdown(board, entries, wide_columns())
         yield ""
-    for board in group.boards:
-        if not board.entries:
+    for leaderboard in board.leaderboards:
+        if not leaderboard.entries:
             continue
-        yield f"Budget {board.label}:" if board.cap else "No budget:"
+        yield f"Budget {leaderboard.label}:" if leaderboard.cap else "No budget:"
         yield ""
-        yield markdown(group, board.entries, wide_columns())
+        yield markdown(board, leaderboard.entries, wide_columns())
         yield ""
 
 
-def _passport(group: Group) -> Iterable[str]:
+def _passport(board: Board) -> Iterable[str]:
     yield "### Protocol passport"
     yield ""
-    yield f"Passport `{group.passport_hash}`. Rows with another passport are shown apart."
+    yield f"Passport `{board.passport_hash}`. Rows with another passport are shown apart."
     yield ""
     yield tabulate(
-        [[key, f"`{passport_value(value)}`"] for key, value in group.passport.items()],
+        [[key, f"`{passport_value(value)}`"] for key, value in board.passport.items()],
         headers=["Field", "Value"],
         tablefmt="pipe",
         disable_numparse=True,
@@ -299,23 +297,13 @@ def passport_value(value: object) -> str:
     return value if isinstance(value, str) else canonical_json(value)
 
 
-def _rejected(board: Board) -> Iterable[str]:
-    if not board.rejected:
+def _rejected(boards: Boards) -> Iterable[str]:
+    if not boards.rejected:
         return
     yield "## Files left out"
     yield ""
     yield "These files are not good records. Nothing of them is in any table or figure."
     yield ""
-    for file in board.rejected:
+    for file in boards.rejected:
         yield f"- `{file.path}`: {file.reason}"
     yield ""
-
-
-def glossary() -> str:
-    """Return what every quantity means, as a markdown table."""
-    return tabulate(
-        [[q.heading, q.about] for q in QUANTITIES],
-        headers=["Quantity", "Meaning"],
-        tablefmt="pipe",
-        disable_numparse=True,
-    )

@@ -4,44 +4,44 @@ from __future__ import annotations
 
 import json
 
-from bench.board import Board, Group, Row
+from bench.board import Board, Boards, Row
 
 SIZES = ("bytes", "values")
 METRICS = ("ndcg@20", "recall@20")
 
 
-def render(board: Board) -> str:
-    """Return the fronts of all groups as JSON text."""
-    return json.dumps(fronts(board), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def render(boards: Boards) -> str:
+    """Return the fronts of all boards as JSON text."""
+    return json.dumps(fronts(boards), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def fronts(board: Board) -> dict[str, object]:
-    """Return the fronts of all groups: rows that no smaller ranked row equals."""
+def fronts(boards: Boards) -> dict[str, object]:
+    """Return the fronts of all boards: rows that no smaller ranked row equals."""
     return {
         "schema": 1,
         "groups": [
             {
-                "dataset": group.dataset,
-                "split": group.split,
-                "backbone": group.backbone,
-                "note": group.note,
-                "passport": group.passport_hash,
+                "dataset": board.dataset,
+                "split": board.split,
+                "backbone": board.backbone,
+                "note": board.note,
+                "passport": board.passport_hash,
                 "fronts": [
                     {
                         "size": size,
                         "metric": metric,
-                        "rows": [_row(group, row) for row in group.front(size, metric)],
+                        "rows": [_row(board, row) for row in board.front(size, metric)],
                     }
                     for size in SIZES
                     for metric in METRICS
                 ],
             }
-            for group in board.groups
+            for board in boards.boards
         ],
     }
 
 
-def _row(group: Group, row: Row) -> dict[str, object]:
+def _row(board: Board, row: Row) -> dict[str, object]:
     numbers: dict[str, object] = {
         key: row.mean(key) for key in (*SIZES, *METRICS, "compression") if row.mean(key) is not None
     }
@@ -56,5 +56,5 @@ def _row(group: Group, row: Row) -> dict[str, object]:
         "row": row.key,
         "runs": [record.id for record in row.records],
         "budget": row.first.budget.label if row.first.budget else None,
-        "ndcg_kept_percent": group.kept(row),
+        "ndcg_kept_percent": board.kept(row),
     }

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import pandas as pd
 from tabulate import tabulate
 
-from bench.board import Board, Entry, Group, Leaderboard
+from bench.board import Board, Boards, Entry, Leaderboard
 from bench.board.quantities import HEADLINE, QUANTITIES, quantity
 from bench.board.stats import Comparison
 
 MARKS = {
-    "★": "significantly better than every other ranked row (p < 0.05)",
-    "†": "does not beat a control of the same size (p < 0.05 needed)",
-    "‡": "not better than the reference ranking",
+    "★": "better than the control of the same size by more than noise (p < 0.05)",
+    "†": "not better than the control by more than noise",
+    "‡": "its mean is not better than that of the reference ranking",
 }
 """Signs beside a method, and what they mean."""
 
@@ -44,16 +44,14 @@ class Column:
 
     key: str
     heading: str
-    text: Callable[[Group, Entry], str]
+    text: Callable[[Board, Entry], str]
     numeric: bool = True
 
 
 def marks(entry: Entry) -> str:
     """Return the signs of an entry."""
-    return (
-        ("★" if entry.best else "")
-        + ("†" if entry.unbeaten else "")
-        + ("‡" if entry.below_reference else "")
+    return {True: "★", False: "†", None: ""}[entry.beats_control] + (
+        "‡" if entry.below_reference else ""
     )
 
 
@@ -64,27 +62,24 @@ def interval(low: float | None, high: float | None, form: str = ".4f") -> str:
     return f"{low:{form}}–{high:{form}}"
 
 
-def versus(comparison: Comparison | None, *, known: bool) -> str:
-    """Return a difference and its corrected p-value as text.
-
-    Args:
-        comparison: the comparison; None where there is none.
-        known: there is something to compare with, so that None means "could not be tested".
-    """
+def versus(comparison: Comparison | None) -> str:
+    """Return a difference as text, with its corrected p-value if it was tested."""
     if comparison is None:
-        return "n/a" if known else ""
+        return ""
     p = comparison.corrected
+    if p is None:
+        return f"{comparison.difference:+.4f}"
     text = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
     return f"{comparison.difference:+.4f} ({text})"
 
 
 def _mean(key: str) -> Column:
     q = quantity(key)
-    return Column(key, q.heading, lambda group, entry: q.text(group.number(entry.row, key)))
+    return Column(key, q.heading, lambda board, entry: q.text(board.number(entry.row, key)))
 
 
 def _sd(key: str) -> Column:
-    def text(group: Group, entry: Entry) -> str:
+    def text(board: Board, entry: Entry) -> str:
         number = entry.row.numbers.get(key)
         return quantity(key).text(number.sd if number else None)
 
@@ -92,38 +87,34 @@ def _sd(key: str) -> Column:
 
 
 def _interval(key: str) -> Column:
-    def text(group: Group, entry: Entry) -> str:
+    def text(board: Board, entry: Entry) -> str:
         number = entry.row.numbers.get(key)
         return interval(number.low, number.high) if number else ""
 
     return Column(f"{key}_interval", "95 % interval", text)
 
 
-def leaderboard_columns(board: Leaderboard) -> tuple[Column, ...]:
+def leaderboard_columns(leaderboard: Leaderboard) -> tuple[Column, ...]:
     """Return the columns of a leaderboard of one budget."""
-
-    def best(group: Group, entry: Entry) -> str:
-        return versus(entry.against_best, known=entry.rank not in (None, 1))
-
-    def control(group: Group, entry: Entry) -> str:
-        is_control = entry.row.label == board.control
-        known = bool(board.control) and entry.rank is not None and not is_control
-        return versus(entry.against_control, known=known)
-
+    control = leaderboard.control.label if leaderboard.control else "control"
     return (
-        Column("rank", "Rank", lambda group, entry: str(entry.rank or "")),
-        Column("method", "Method", lambda group, entry: f"{entry.row.label}{marks(entry)}", False),
+        Column("rank", "Rank", lambda board, entry: str(entry.rank or "")),
+        Column("method", "Method", lambda board, entry: f"{entry.row.label}{marks(entry)}", False),
         _mean(HEADLINE),
         _interval(HEADLINE),
         _sd(HEADLINE),
         _mean("recall@20"),
-        Column("seeds", "Seeds", lambda group, entry: str(len(entry.row.seeds))),
+        Column("seeds", "Seeds", lambda board, entry: str(len(entry.row.seeds))),
         _mean("values"),
         _mean("bytes"),
         _mean("compression"),
         _mean("share"),
-        Column("against_best", "Δ to best", best),
-        Column("against_control", "Δ to control", control),
+        Column("against_best", "Δ to best", lambda board, entry: versus(entry.against_best)),
+        Column(
+            "against_control",
+            f"Δ to {control}",
+            lambda board, entry: versus(entry.against_control),
+        ),
     )
 
 
@@ -131,14 +122,14 @@ def wide_columns() -> tuple[Column, ...]:
     """Return the columns of the table of everything else that was measured."""
     shown = {HEADLINE, "recall@20", "values", "bytes", "compression", "share"}
     return (
-        Column("method", "Method", lambda group, entry: entry.row.label, False),
+        Column("method", "Method", lambda board, entry: entry.row.label, False),
         *(_mean(q.key) for q in QUANTITIES if q.key not in shown),
     )
 
 
-def markdown(group: Group, entries: Iterable[Entry], columns: Sequence[Column]) -> str:
+def markdown(board: Board, entries: Iterable[Entry], columns: Sequence[Column]) -> str:
     """Return a markdown table; columns that are empty throughout are left out."""
-    rows = [[column.text(group, entry) for column in columns] for entry in entries]
+    rows = [[column.text(board, entry) for column in columns] for entry in entries]
     keep = [i for i, c in enumerate(columns) if c.key == "method" or any(row[i] for row in rows)]
     return tabulate(
         [[row[i].replace("|", "\\|") for i in keep] for row in rows],
@@ -149,8 +140,8 @@ def markdown(group: Group, entries: Iterable[Entry], columns: Sequence[Column]) 
     )
 
 
-def group_csv(group: Group) -> str:
-    """Return every row of a group as CSV: means as they are, with sd, interval and n."""
+def board_csv(board: Board) -> str:
+    """Return every row of a board as CSV: means as they are, with sd, interval and n."""
     head = [
         "dataset", "split", "backbone", "passport", "budget", "cap", "accounting", "rank",
         "method", "title", "role", "row", "seeds", "reason", "marks",
@@ -160,12 +151,12 @@ def group_csv(group: Group) -> str:
     for q in QUANTITIES:
         head += [q.key, f"{q.key}_sd", f"{q.key}_low", f"{q.key}_high", f"{q.key}_n"]
     rows = []
-    for board, entry in group.rows():
+    for leaderboard, entry in board.rows():
         row = entry.row
         line: list[object] = [
-            group.dataset, group.split, group.backbone, group.passport_hash,
-            board.label if board else "", board.cap if board else None,
-            board.accounting if board else "", entry.rank,
+            board.dataset, board.split, board.backbone, board.passport_hash,
+            leaderboard.label if leaderboard else "", leaderboard.cap if leaderboard else None,
+            leaderboard.accounting if leaderboard else "", entry.rank,
             row.method, row.label, row.role, row.key, len(row.seeds), entry.reason, marks(entry),
         ]  # fmt: skip
         for c in (entry.against_best, entry.against_control):
@@ -173,16 +164,16 @@ def group_csv(group: Group) -> str:
         for q in QUANTITIES:
             number = row.numbers.get(q.key)
             if number is None:
-                line += [group.number(row, q.key), None, None, None, None]
+                line += [board.number(row, q.key), None, None, None, None]
             else:
                 line += [number.mean, number.sd, number.low, number.high, number.n]
         rows.append(line)
     return to_csv(head, rows)
 
 
-def runs_csv(board: Board) -> str:
+def runs_csv(boards: Boards) -> str:
     """Return the tidy frame, one row per run, as CSV."""
-    frame: pd.DataFrame = board.frame
+    frame: pd.DataFrame = boards.frame
     return frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -206,8 +197,8 @@ def tex(text: str) -> str:
     return "".join(_TEX_SPECIAL.get(letter, letter) for letter in text)
 
 
-def latex(group: Group) -> str:
-    """Return a group's leaderboards as one LaTeX table (packages booktabs and amssymb).
+def latex(board: Board) -> str:
+    """Return a board's leaderboards as one LaTeX table (packages booktabs and amssymb).
 
     The best mean of each budget is bold.
     """
@@ -223,7 +214,7 @@ def latex(group: Group) -> str:
     def row(entry: Entry, bold: frozenset[str] = frozenset()) -> str:
         cells = [tex(entry.row.label) + "".join(_TEX_MARKS[m] for m in marks(entry))]
         for key in keys:
-            text = tex(quantity(key).text(group.number(entry.row, key)))
+            text = tex(quantity(key).text(board.number(entry.row, key)))
             number = entry.row.numbers.get(key)
             if key in (HEADLINE, "recall@20") and number and number.sd is not None:
                 text = rf"\textbf{{{text}}}" if key in bold else text
@@ -233,26 +224,26 @@ def latex(group: Group) -> str:
             cells.append(text)
         return " & ".join(cells) + r" \\"
 
-    top = [entry for board, entry in group.rows() if board is None]
+    top = [entry for leaderboard, entry in board.rows() if leaderboard is None]
     if top:
         lines += [r"\midrule", *(row(entry) for entry in top)]
-    for board in group.boards:
-        title = tex(f"Budget {board.label}")
+    for leaderboard in board.leaderboards:
+        title = tex(f"Budget {leaderboard.label}")
         lines += [r"\midrule", rf"\multicolumn{{{len(keys) + 1}}}{{l}}{{\emph{{{title}}}}} \\"]
-        for entry in board.entries:
+        for entry in leaderboard.entries:
             bold = frozenset(
                 key
                 for key in (HEADLINE, "recall@20")
-                if entry.row.mean(key) == max(e.row.mean(key) or 0.0 for e in board.entries)
+                if entry.row.mean(key) == max(e.row.mean(key) or 0.0 for e in leaderboard.entries)
             )
             lines.append(row(entry, bold))
-        for gap in board.gaps:
+        for gap in leaderboard.gaps:
             if gap.status == "infeasible":
-                unit = board.accounting
+                unit = leaderboard.accounting
                 need = f" (needs {gap.minimum:,} {unit})" if gap.minimum is not None else ""
                 empty = " &" * len(keys)
                 lines.append(tex(f"{gap.title}{need}") + empty + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    note = f" {group.note}" if group.note else ""
-    lines.append(f"% {group.name}.{note} Protocol passport {group.passport_hash}.")
+    note = f" {board.note}" if board.note else ""
+    lines.append(f"% {board.name}.{note} Protocol passport {board.passport_hash}.")
     return "\n".join(lines) + "\n"

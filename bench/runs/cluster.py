@@ -300,7 +300,7 @@ class WorkerState(distributed.WorkerPlugin):
         """Executes a run.
 
         Returns:
-            Why it could not be executed, or None; its record and its per-user arrays as on disk.
+            Why it could not be executed, or None; its record as on disk and its per-user arrays.
         """
         with self._one:
             run = decode(task)
@@ -322,10 +322,13 @@ class WorkerState(distributed.WorkerPlugin):
         torch.set_num_threads(self._threads)
         execute(run, data, methods, store, self._device, True, lambda e: self._say("epoch", run, e))
         path = store.path(run.spec, run.spec.id)
-        arrays = path.with_suffix(".npz")
-        result = path.read_bytes(), arrays.read_bytes() if arrays.exists() else None
+        arrays = store.per_user(run.spec, run.spec.id)
+        stream = io.BytesIO()
+        if arrays is not None:
+            np.savez_compressed(stream, **arrays)
+        result = path.read_bytes(), stream.getvalue() or None
         path.unlink()
-        arrays.unlink(missing_ok=True)
+        path.with_suffix(".npz").unlink(missing_ok=True)
         return result
 
     def _unpacked(self) -> tuple[Interactions, dict[str, type[Method]]]:

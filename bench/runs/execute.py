@@ -174,7 +174,7 @@ def _in_file_order(per_user: dict[str, np.ndarray], original: np.ndarray) -> dic
     """Per-user arrays under the users' original numbers, ascending, so that runs can be paired."""
     users = original[per_user["users"]]
     order = np.argsort(users)
-    named = {k: per_user[k][order] for k in ("recall@20", "ndcg@20", "activity")}
+    named = {k: per_user[k][order] for k in ("recall@20", "ndcg@20", "activity", "test_items")}
     return per_user | named | {"users": users[order].astype(per_user["users"].dtype)}
 
 

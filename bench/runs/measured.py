@@ -76,7 +76,8 @@ def packed_array(tensor: Tensor, kind: ArrayKind) -> schema.PackedArray:
 
 def metrics_record(test: Result, valid: Result | None, items: int) -> schema.Metrics:
     """Means over users, and the share of the catalogue that stands in anybody's top 20."""
-    coverage = len(np.unique(test.top[:, :20])) / items
+    top = test.top[:, :20]
+    coverage = len(np.unique(top[top >= 0])) / items
     return schema.Metrics(
         valid=valid.metrics if valid else None, test=test.metrics | {"coverage@20": coverage}
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.chromium import Browser, chromium
+from support.chromium import Browser, missing
 from support.make_records import TOYS, make, write
 
 from bench.board import load
-from bench.board.backbones import Across, budget_of
+from bench.board.backbones import SideBySide, budget_of
 from bench.report import build
-from bench.report.across import section
+from bench.report.backbones import section
 
 ML, GOWALLA = TOYS
 OTHER = {"batch": 4096, "epochs": 7}
@@ -38,8 +38,8 @@ def folder(tmp_path: Path) -> Path:
     return results
 
 
-def only(folder: Path) -> Across:
-    (one,) = load(folder).across
+def only(folder: Path) -> SideBySide:
+    (one,) = load(folder).backbones
     return one
 
 
@@ -89,7 +89,7 @@ def test_the_interval_is_that_of_the_ratio_over_users(folder: Path) -> None:
 def test_one_backbone_is_nothing_to_compare(tmp_path: Path) -> None:
     runs(tmp_path / "results", "mf")
     write(tmp_path / "results", *make(GOWALLA, "lightgcn", "full", None, 0))
-    assert load(tmp_path / "results").across == ()
+    assert load(tmp_path / "results").backbones == ()
     written = build(tmp_path / "results", tmp_path / "out")
     assert not [path.name for path in written if "backbones" in path.name]
     assert "side by side" not in (tmp_path / "out" / "index.md").read_text()
@@ -183,11 +183,11 @@ def test_the_figure_is_drawn_and_two_builds_are_byte_identical(
     assert (tmp_path / "a" / "figures" / names[2]).read_text() == table
 
 
-CELLS = """[...document.querySelectorAll('#across-table tr')].map(
+CELLS = """[...document.querySelectorAll('#backbones-table tr')].map(
     r => [...r.cells].map(c => c.textContent))"""
 
 
-@pytest.mark.skipif(chromium() is None, reason="Chromium is not installed")
+@pytest.mark.skipif(missing() is not None, reason=missing() or "")
 def test_the_page_shows_shares_of_any_metric(folder: Path, tmp_path: Path) -> None:
     write(folder, *make(GOWALLA, "mf", "full", None, 0))
     write(folder, *make(GOWALLA, "mf", "cerp", 0.1, 0))
@@ -196,13 +196,13 @@ def test_the_page_shows_shares_of_any_metric(folder: Path, tmp_path: Path) -> No
     tab = Browser()
     try:
         tab.open(page)
-        # The first group is Gowalla, with one backbone.
-        assert tab.run("document.getElementById('across').hidden")
+        # The first board is Gowalla, with one backbone.
+        assert tab.run("document.getElementById('backbones').hidden")
         tab.run(
             "(e => { e.value = '1'; e.dispatchEvent(new Event('change')); })"
-            "(document.getElementById('group'))"
+            "(document.getElementById('which'))"
         )
-        tab.until("document.querySelectorAll('#across-chart .subplot').length === 3")
+        tab.until("document.querySelectorAll('#backbones-chart .subplot').length === 3")
         head, full, popular, *rows = tab.run(CELLS)
         assert head == ["Budget", "Method", "lightgcn", "mf", "neumf"]
         assert popular[1:3] == ["Popularity", f"{one.sides[0].references[0].ndcg:.1f}"]

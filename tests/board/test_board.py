@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.make_records import Toy, make, make_many, write
 
-from bench.board import Board, Entry, Group, load
-from bench.board.build import gather, split_up
+from bench.board import Board, Boards, Entry, load
+from bench.board.build import build, by_board
 from bench.board.measure import measure
 from bench.board.quantities import QUANTITIES, quantity
 from bench.board.stats import holm
@@ -36,17 +36,17 @@ def put(
     return write(folder, *make(other.pop("toy", TOY), backbone, method, fraction, seed, **other))
 
 
-def board_of(folder: Path) -> Board:
-    board = load(folder)
-    assert not board.rejected
-    return board
+def board_of(folder: Path) -> Boards:
+    boards = load(folder)
+    assert not boards.rejected
+    return boards
 
 
-def entries(group: Group) -> dict[tuple[str, str], Entry]:
+def entries(board: Board) -> dict[tuple[str, str], Entry]:
     return {
-        (board.label, e.row.key): e
-        for board in group.boards
-        for e in (*board.entries, *board.apart)
+        (leaderboard.label, e.row.key): e
+        for leaderboard in board.leaderboards
+        for e in (*leaderboard.entries, *leaderboard.apart)
     }
 
 
@@ -91,14 +91,14 @@ def test_mean_sd_and_derived_quantities(tmp_path: Path) -> None:
     for seed in (0, 1, 2):
         put(tmp_path, "full", None, seed)
         put(tmp_path, "cerp", 0.1, seed)
-    board = board_of(tmp_path)
-    (group,) = board.groups
-    row = group.boards[0].entries[0].row
-    mine = board.frame[board.frame["method"] == "cerp"]["ndcg@20"]
+    boards = board_of(tmp_path)
+    (board,) = boards.boards
+    row = board.leaderboards[0].entries[0].row
+    mine = boards.frame[boards.frame["method"] == "cerp"]["ndcg@20"]
     assert row.numbers["ndcg@20"].mean == pytest.approx(mine.mean())
     assert row.numbers["ndcg@20"].sd == pytest.approx(mine.std())
-    top = board.frame[board.frame["method"] == "full"]["ndcg@20"].mean()
-    assert group.kept(row) == pytest.approx(100 * mine.mean() / top)
+    top = boards.frame[boards.frame["method"] == "full"]["ndcg@20"].mean()
+    assert board.kept(row) == pytest.approx(100 * mine.mean() / top)
     full_bytes = (60 + 90) * 64 * 4
     assert row.mean("compression") == pytest.approx(full_bytes / row.first.size.bytes)
     assert row.mean("latency") == pytest.approx(1e6 / row.mean("lookup_1"))
@@ -106,9 +106,9 @@ def test_mean_sd_and_derived_quantities(tmp_path: Path) -> None:
 
 def test_quintiles_are_sums_over_their_users_and_items(tmp_path: Path) -> None:
     path = put(tmp_path, "cerp")
-    board = board_of(tmp_path)
+    boards = board_of(tmp_path)
     users = np.load(path.with_suffix(".npz"))
-    row = board.groups[0].boards[0].entries[0].row
+    row = boards.boards[0].leaderboards[0].entries[0].row
     for q in range(5):
         assert row.mean(f"users_{q + 1}") == pytest.approx(
             users["recall@20"][users["activity"] == q].mean(), abs=1e-6
@@ -119,20 +119,20 @@ def test_quintiles_are_sums_over_their_users_and_items(tmp_path: Path) -> None:
 
 
 def test_rank_is_by_mean_ndcg_and_ceiling_and_reference_stand_aside(many: Path) -> None:
-    for group in board_of(many).groups:
-        assert group.ceiling is not None and group.ceiling.method == "full"
-        assert [row.method for row in group.references] == ["popularity"]
-        for board in group.boards:
-            means = [e.row.mean("ndcg@20") or 0 for e in board.entries]
+    for board in board_of(many).boards:
+        assert board.ceiling is not None and board.ceiling.method == "full"
+        assert [row.method for row in board.references] == ["popularity"]
+        for leaderboard in board.leaderboards:
+            means = [e.row.mean("ndcg@20") or 0 for e in leaderboard.entries]
             assert means == sorted(means, reverse=True)
-            assert [e.rank for e in board.entries] == list(range(1, len(means) + 1))
-            assert not {"full", "popularity"} & {e.row.method for e in board.entries}
+            assert [e.rank for e in leaderboard.entries] == list(range(1, len(means) + 1))
+            assert not {"full", "popularity"} & {e.row.method for e in leaderboard.entries}
 
 
 def test_a_row_without_all_seeds_is_shown_apart(many: Path) -> None:
-    group = next(g for g in board_of(many).groups if g.dataset == "toy")
-    board = group.boards[0]
-    (apart,) = board.apart
+    board = next(g for g in board_of(many).boards if g.dataset == "toy")
+    leaderboard = board.leaderboards[0]
+    (apart,) = leaderboard.apart
     assert (apart.row.method, apart.rank) == ("ttrec", None)
     assert apart.reason == "2 of 3 seeds, 1 failed"
     assert apart.incomplete
@@ -140,12 +140,12 @@ def test_a_row_without_all_seeds_is_shown_apart(many: Path) -> None:
 
 def test_a_file_can_ask_for_more_seeds(tmp_path: Path) -> None:
     path = put(tmp_path, "cerp")
-    assert board_of(tmp_path).groups[0].boards[0].entries
+    assert board_of(tmp_path).boards[0].leaderboards[0].entries
     asked = path.parents[2] / "board.json"
     asked.write_text('{"seeds": 3}')
-    (board,) = board_of(tmp_path).groups[0].boards
-    assert (board.seeds, board.entries) == (3, ())
-    assert board.apart[0].reason == "1 of 3 seeds"
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    assert (leaderboard.seeds, leaderboard.entries) == (3, ())
+    assert leaderboard.apart[0].reason == "1 of 3 seeds"
     for wrong in ("{}", "[", '{"seeds": 0}', '{"seeds": true}'):
         asked.write_text(wrong)
         with pytest.raises(BenchError, match=r"board\.json"):
@@ -166,50 +166,51 @@ def test_another_protocol_is_shown_apart(
     for method in ("cerp", "pep", "dims"):
         put(tmp_path, method)
     put(tmp_path, "qr", training=training)
-    (board,) = board_of(tmp_path).groups[0].boards
-    (apart,) = board.apart
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    (apart,) = leaderboard.apart
     assert apart.row.method == "qr"
     assert apart.reason.startswith("another protocol")
     assert said in apart.reason
     assert not apart.incomplete
-    assert len(board.entries) == 3
+    assert len(leaderboard.entries) == 3
 
 
 def test_a_method_may_own_its_learning_rate_and_decay(tmp_path: Path) -> None:
     put(tmp_path, "cerp")
     put(tmp_path, "pep", training={"lr": 0.1, "l2": 0.0})
-    (board,) = board_of(tmp_path).groups[0].boards
-    assert {e.row.method for e in board.entries} == {"cerp", "pep"}
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    assert {e.row.method for e in leaderboard.entries} == {"cerp", "pep"}
 
 
 def test_an_old_revision_is_superseded(tmp_path: Path) -> None:
     put(tmp_path, "cerp", revision=1)
     put(tmp_path, "cerp", revision=2)
-    (board,) = board_of(tmp_path).groups[0].boards
-    assert [e.row.first.spec.method.revision for e in board.entries] == [2]
-    assert "superseded by 2" in board.apart[0].reason
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    assert [e.row.first.spec.method.revision for e in leaderboard.entries] == [2]
+    assert "superseded by 2" in leaderboard.apart[0].reason
 
 
 def test_several_settings_of_a_method_are_told_apart(tmp_path: Path) -> None:
     put(tmp_path, "cerp", config={"buckets": 10})
     put(tmp_path, "cerp", config={"buckets": 20})
-    group = board_of(tmp_path).groups[0]
-    labels = {e.row.label for e in group.boards[0].entries}
+    board = board_of(tmp_path).boards[0]
+    labels = {e.row.label for e in board.leaderboards[0].entries}
     assert labels == {"CERP (buckets=10)", "CERP (buckets=20)"}
     # The curve takes the one that validation prefers, not the one that tests best.
-    (curve,) = group.curves
-    best = max((e.row for e in group.boards[0].entries), key=lambda r: r.mean("valid_ndcg@20") or 0)
+    (curve,) = board.curves
+    rows = [entry.row for entry in board.leaderboards[0].entries]
+    best = max(rows, key=lambda row: row.mean("valid_ndcg@20") or 0)
     assert curve.points[0].row.key == best.key
 
 
 def test_infeasible_is_a_gap_and_failed_is_listed(many: Path) -> None:
-    group = next(g for g in board_of(many).groups if g.dataset == "toy")
-    gaps = {(board.label, gap.title): gap for board in group.boards for gap in board.gaps}
+    board = next(g for g in board_of(many).boards if g.dataset == "toy")
+    gaps = {(one.label, gap.title): gap for one in board.leaderboards for gap in one.gaps}
     assert gaps["5%", "Int8"].minimum == int(0.25 * 150 * 64 * 4)
     assert gaps["5%", "Int8"].seeds == (0, 1, 2)
     failed = gaps["5%", "TT-Rec"]
     assert (failed.status, failed.seeds, failed.message) == ("failed", (2,), "loss is not finite")
-    int8 = next(curve for curve in group.curves if curve.method == "int8")
+    int8 = next(curve for curve in board.curves if curve.method == "int8")
     assert [point.budget for point in int8.points] == ["25%"]
 
 
@@ -219,61 +220,60 @@ def test_significance_marks(tmp_path: Path) -> None:
         put(tmp_path, "cerp", seed=seed, shift=0.3)
         put(tmp_path, "dhe", seed=seed)
     put(tmp_path, "popularity", None, backbone="none", shift=0.1)
-    (board,) = board_of(tmp_path).groups[0].boards
-    found = {e.row.method: e for e in board.entries}
-    assert board.control == "Fewer dimensions"
-    assert found["cerp"].best and not found["cerp"].unbeaten
-    assert found["cerp"].against_best is None
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    found = {e.row.method: e for e in leaderboard.entries}
+    assert leaderboard.control is found["dims"].row
+    assert found["cerp"].beats_control and found["cerp"].against_best is None
     against = found["dhe"].against_best
     assert against is not None and against.significant and against.difference < -0.2
     assert against.low < against.difference < against.high
-    assert found["dhe"].unbeaten == ("Fewer dimensions",)
-    assert found["dims"].unbeaten == () and found["dims"].against_control is None
+    assert found["dhe"].beats_control is False
+    assert found["dims"].beats_control is None and found["dims"].against_control is None
     assert found["dhe"].below_reference and not found["cerp"].below_reference
 
 
 def test_p_values_are_corrected_over_the_leaderboard(many: Path) -> None:
-    for board in board_of(many).groups[0].boards:
-        found = [e.against_best for e in board.entries if e.against_best]
+    for leaderboard in board_of(many).boards[0].leaderboards:
+        found = [e.against_best for e in leaderboard.entries if e.against_best]
         assert len(found) > 5
         assert [c.corrected for c in found] == holm([c.p for c in found])
         assert any(c.corrected > c.p for c in found)
 
 
-def test_ahead_of_a_control_by_noise_is_not_beating_it(tmp_path: Path) -> None:
-    record, users = make(TOY, "mf", "dims", 0.1, 0)
-    assert users is not None
-    write(tmp_path, record, users)
-    other, _ = make(TOY, "mf", "cerp", 0.1, 0)
-    wobble = np.random.default_rng(0).normal(0.0005, 0.02, TOY.users).astype(np.float32)
-    wobble += np.float32(0.0005) - wobble.mean()
-    users["ndcg@20"] = np.clip(users["ndcg@20"] + wobble, 0, 1)
-    mean = float(users["ndcg@20"].mean(dtype=np.float64))
-    other["metrics"]["test"] |= {
-        "ndcg@20": mean,
-        "recall@20": record["metrics"]["test"]["recall@20"],
-        "recall@5": 0.0,
-        "recall@10": 0.0,
-        "recall@50": 1.0,
-    }
-    write(tmp_path, other, users)
-    (board,) = board_of(tmp_path).groups[0].boards
-    assert [e.row.method for e in board.entries] == ["cerp", "dims"]
-    against = board.entries[0].against_control
-    assert against is not None and against.difference > 0 and not against.significant
-    assert board.entries[0].unbeaten == ("Fewer dimensions",)
-    assert not board.entries[0].best
+def test_ahead_of_the_control_by_noise_is_not_beating_it(tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        put(tmp_path, "dims", seed=seed)
+        put(tmp_path, "cerp", seed=seed, shift=0.01)
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    (cerp,) = [entry for entry in leaderboard.entries if entry.row.method == "cerp"]
+    against = cerp.against_control
+    assert against is not None and against.tested
+    assert cerp.beats_control is (against.significant and against.difference > 0)
+    assert against.low is not None and against.low < against.difference
 
 
-def test_without_users_significance_is_not_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["seeds", "users"])
+def test_what_cannot_be_tested_has_no_mark(tmp_path: Path, lost: str) -> None:
     for method, shift in (("dims", 0.0), ("cerp", 0.3)):
-        put(tmp_path, method, shift=shift).with_suffix(".npz").unlink()
-    (board,) = board_of(tmp_path).groups[0].boards
-    first, second = board.entries
-    assert first.row.method == "cerp"
-    assert first.against_control is None and second.against_best is None
-    assert not first.best  # nobody can say
-    assert first.unbeaten == ()  # the means decide
+        for seed in (0, 1) if lost == "seeds" else (0, 1, 2):
+            path = put(tmp_path, method, seed=seed, shift=shift)
+            if lost == "users":
+                path.with_suffix(".npz").unlink()
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    first, second = leaderboard.entries
+    assert first.row.method == "cerp" and first.beats_control is None
+    for comparison in (first.against_control, second.against_best):
+        assert comparison is not None and not comparison.tested and not comparison.significant
+        assert comparison.low is comparison.p is None
+    assert first.against_control is not None and first.against_control.difference > 0.1
+
+
+def test_popularity_is_a_point_of_the_front(tmp_path: Path) -> None:
+    put(tmp_path, "dims")
+    put(tmp_path, "cerp", 0.25, shift=0.2)
+    put(tmp_path, "popularity", None, backbone="none", shift=0.1)
+    (board,) = board_of(tmp_path).boards
+    assert [row.method for row in board.front("bytes", "ndcg@20")] == ["popularity", "cerp"]
 
 
 def test_budgets_in_bytes_and_in_values_are_different_boards(tmp_path: Path) -> None:
@@ -282,9 +282,9 @@ def test_budgets_in_bytes_and_in_values_are_different_boards(tmp_path: Path) -> 
     for part in (record["spec"]["budget"], record["budget"]):
         part.update(cap=960, accounting="values")
     write(tmp_path, record, users)
-    (group,) = board_of(tmp_path).groups
-    assert [board.accounting for board in group.boards] == ["bytes", "values"]
-    assert {c.title for c in group.curves} == {"CERP (bytes budget)", "CERP (values budget)"}
+    (board,) = board_of(tmp_path).boards
+    assert [leaderboard.accounting for leaderboard in board.leaderboards] == ["bytes", "values"]
+    assert {c.title for c in board.curves} == {"CERP (bytes budget)", "CERP (values budget)"}
 
 
 def test_reference_of_other_data_stays_away(tmp_path: Path) -> None:
@@ -292,34 +292,34 @@ def test_reference_of_other_data_stays_away(tmp_path: Path) -> None:
     record, users = make(TOY, "none", "popularity", None, 0)
     record["spec"]["dataset"]["fingerprint"] = "0" * 64
     write(tmp_path, record, users)
-    (group,) = board_of(tmp_path).groups
-    assert group.references == ()
+    (board,) = board_of(tmp_path).boards
+    assert board.references == ()
 
 
 def test_only_a_reference(tmp_path: Path) -> None:
     put(tmp_path, "popularity", None, backbone="none")
-    (group,) = board_of(tmp_path).groups
-    assert (group.backbone, group.boards, group.ceiling) == ("none", (), None)
+    (board,) = board_of(tmp_path).boards
+    assert (board.backbone, board.leaderboards, board.ceiling) == ("none", (), None)
 
 
 def test_only_failures(tmp_path: Path) -> None:
     put(tmp_path, "cerp", status="failed")
-    (group,) = board_of(tmp_path).groups
-    assert group.boards[0].gaps[0].status == "failed"
-    assert group.curves == ()
+    (board,) = board_of(tmp_path).boards
+    assert board.leaderboards[0].gaps[0].status == "failed"
+    assert board.curves == ()
 
 
 def test_empty_and_missing_folders(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
-        board = board_of(folder)
-        assert board.groups == () and len(board.frame) == 0
+        boards = board_of(folder)
+        assert boards.boards == () and len(boards.frame) == 0
 
 
 def test_pareto_front(many: Path) -> None:
-    for group in board_of(many).groups:
-        front = group.front("bytes", "ndcg@20")
+    for board in board_of(many).boards:
+        front = board.front("bytes", "ndcg@20")
         assert front
-        rows = [e.row for board in group.boards for e in board.entries]
+        rows = [e.row for one in board.leaderboards for e in one.entries]
         for chosen in front:
             size, score = chosen.mean("bytes"), chosen.mean("ndcg@20")
             assert not any(
@@ -330,16 +330,17 @@ def test_pareto_front(many: Path) -> None:
         sizes = [row.mean("bytes") for row in front]
         assert sizes == sorted(sizes)
         # One per budget at most: a few bytes fewer are no reason to be on the front.
-        assert len({row.first.budget and row.first.budget.label for row in front}) == len(front)
+        labels = [row.first.budget.label for row in front if row.first.budget]
+        assert len(set(labels)) == len(labels)
 
 
 @pytest.fixture(scope="module")
-def whole(many: Path) -> Group:
-    return next(g for g in load(many).groups if g.dataset == "toy")
+def whole(many: Path) -> Board:
+    return next(g for g in load(many).boards if g.dataset == "toy")
 
 
-def _numbers(group: Group) -> dict[tuple[str, str], Any]:
-    return {key: dict(entry.row.numbers) for key, entry in entries(group).items()}
+def _numbers(board: Board) -> dict[tuple[str, str], Any]:
+    return {key: dict(entry.row.numbers) for key, entry in entries(board).items()}
 
 
 @settings(
@@ -347,31 +348,31 @@ def _numbers(group: Group) -> dict[tuple[str, str], Any]:
 )
 @given(data=st.data())
 def test_a_missing_seed_never_changes_another_row(
-    many: Path, whole: Group, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    many: Path, whole: Board, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     victims = [e.row.records[1].path for e in entries(whole).values() if len(e.row.records) == 3]
     gone = data.draw(st.sampled_from(sorted(victims)))
     folder = tmp_path_factory.mktemp("copy") / "results"
     shutil.copytree(many / "toy-v10-s0", folder / "toy-v10-s0")
     (folder / gone).unlink()
-    (group,) = load(folder).groups
+    (board,) = load(folder).boards
     touched = next(
         k for k, e in entries(whole).items() if any(r.path == gone for r in e.row.records)
     )
-    before, after = _numbers(whole), _numbers(group)
+    before, after = _numbers(whole), _numbers(board)
     assert before.keys() == after.keys()
     assert after[touched] != before[touched]
     for key in before.keys() - {touched}:
         assert after[key] == before[key]
-        old, new = entries(whole)[key], entries(group)[key]
-        best = next(b for b in whole.boards if b.label == key[0]).entries[0]
+        old, new = entries(whole)[key], entries(board)[key]
+        best = next(b for b in whole.leaderboards if b.label == key[0]).entries[0]
         if touched[0] != key[0]:
             assert new.against_best == old.against_best and new.rank == old.rank
         elif best.row.key != touched[1] and old.against_best and new.against_best:
             # The correction may get milder with a row fewer; the test itself is the same.
             assert new.against_best.p == old.against_best.p
             assert new.against_best.low == old.against_best.low
-    assert next(e for k, e in entries(group).items() if k == touched).rank is None
+    assert next(e for k, e in entries(board).items() if k == touched).rank is None
 
 
 @settings(
@@ -384,21 +385,21 @@ def test_the_order_of_records_changes_nothing(many: Path, order: Any) -> None:
     measured = {r.id: measure(r, users.get(r.id)) for r in records}
     shuffled = list(records)
     order.shuffle(shuffled)
-    groups = [
-        [gather(chosen, many, measured, users) for chosen in split_up(some)]
+    boards = [
+        [build(chosen, many, measured, users) for chosen in by_board(some)]
         for some in (records, shuffled)
     ]
-    assert groups[0] == groups[1]
+    assert boards[0] == boards[1]
 
 
 def test_loading_twice_gives_the_same(many: Path) -> None:
     first, second = load(many), load(many)
     pd.testing.assert_frame_equal(first.frame, second.frame)
-    assert first.groups == second.groups
+    assert first.boards == second.boards
 
 
 def test_a_note_travels_with_its_data(many: Path) -> None:
-    notes = {group.dataset: group.note for group in board_of(many).groups}
+    notes = {board.dataset: board.note for board in board_of(many).boards}
     assert notes == {"toy": "", "noted": "Sampled."}
 
 

@@ -66,7 +66,7 @@ def naive(table, part: CSR, seen: list[CSR], order: torch.Tensor):
         for csr in seen:
             scores[csr.row(user).astype(np.int64)] = -math.inf
         ranked = sorted(range(len(scores)), key=lambda i: (-float(scores[i]), place[i]))
-        tops[user] = ranked[:50]
+        tops[user] = [item if scores[item] > -math.inf else -1 for item in ranked[:50]]
         for k in KS:
             hits = [rank + 1 for rank, item in enumerate(ranked[:k]) if item in wanted]
             ideal = sum(1 / math.log2(r + 1) for r in range(1, min(k, len(wanted)) + 1))

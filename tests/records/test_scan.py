@@ -157,5 +157,6 @@ def test_the_rest_is_drawn_when_one_is_bad(tmp_path: Path) -> None:
     change(bad, lambda r: r["spec"].update(seed=5))
     board = load(tmp_path)
     assert sorted(board.frame["method"]) == ["cerp", "pep"]
-    assert [entry.row.method for entry in board.groups[0].boards[0].entries] == ["cerp", "pep"]
+    (leaderboard,) = board.boards[0].leaderboards
+    assert [entry.row.method for entry in leaderboard.entries] == ["cerp", "pep"]
     assert [r.path for r in board.rejected] == [bad.relative_to(tmp_path).as_posix()]

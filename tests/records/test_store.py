@@ -15,9 +15,23 @@ from bench.files import write_atomic
 from bench.records.schema import Failure, Record, digest
 from bench.records.store import Store
 
+ARRAYS = {
+    "users": np.arange(3, dtype=np.int32),
+    "test_items": np.array([1, 3, 2], dtype=np.int32),
+    "activity": np.array([0, 4, 2], dtype=np.uint8),
+    "recall@20": np.array([1, 1 / 3, 0], dtype=np.float32),
+    "ndcg@20": np.array([0.6309298, 0.469278, 0], dtype=np.float32),
+    "item_hits": np.array([0, 0, 0, 1, 1]),
+    "item_total": np.array([1, 1, 1, 1, 2]),
+}
 MADE = make(TOYS[0], "mf", "cerp", 0.1, 0)[0]
 RECORD = Record.model_validate(MADE | {"id": digest(MADE["spec"])})
 SPEC = RECORD.spec
+
+
+def seed(number: int) -> Record:
+    made = make(TOYS[0], "mf", "cerp", 0.1, number)[0]
+    return Record.model_validate(made | {"id": digest(made["spec"])})
 
 
 def files(folder: Path) -> list[str]:
@@ -92,9 +106,26 @@ def test_record_text_is_stable_and_ends_with_a_newline(store):
 
 
 def test_per_user_arrays_stand_beside_the_record(store):
-    path = store.write(RECORD, {"users": np.arange(3, dtype=np.int32)})
-    with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-        assert arrays["users"].tolist() == [0, 1, 2]
+    store.write(RECORD, ARRAYS)
+    found = store.per_user(SPEC, RECORD.id)
+    assert found is not None and found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_allclose(found[name], array, atol=3e-4)
+
+
+def test_what_the_runs_of_a_split_share_is_stored_once(store):
+    paths = [store.write(seed(n), ARRAYS) for n in (0, 1)]
+    (shared,) = (store.root / SPEC.dataset.split).glob("users-*.npz")
+    for path in paths:
+        with np.load(path.with_suffix(".npz")) as own:
+            assert not {"users", "activity", "test_items"} & set(own.files)
+    # A run of another version may not change what others need: it keeps everything to itself.
+    before = shared.read_bytes()
+    other = ARRAYS | {"activity": ARRAYS["activity"][::-1]}
+    path = store.write(seed(2), other)
+    assert shared.read_bytes() == before
+    with np.load(path.with_suffix(".npz")) as own:
+        assert set(own.files) == set(ARRAYS)
 
 
 def test_record_implies_its_arrays(store, monkeypatch):
@@ -105,7 +136,7 @@ def test_record_implies_its_arrays(store, monkeypatch):
 
     monkeypatch.setattr(np, "savez_compressed", fails)
     with pytest.raises(BenchError):
-        store.write(RECORD, {"users": np.arange(3)})
+        store.write(RECORD, ARRAYS)
     assert store.read(SPEC, RECORD.id) is None
     assert files(store.root) == []
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.chromium import Browser, chromium
+from support.chromium import Browser, missing
 from support.make_records import Toy, make, make_many, write
 
 from bench.board import load
 from bench.board.quantities import QUANTITIES
 from bench.errors import BenchError
 from bench.records.scan import scan
-from bench.report import build, markdown, tables
+from bench.report import build, tables
 from bench.report.figures import parallel
 from bench.report.figures.style import DARK, HATCHES, KINDS, SYMBOLS, styles
 
@@ -152,10 +152,10 @@ def test_every_table_row_has_as_many_cells_as_its_head(report: Path) -> None:
 
 
 def test_csv_holds_every_number_and_empty_for_missing(report: Path, results: Path) -> None:
-    group = next(g for g in load(results).groups if g.dataset == "toy")
-    rows = list(csv.DictReader(io.StringIO((report / f"tables/{group.slug}.csv").read_text())))
-    assert len(rows) == len(list(group.rows()))
-    for row, (_, entry) in zip(rows, group.rows(), strict=True):
+    board = next(g for g in load(results).boards if g.dataset == "toy")
+    rows = list(csv.DictReader(io.StringIO((report / f"tables/{board.slug}.csv").read_text())))
+    assert len(rows) == len(list(board.rows()))
+    for row, (_, entry) in zip(rows, board.rows(), strict=True):
         for q in QUANTITIES:
             number = entry.row.numbers.get(q.key)
             if number is not None:
@@ -169,8 +169,8 @@ def test_csv_holds_every_number_and_empty_for_missing(report: Path, results: Pat
 
 
 def test_latex_is_balanced_and_escaped(report: Path, results: Path) -> None:
-    for group in load(results).groups:
-        text = (report / f"tables/{group.slug}.tex").read_text()
+    for board in load(results).boards:
+        text = (report / f"tables/{board.slug}.tex").read_text()
         assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
         for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
             assert rule in text
@@ -208,13 +208,13 @@ def test_each_figure_has_vector_raster_and_data(report: Path) -> None:
 
 
 def test_figure_data_are_the_means_of_the_board(report: Path, results: Path) -> None:
-    group = next(g for g in load(results).groups if g.dataset == "toy")
-    text = (report / f"figures/{group.slug}-bytes.csv").read_text()
+    board = next(g for g in load(results).boards if g.dataset == "toy")
+    text = (report / f"figures/{board.slug}-bytes.csv").read_text()
     rows = [r for r in csv.DictReader(io.StringIO(text)) if r["metric"] == "ndcg@20"]
     curves = {
         (r["method"], r["budget"]): float(r["mean"]) for r in rows if r["kind"][:5] == "curve"
     }
-    for curve in group.curves:
+    for curve in board.curves:
         for point in curve.points:
             assert curves[curve.method, point.budget] == pytest.approx(point.row.mean("ndcg@20"))
     assert {r["kind"] for r in rows} == {
@@ -263,18 +263,13 @@ def test_the_page_holds_every_row_and_command(report: Path, results: Path) -> No
     text = (report / "index.html").read_text()
     (embedded,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
     data = json.loads(embedded)
-    board = load(results)
-    assert len(data["rows"]) == sum(len(list(g.rows())) for g in board.groups)
+    boards = load(results)
+    assert len(data["rows"]) == sum(len(list(g.rows())) for g in boards.boards)
     commands = {run["command"] for row in data["rows"] for run in row["runs"]}
-    assert commands == {r.command for r in board.records if r.status == "ok"}
-    assert {group["passport"]["hash"] for group in data["groups"]} == {
-        group.passport_hash for group in board.groups
+    assert commands == {r.command for r in boards.records if r.status == "ok"}
+    assert {board["passport"]["hash"] for board in data["boards"]} == {
+        board.passport_hash for board in boards.boards
     }
-
-
-def test_render_group_is_plain_markdown(results: Path) -> None:
-    text = markdown.render_group(load(results).groups[1])
-    assert "Budget 10%" in text and "CERP" in text and "figures/" not in text
 
 
 def test_the_script_makes_a_set_of_500_good_records(tmp_path: Path) -> None:
@@ -286,8 +281,8 @@ def test_the_script_makes_a_set_of_500_good_records(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Browser:
-    if chromium() is None:
-        pytest.skip("Chromium is not installed")
+    if reason := missing():
+        pytest.skip(reason)
     tab = Browser()
     yield tab  # type: ignore[misc]
     tab.close()
@@ -297,8 +292,8 @@ def browser() -> Browser:
 def opened(browser: Browser, report: Path) -> Browser:
     browser.complaints.clear()
     browser.requests.clear()
-    browser.size(1280, 900)
-    browser.theme("light")
+    browser.page.set_viewport_size({"width": 1280, "height": 900})
+    browser.page.emulate_media(color_scheme="light")
     browser.open(report / "index.html")
     browser.until("['curves', 'spend'].every(id => document.querySelector(`#${id} .main-svg`))")
     yield browser  # type: ignore[misc]
@@ -335,7 +330,7 @@ def test_page_loads_without_complaint_or_request(opened: Browser) -> None:
 
 def test_sorting(opened: Browser) -> None:
     for key, better in (("ndcg@20", "descending"), ("bytes", "ascending")):
-        opened.click(*opened.middle(f"{head(key)}.querySelector('button')"))
+        opened.page.mouse.click(*opened.middle(f"{head(key)}.querySelector('button')"))
         assert opened.run(f"{head(key)}.getAttribute('aria-sort')") == better
         values = [float(v.replace(",", "")) for v in opened.run(f"{COLUMN}('{key}')")]
         assert values == sorted(values, reverse=better == "descending")
@@ -353,20 +348,20 @@ def test_sorting(opened: Browser) -> None:
 
 def test_filtering(opened: Browser) -> None:
     every = opened.run(LABELS)
-    opened.click(*opened.middle("document.getElementById('search')"))
-    opened.send("Input.insertText", text="cerp one")
+    opened.page.mouse.click(*opened.middle("document.getElementById('search')"))
+    opened.page.keyboard.insert_text("cerp one")
     assert set(opened.run(LABELS)) == {"CERP, one table"}
     pick(opened, "search", "", "input")
     assert opened.run(LABELS) == every
     pick(opened, "budget", "10%")
     assert set(opened.run(f"{COLUMN}('budget')")) == {"10%", ""}
-    opened.click(*opened.middle("document.getElementById('ranked')"))
+    opened.page.mouse.click(*opened.middle("document.getElementById('ranked')"))
     assert set(opened.run(f"{COLUMN}('budget')")) == {"10%"}
     assert "" not in opened.run(f"{COLUMN}('rank')")
     assert opened.run("document.getElementById('spent').textContent").startswith("Budget 10%")
 
 
-def test_columns_and_groups_can_be_chosen(opened: Browser) -> None:
+def test_columns_and_boards_can_be_chosen(opened: Browser) -> None:
     assert "coverage@20" not in opened.run(HEADS)
     opened.run(
         "[...document.querySelectorAll('#columns label')]"
@@ -374,7 +369,7 @@ def test_columns_and_groups_can_be_chosen(opened: Browser) -> None:
     )
     assert len(opened.run(f"{COLUMN}('coverage@20')")) > 10
     before = opened.run(f"{COLUMN}('ndcg@20')")
-    pick(opened, "group", "1")
+    pick(opened, "which", "1")
     assert opened.run(f"{COLUMN}('ndcg@20')") != before
     assert opened.run("document.querySelector('.about:not([hidden]) .note')") is None
 
@@ -392,8 +387,8 @@ def test_the_chart_follows_metric_and_size(opened: Browser) -> None:
 def test_hover_and_click_show_the_record(opened: Browser, results: Path) -> None:
     mark = "document.querySelector('#curves .scatterlayer .trace .points path')"
     x, y = opened.middle(mark)
-    opened.mouse("mouseMoved", x - 4, y)
-    opened.mouse("mouseMoved", x, y)
+    opened.page.mouse.move(x - 4, y)
+    opened.page.mouse.move(x, y)
     text = opened.until("document.querySelector('.hoverlayer .hovertext')?.textContent")
     ids = re.findall(r"[0-9a-f]{12}", text)
     assert len(ids) == 3
@@ -401,7 +396,7 @@ def test_hover_and_click_show_the_record(opened: Browser, results: Path) -> None
     assert "3 seeds" in text
     (path,) = results.rglob(f"{ids[0]}.json")
     record = json.loads(path.read_text())
-    opened.click(x, y)
+    opened.page.mouse.click(x, y)
     details = opened.until(
         "document.getElementById('record').open && document.getElementById('details').textContent"
     )
@@ -414,10 +409,7 @@ def test_hover_and_click_show_the_record(opened: Browser, results: Path) -> None
 
 def test_rows_open_by_keyboard(opened: Browser) -> None:
     opened.run("document.querySelector('#board tbody tr').focus()")
-    opened.send(
-        "Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter",
-        windowsVirtualKeyCode=13,
-    )  # fmt: skip
+    opened.page.keyboard.press("Enter")
     assert opened.until("document.getElementById('record').open")
 
 
@@ -426,16 +418,16 @@ def test_dark_and_light(opened: Browser) -> None:
     line = "document.querySelector('#curves .scatterlayer .trace path.js-line')"
     stroke = f"getComputedStyle({line}).stroke"
     light, before = opened.run(colour), opened.run(stroke)
-    opened.theme("dark")
+    opened.page.emulate_media(color_scheme="dark")
     assert opened.until(f"{colour} !== '{light}' && {colour}") != light
     assert opened.until(f"{stroke} !== '{before}' && {stroke}")
-    opened.click(*opened.middle("document.getElementById('theme')"))
+    opened.page.mouse.click(*opened.middle("document.getElementById('theme')"))
     assert opened.run(colour) == light
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_the_page_itself_never_scrolls_sideways(opened: Browser, width: int) -> None:
-    opened.size(width, 800, phone=width < 600)
+    opened.page.set_viewport_size({"width": width, "height": 800})
     opened.until(f"innerWidth === {width}")
     # The charts follow the width a moment later.
     opened.until(f"document.documentElement.scrollWidth <= {width}", seconds=5)
@@ -443,17 +435,17 @@ def test_the_page_itself_never_scrolls_sideways(opened: Browser, width: int) -> 
 
 def test_all_budgets_at_a_glance(report: Path, results: Path) -> None:
     text = (report / "index.md").read_text()
-    group = next(g for g in load(results).groups if g.dataset == "toy")
+    board = next(g for g in load(results).boards if g.dataset == "toy")
     section = text.partition("## toy · mf\n")[2].partition("### NDCG@20 at all budgets\n")[2]
     lines = section.strip().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:12]]
-    assert cells[0] == ["Method", *(board.label for board in group.boards)]
+    assert cells[0] == ["Method", *(leaderboard.label for leaderboard in board.leaderboards)]
     rows = {row[0]: row[1:] for row in cells[2:]}
-    for at, board in enumerate(group.boards):
-        for entry in board.entries:
+    for at, leaderboard in enumerate(board.leaderboards):
+        for entry in leaderboard.entries:
             number = entry.row.numbers["ndcg@20"]
             expected = f"{number.mean:.4f} ± {number.sd:.4f}"
             assert rows[entry.row.first.method.title][at].rstrip("★†‡") == expected
-        for entry in board.apart:
+        for entry in leaderboard.apart:
             cell = rows.get(entry.row.first.method.title, [""] * 9)[at]
             assert cell.endswith("°") == entry.incomplete

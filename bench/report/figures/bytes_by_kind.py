@@ -8,32 +8,37 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.board import Group
+from bench.board import Board
 from bench.report.byte_kinds import ARRAY_KINDS, spending
 from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_labels
 from bench.report.figures.style import HATCHES, KINDS
 
 
-def spend(group: Group) -> Chart:
+def spend(board: Board) -> Chart:
     """Draw the share of each kind of array in the stored bytes, one bar per row."""
-    boards = [board for board in group.boards if board.entries]
+    leaderboards = [one for one in board.leaderboards if one.entries]
     lines: list[tuple[str, str, dict[str, int]]] = []
-    for board in boards:
-        lines += [(board.label, entry.row.label, spending(entry)) for entry in board.entries]
+    for leaderboard in leaderboards:
+        lines += [
+            (leaderboard.label, entry.row.label, spending(entry)) for entry in leaderboard.entries
+        ]
     count = len(lines)
-    height = 1.25 + 0.17 * count + 0.3 * len(boards) + (0.2 if group.note else 0)
+    height = 1.25 + 0.17 * count + 0.3 * len(leaderboards) + (0.2 if board.note else 0)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(
-        len(boards), 1, squeeze=False, height_ratios=[len(board.entries) for board in boards]
+        len(leaderboards),
+        1,
+        squeeze=False,
+        height_ratios=[len(leaderboard.entries) for leaderboard in leaderboards],
     )[:, 0]
     rows: list[tuple[object, ...]] = []
-    for axis, board in zip(axes, boards, strict=True):
-        labels = [entry.row.label for entry in board.entries]
+    for axis, leaderboard in zip(axes, leaderboards, strict=True):
+        labels = [entry.row.label for entry in leaderboard.entries]
         place = np.arange(len(labels))
         left = np.zeros(len(labels))
         for kind in (*ARRAY_KINDS, "header"):
-            part = np.array([spending(entry)[kind] for entry in board.entries], dtype=float)
-            total = np.array([sum(spending(entry).values()) for entry in board.entries])
+            part = np.array([spending(entry)[kind] for entry in leaderboard.entries], dtype=float)
+            total = np.array([sum(spending(entry).values()) for entry in leaderboard.entries])
             share = 100 * part / np.maximum(total, 1)
             # One collection for all bars of a kind: single hatched bars take seconds to draw.
             shown = part > 0
@@ -51,13 +56,15 @@ def spend(group: Group) -> Chart:
                 )
             )
             left += share
-            for entry, amount in zip(board.entries, part, strict=True):
-                rows.append((board.label, entry.row.method, entry.row.label, kind, int(amount)))
+            for entry, amount in zip(leaderboard.entries, part, strict=True):
+                rows.append(
+                    (leaderboard.label, entry.row.method, entry.row.label, kind, int(amount))
+                )
         axis.set_yticks(place, labels)
         axis.set_ylim(len(labels) - 0.4, -0.6)
         axis.set_xlim(0, 100)
         axis.grid(axis="y", visible=False)
-        axis.set_title(f"budget {board.label}", loc="left", fontsize=9, pad=3)
+        axis.set_title(f"budget {leaderboard.label}", loc="left", fontsize=9, pad=3)
         if axis is not axes[-1]:
             axis.set_xticklabels([])
         sns.despine(ax=axis, left=True)
@@ -69,20 +76,20 @@ def spend(group: Group) -> Chart:
         )
         for kind in used
     ]
-    below = 0.72 + (0.2 if group.note else 0)
+    below = 0.72 + (0.2 if board.note else 0)
     figure.subplots_adjust(
         left=0.22, right=0.97, top=1 - 0.52 / height, bottom=below / height,
-        hspace=0.3 * len(boards) / max(0.17 * count, 0.1) + 0.05,
+        hspace=0.3 * len(leaderboards) / max(0.17 * count, 0.1) + 0.05,
     )  # fmt: skip
     place_labels(axes)
     figure.suptitle(
-        f"{heading(group)}: what the bytes are spent on", fontsize=10, y=1 - 0.06 / height, va="top"
+        f"{heading(board)}: what the bytes are spent on", fontsize=10, y=1 - 0.06 / height, va="top"
     )
     figure.legend(
         handles=handles, loc="lower center", ncols=len(handles), frameon=False, borderpad=0,
-        bbox_to_anchor=(0.5, (0.24 if group.note else 0.04) / height),
+        bbox_to_anchor=(0.5, (0.24 if board.note else 0.04) / height),
     )  # fmt: skip
-    footnote(figure, group.note, height)
+    footnote(figure, board.note, height)
     return Chart(figure, ("budget", "method", "title", "kind", "bytes"), rows)
 
 

@@ -1,4 +1,4 @@
-"""The figures of a board, each as PNG and SVG with its data as CSV."""
+"""The figures of a leaderboard, each as PNG and SVG with its data as CSV."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bench.board import Board, Group
+from bench.board import Board, Boards
 from bench.report.figures.bytes_by_kind import spend
 from bench.report.figures.kept import kept
 from bench.report.figures.layout import Chart, settings
@@ -21,21 +21,21 @@ from bench.report.tables import to_csv
 ENDINGS = ("png", "svg", "csv")
 
 
-def draw(board: Board, out: Path) -> list[Path]:
-    """Write all figures of a board below a folder.
+def draw(boards: Boards, out: Path) -> list[Path]:
+    """Write all figures of the boards below a folder.
 
     Args:
-        board: loaded with its history, or there are no learning curves.
+        boards: loaded with its history, or there are no learning curves.
         out: the folder, which exists.
 
     Returns:
         The files written.
     """
     looks = styles(
-        (entry.row.method, entry.row.role) for group in board.groups for _, entry in group.rows()
+        (entry.row.method, entry.row.role) for board in boards.boards for _, entry in board.rows()
     )
-    makers = [maker for group in board.groups for maker in _makers(group, looks)]
-    makers += [(one.slug, partial(kept, one, looks)) for one in board.across]
+    makers = [maker for board in boards.boards for maker in _makers(board, looks)]
+    makers += [(one.slug, partial(kept, one, looks)) for one in boards.backbones]
 
     def make(index: int) -> None:
         name, maker = makers[index]
@@ -46,15 +46,15 @@ def draw(board: Board, out: Path) -> list[Path]:
     return [out / f"{name}.{ending}" for name, _ in makers for ending in ENDINGS]
 
 
-def _makers(group: Group, looks: Mapping[str, Style]) -> Iterator[tuple[str, Callable[[], Chart]]]:
-    """Yield the name and the maker of each figure of a group that has something to show."""
-    if group.curves:
+def _makers(board: Board, looks: Mapping[str, Style]) -> Iterator[tuple[str, Callable[[], Chart]]]:
+    """Yield the name and the maker of each figure of a board that has something to show."""
+    if board.curves:
         for size in ("bytes", "values"):
-            yield f"{group.slug}-{size}", partial(sizes, group, looks, size)
-    if any(board.entries for board in group.boards):
-        yield f"{group.slug}-spend", partial(spend, group)
-    if any(learned(group)):
-        yield f"{group.slug}-learning", partial(learning, group, looks)
+            yield f"{board.slug}-{size}", partial(sizes, board, looks, size)
+    if any(leaderboard.entries for leaderboard in board.leaderboards):
+        yield f"{board.slug}-spend", partial(spend, board)
+    if any(learned(board)):
+        yield f"{board.slug}-learning", partial(learning, board, looks)
 
 
 def _write(chart: Chart, path: Path) -> None:

@@ -9,15 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.board.backbones import Across, Kept, Side
+from bench.board import SideBySide
+from bench.board.backbones import BackboneShares, Kept
 from bench.board.quantities import quantity
-from bench.report.across import HEAD, lines
+from bench.report.backbones import HEAD, lines
 from bench.report.figures.layout import WIDTH, Chart, footnote, place_labels
 from bench.report.figures.sizes import log_ticks
 from bench.report.figures.style import Style
 
 
-def kept(one: Across, looks: Mapping[str, Style]) -> Chart:
+def kept(one: SideBySide, looks: Mapping[str, Style]) -> Chart:
     """Draw NDCG@20 in percent of each backbone's ceiling versus stored bytes."""
     columns = min(2, len(one.sides))
     tall = -(-len(one.sides) // columns)
@@ -61,7 +62,7 @@ def kept(one: Across, looks: Mapping[str, Style]) -> Chart:
     return Chart(figure, HEAD, list(lines(one)))
 
 
-def _panel(axis: Axes, side: Side, looks: Mapping[str, Style]) -> None:
+def _panel(axis: Axes, side: BackboneShares, looks: Mapping[str, Style]) -> None:
     accuracy = quantity("ndcg@20").text(side.ceiling.mean("ndcg@20"))
     axis.set_title(f"{side.backbone}: 100 % is NDCG@20 {accuracy}", loc="left", pad=3, fontsize=9)
     axis.axhline(100, color="#444444", linestyle=(0, (8, 2)), linewidth=1.1, zorder=1)
@@ -107,7 +108,7 @@ def _panel(axis: Axes, side: Side, looks: Mapping[str, Style]) -> None:
 
 
 def _legend(
-    sides: Sequence[Side],
+    sides: Sequence[BackboneShares],
     titles: Mapping[str, str],
     references: Mapping[str, str],
     looks: Mapping[str, Style],

@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.board import Group
+from bench.board import Board
 
 WIDTH = 7.2  # inches: the text width of a two-column paper
 
@@ -60,9 +60,9 @@ def settings() -> Iterator[None]:
         yield
 
 
-def heading(group: Group) -> str:
+def heading(board: Board) -> str:
     """Return the first part of a figure's title."""
-    return f"{group.dataset} ({group.split}), {group.backbone}"
+    return f"{board.dataset} ({board.split}), {board.backbone}"
 
 
 def footnote(figure: Figure, about: str, height: float) -> None:

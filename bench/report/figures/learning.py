@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.board import Entry, Group, Leaderboard
+from bench.board import Board, Entry, Leaderboard
 from bench.board.quantities import quantity
 from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_labels
 from bench.report.figures.style import Style
@@ -32,38 +32,38 @@ def _histories(entry: Entry, metric: str) -> list[list[tuple[int, str, float]]]:
     return found
 
 
-def learned(group: Group) -> list[tuple[Leaderboard, list[Entry]]]:
-    """Return the boards with the entries whose history was kept."""
-    boards = [
-        (board, [entry for entry in board.entries if _histories(entry, _LEARNT)])
-        for board in group.boards
+def learned(board: Board) -> list[tuple[Leaderboard, list[Entry]]]:
+    """Return the leaderboards with the entries whose history was kept."""
+    leaderboards = [
+        (leaderboard, [entry for entry in leaderboard.entries if _histories(entry, _LEARNT)])
+        for leaderboard in board.leaderboards
     ]
-    return [(board, entries) for board, entries in boards if entries]
+    return [(leaderboard, entries) for leaderboard, entries in leaderboards if entries]
 
 
-def learning(group: Group, looks: Mapping[str, Style]) -> Chart:
+def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
     """Draw the learning curves of all rows, one panel per budget."""
     metric = _LEARNT
-    boards = learned(group)
-    columns = min(2, len(boards))
-    tall = -(-len(boards) // columns)
-    methods = {entry.row.method: entry.row for _, entries in boards for entry in entries}
+    leaderboards = learned(board)
+    columns = min(2, len(leaderboards))
+    tall = -(-len(leaderboards) // columns)
+    methods = {entry.row.method: entry.row for _, entries in leaderboards for entry in entries}
     legend_rows = -(-(len(methods) + 1) // 4)
-    height = 0.85 + 2.25 * tall + 0.19 * legend_rows + (0.2 if group.note else 0)
+    height = 0.85 + 2.25 * tall + 0.19 * legend_rows + (0.2 if board.note else 0)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(tall, columns, squeeze=False, sharey=True).ravel()
     rows: list[tuple[object, ...]] = []
-    for axis, (board, entries) in zip(axes, boards, strict=False):
+    for axis, (leaderboard, entries) in zip(axes, leaderboards, strict=False):
         for entry in entries:
-            _line(axis, entry, looks[entry.row.method], metric, board.label, rows)
-        axis.set_title(f"budget {board.label}", loc="left", pad=3)
+            _line(axis, entry, looks[entry.row.method], metric, leaderboard.label, rows)
+        axis.set_title(f"budget {leaderboard.label}", loc="left", pad=3)
         sns.despine(ax=axis)
-    for axis in axes[len(boards) :]:
+    for axis in axes[len(leaderboards) :]:
         axis.set_visible(False)
-    for index, axis in enumerate(axes[: len(boards)]):
+    for index, axis in enumerate(axes[: len(leaderboards)]):
         if index % columns == 0:
             axis.set_ylabel(f"{quantity(metric).axis} (validation)")
-        if index + columns >= len(boards):
+        if index + columns >= len(leaderboards):
             axis.set_xlabel("Epochs, search included")
     handles = [
         Line2D([], [], color=looks[name].colour, linestyle=looks[name].line, linewidth=1.3,
@@ -73,20 +73,20 @@ def learning(group: Group, looks: Mapping[str, Style]) -> Chart:
     ]  # fmt: skip
     handles.append(Line2D([], [], color="#444444", linestyle="", marker="|", markersize=9,
                           label="search ends"))  # fmt: skip
-    bottom = (0.19 * legend_rows + 0.52 + (0.2 if group.note else 0)) / height
+    bottom = (0.19 * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
     figure.subplots_adjust(
         left=0.095, right=0.985, top=1 - 0.55 / height, bottom=bottom, wspace=0.08, hspace=0.32
     )
     place_labels(axes)
     figure.suptitle(
-        f"{heading(group)}: learning curves, mean over seeds", fontsize=10, y=1 - 0.06 / height,
+        f"{heading(board)}: learning curves, mean over seeds", fontsize=10, y=1 - 0.06 / height,
         va="top",
     )  # fmt: skip
     figure.legend(
         handles=handles, loc="lower center", ncols=4, frameon=False, handlelength=3.4, borderpad=0,
-        labelspacing=0.35, bbox_to_anchor=(0.5, (0.22 if group.note else 0.02) / height),
+        labelspacing=0.35, bbox_to_anchor=(0.5, (0.22 if board.note else 0.02) / height),
     )  # fmt: skip
-    footnote(figure, group.note, height)
+    footnote(figure, board.note, height)
     head = ("budget", "method", "title", "phase", "epoch", metric, "seeds")
     return Chart(figure, head, rows)
 

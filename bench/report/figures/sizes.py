@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from bench.board import Curve, Group
+from bench.board import Board, Curve
 from bench.board.quantities import quantity
 from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_labels
 from bench.report.figures.style import Style
@@ -21,34 +21,34 @@ _LEAST_RANGE = 4.0
 METRICS = ("ndcg@20", "recall@20")
 
 
-def sizes(group: Group, looks: Mapping[str, Style], size: str) -> Chart:
+def sizes(board: Board, looks: Mapping[str, Style], size: str) -> Chart:
     """Draw NDCG@20 and Recall@20 versus "bytes" or "values"."""
-    curves = group.curves
+    curves = board.curves
     entries = len(curves) + 4
     columns = 4
     legend_rows = -(-entries // columns)
-    height = 3.2 + 0.19 * legend_rows + (0.2 if group.note else 0)
+    height = 3.2 + 0.19 * legend_rows + (0.2 if board.note else 0)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(1, 2)
     rows: list[tuple[object, ...]] = []
     for axis, metric in zip(axes, METRICS, strict=True):
-        _references(axis, group, metric, size, rows)
+        _references(axis, board, metric, size, rows)
         for curve in curves:
             _curve(axis, curve, looks[curve.method], size, metric, rows)
-        _front(axis, group, size, metric, rows)
+        _front(axis, board, size, metric, rows)
         axis.set_xscale("log")
         axis.set_xlabel(f"{quantity(size).axis}, log scale")
         axis.set_ylabel(f"{quantity(metric).axis} (test)")
         log_ticks(axis)
         sns.despine(ax=axis)
-    handles = _legend(group, curves, looks)
-    bottom = (0.19 * legend_rows + 0.52 + (0.2 if group.note else 0)) / height
+    handles = _legend(board, curves, looks)
+    bottom = (0.19 * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
     figure.subplots_adjust(
         left=0.095, right=0.985, top=1 - 0.32 / height, bottom=bottom, wspace=0.29
     )
     place_labels(axes)
     figure.suptitle(
-        f"{heading(group)}: accuracy versus stored {size}",
+        f"{heading(board)}: accuracy versus stored {size}",
         fontsize=10,
         y=1 - 0.06 / height,
         va="top",
@@ -58,13 +58,13 @@ def sizes(group: Group, looks: Mapping[str, Style], size: str) -> Chart:
         loc="lower center",
         ncols=columns,
         frameon=False,
-        bbox_to_anchor=(0.5, (0.22 if group.note else 0.02) / height),
+        bbox_to_anchor=(0.5, (0.22 if board.note else 0.02) / height),
         handlelength=3.4,
         columnspacing=1.4,
         labelspacing=0.35,
         borderpad=0,
     )
-    footnote(figure, group.note, height)
+    footnote(figure, board.note, height)
     head = ("kind", "method", "title", "budget", size, "metric", "mean", "low", "high", "seeds")
     return Chart(figure, head, rows)
 
@@ -108,11 +108,11 @@ def _curve(
 
 
 def _references(
-    axis: Axes, group: Group, metric: str, size: str, rows: list[tuple[object, ...]]
+    axis: Axes, board: Board, metric: str, size: str, rows: list[tuple[object, ...]]
 ) -> None:
-    lines = [(row, (0, (1, 2)), "reference") for row in group.references]
-    if group.ceiling:
-        lines.insert(0, (group.ceiling, (0, (8, 2)), "ceiling"))
+    lines = [(row, (0, (1, 2)), "reference") for row in board.references]
+    if board.ceiling:
+        lines.insert(0, (board.ceiling, (0, (8, 2)), "ceiling"))
     for row, dashes, kind in lines:
         number = row.numbers.get(metric)
         if number is None:
@@ -125,9 +125,9 @@ def _references(
 
 
 def _front(
-    axis: Axes, group: Group, size: str, metric: str, rows: list[tuple[object, ...]]
+    axis: Axes, board: Board, size: str, metric: str, rows: list[tuple[object, ...]]
 ) -> None:
-    front = [row for row in group.front(size, metric) if row.role != "ceiling"]
+    front = [row for row in board.front(size, metric) if row.role != "ceiling"]
     points = [(row.mean(size) or 0.0, row.mean(metric) or 0.0) for row in front]
     axis.scatter(
         [x for x, _ in points],
@@ -142,7 +142,7 @@ def _front(
         rows.append(("front", row.method, row.label, "", x, metric, y, None, None, None))
 
 
-def _legend(group: Group, curves: Sequence[Curve], looks: Mapping[str, Style]) -> list[Line2D]:
+def _legend(board: Board, curves: Sequence[Curve], looks: Mapping[str, Style]) -> list[Line2D]:
     handles = []
     for curve in curves:
         style = looks[curve.method]
@@ -160,10 +160,10 @@ def _legend(group: Group, curves: Sequence[Curve], looks: Mapping[str, Style]) -
                 label=curve.title,
             )
         )
-    if group.ceiling:
-        label = f"{group.ceiling.label} ({quantity('bytes').text(group.ceiling.mean('bytes'))} B)"
+    if board.ceiling:
+        label = f"{board.ceiling.label} ({quantity('bytes').text(board.ceiling.mean('bytes'))} B)"
         handles.append(Line2D([], [], color="#444444", linestyle=(0, (8, 2)), label=label))
-    for row in group.references:
+    for row in board.references:
         handles.append(Line2D([], [], color="#444444", linestyle=(0, (1, 2)), label=row.label))
     ring = Line2D(
         [], [], linestyle="", marker="o", markersize=8.5, markerfacecolor="none",

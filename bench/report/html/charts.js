@@ -66,12 +66,12 @@ const beside = (entries) => small.matches
   : { legend: { x: 1.01, y: 1 } };
 
 const drawCurves = (data, state, open) => {
-  const group = data.groups[state.group];
+  const board = data.boards[state.board];
   const { size, metric } = state;
   const q = Object.fromEntries(data.quantities.map((one) => [one.key, one]));
   const at = (row, key) => (row.numbers[key] ?? [null])[0];
   const traces = [];
-  for (const curve of group.curves) {
+  for (const curve of board.curves) {
     const style = data.styles[curve.method], colour = colourOf(data, curve.method);
     const points = curve.points.map(([index, whole]) => [data.rows[index], whole])
       .filter(([row]) => at(row, size) && at(row, metric) !== null);
@@ -97,7 +97,7 @@ const drawCurves = (data, state, open) => {
   // One budget only: methods fill it to within a few per cent, which is no range to draw.
   const stretch = Math.max(1.15, Math.sqrt(4 / (Math.max(...xs) / Math.min(...xs))));
   const low = Math.min(...xs) / stretch, high = Math.max(...xs) * stretch;
-  const lines = [[group.ceiling, "longdash"], ...group.references.map((index) => [index, "dot"])];
+  const lines = [[board.ceiling, "longdash"], ...board.references.map((index) => [index, "dot"])];
   for (const [index, dash] of lines) {
     const row = index === null ? null : data.rows[index];
     if (!row || at(row, metric) === null || !xs.length) continue;
@@ -107,7 +107,7 @@ const drawCurves = (data, state, open) => {
       customdata: steps.map(() => row), line: { color: soft, dash, width: 1.5 },
       text: steps.map(() => hoverText(data, row, metric)), hovertemplate: "%{text}<extra></extra>" });
   }
-  const front = group.fronts[`${size} ${metric}`].map((index) => data.rows[index])
+  const front = board.fronts[`${size} ${metric}`].map((index) => data.rows[index])
     .filter((row) => row.role !== "ceiling");
   traces.push({ type: "scatter", mode: "markers", name: "Pareto front", hoverinfo: "skip",
     x: front.map((row) => at(row, size)), y: front.map((row) => at(row, metric)),
@@ -126,10 +126,10 @@ const drawCurves = (data, state, open) => {
 };
 
 const drawSpend = (data, state) => {
-  const group = data.groups[state.group];
-  const labels = group.boards.map((one) => one.label);
+  const board = data.boards[state.board];
+  const labels = board.leaderboards.map((one) => one.label);
   const label = state.budget || labels[labels.length - 1] || "";
-  const rows = data.rows.filter((row) => row.group === state.group && row.budget === label && row.rank !== null)
+  const rows = data.rows.filter((row) => row.board === state.board && row.budget === label && row.rank !== null)
     .reverse();
   const total = (row) => Object.values(row.spend).reduce((a, b) => a + b, 0) || 1;
   const paper = getComputedStyle(document.documentElement).getPropertyValue("--page").trim();

@@ -1,7 +1,7 @@
 // What is chosen, and who must be redrawn for it.
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const state = { group: 0, metric: "ndcg@20", size: "bytes", budget: "", search: "", ranked: false };
+const state = { board: 0, metric: "ndcg@20", size: "bytes", budget: "", search: "", ranked: false };
 let plotly = false;
 
 const fill = (select, options, value) => {
@@ -23,7 +23,7 @@ const pairs = (fields) => {
 
 const open = (row) => {
   const place = byId("details");
-  const group = data.groups[row.group];
+  const board = data.boards[row.board];
   const titled = (text, ...nodes) => nodes.some((node) => node.textContent) ? [make("h3", text), ...nodes] : [];
   const runs = make("table");
   const head = runs.createTHead().insertRow();
@@ -43,13 +43,12 @@ const open = (row) => {
     if (number) measured[q.heading] = shown(number[0], q.digits) +
       (number[1] !== null ? ` [${shown(number[1], q.digits)}, ${shown(number[2], q.digits)}]` : "");
   }
-  const facts = { "Data and backbone": group.title };
-  if (group.note) facts.Note = group.note;
+  const facts = { "Data and backbone": board.title };
+  if (board.note) facts.Note = board.note;
   Object.assign(facts, {
     Budget: row.budget ? `${row.budget}, at most ${shown(row.cap, 0)}` : "none",
     "Rank in its budget": row.rank ?? (row.reason ? "not ranked: " + row.reason : "stands aside"),
     Paper: row.paper, Revision: row.revision, Phases: row.phases });
-  if (row.unbeaten.length) facts["Does not beat"] = row.unbeaten.join(", ");
   if (row.runs.some((run) => run.shared)) facts.Timings = "left out: other runs shared the machine";
   place.replaceChildren(make("h2", row.label), pairs(facts),
     ...titled("Reproduce", ...commands), ...titled("Runs", wide),
@@ -60,45 +59,45 @@ const open = (row) => {
   byId("record").scrollTop = 0;
 };
 
-const table = board(data, open);
+const table = leaderboard(data, open);
 const drawTable = () => table.draw(state);
-const drawCharts = () => { if (plotly && data.groups.length) { drawCurves(data, state, open); drawSpend(data, state); drawAcross(data, state, open); } };
-const drawGroup = () => {
-  const group = data.groups[state.group];
-  for (const node of document.querySelectorAll(".about")) node.hidden = Number(node.dataset.group) !== state.group;
-  state.budget = group.boards.some((one) => one.label === state.budget) ? state.budget : "";
-  fill(byId("budget"), [["", "all"], ...group.boards.map((one) => [one.label, one.title])], state.budget);
-  byId("hash").textContent = group.passport.hash;
-  byId("passport").replaceChildren(...pairs(group.passport.fields).children);
-  byId("ranking").hidden = !group.ranking;
-  if (group.ranking) {
-    byId("ranks").tBodies[0].replaceChildren(...group.ranking.rows.map(([name, rank]) => {
+const drawCharts = () => { if (plotly && data.boards.length) { drawCurves(data, state, open); drawSpend(data, state); drawBackbones(data, state, open); } };
+const drawBoard = () => {
+  const board = data.boards[state.board];
+  for (const node of document.querySelectorAll(".about")) node.hidden = Number(node.dataset.board) !== state.board;
+  state.budget = board.leaderboards.some((one) => one.label === state.budget) ? state.budget : "";
+  fill(byId("budget"), [["", "all"], ...board.leaderboards.map((one) => [one.label, one.title])], state.budget);
+  byId("hash").textContent = board.passport.hash;
+  byId("passport").replaceChildren(...pairs(board.passport.fields).children);
+  byId("ranking").hidden = !board.ranking;
+  if (board.ranking) {
+    byId("ranks").tBodies[0].replaceChildren(...board.ranking.rows.map(([name, rank]) => {
       const line = make("tr");
       line.append(make("td", name), make("td", shown(rank, 2), "num"));
       return line;
     }));
-    document.querySelector("#ranking .hint").textContent = group.ranking.text;
+    document.querySelector("#ranking .hint").textContent = board.ranking.text;
   }
 };
 const drawGaps = () => {
-  const boards = data.groups[state.group].boards.filter((one) => !state.budget || one.label === state.budget);
-  byId("gaps").replaceChildren(...boards.flatMap((one) =>
+  const leaderboards = data.boards[state.board].leaderboards.filter((one) => !state.budget || one.label === state.budget);
+  byId("gaps").replaceChildren(...leaderboards.flatMap((one) =>
     one.gaps.map((gap) => make("li", `Budget ${one.label}: ${gap}`))));
 };
-const drawAcrossRows = () => drawAcrossTable(data, state);
-const drawAll = () => { drawGroup(); drawTable(); drawGaps(); drawAcrossRows(); drawCharts(); };
+const drawBackbonesRows = () => drawBackbonesTable(data, state);
+const drawAll = () => { drawBoard(); drawTable(); drawGaps(); drawBackbonesRows(); drawCharts(); };
 
 const start = () => {
   const label = Object.fromEntries(data.quantities.map((q) => [q.key, q.axis]));
-  fill(byId("group"), data.groups.map((group, index) => [index, group.title]), 0);
+  fill(byId("which"), data.boards.map((board, index) => [index, board.title]), 0);
   fill(byId("metric"), data.metrics.map((key) => [key, label[key]]), state.metric);
   fill(byId("size"), data.sizes.map((key) => [key, label[key]]), state.size);
   byId("columns").replaceChildren(...table.boxes(state));
-  byId("group").addEventListener("change", (event) => { state.group = Number(event.target.value); drawAll(); });
+  byId("which").addEventListener("change", (event) => { state.board = Number(event.target.value); drawAll(); });
   for (const name of ["metric", "size"])
-    byId(name).addEventListener("change", (event) => { state[name] = event.target.value; drawAcrossRows(); drawCharts(); });
+    byId(name).addEventListener("change", (event) => { state[name] = event.target.value; drawBackbonesRows(); drawCharts(); });
   byId("budget").addEventListener("change", (event) => {
-    state.budget = event.target.value; drawTable(); drawGaps(); drawAcrossRows(); drawCharts(); });
+    state.budget = event.target.value; drawTable(); drawGaps(); drawBackbonesRows(); drawCharts(); });
   byId("search").addEventListener("input", (event) => { state.search = event.target.value; drawTable(); });
   byId("ranked").addEventListener("change", (event) => { state.ranked = event.target.checked; drawTable(); });
   byId("record").addEventListener("click", (event) => { if (event.target === byId("record")) byId("record").close(); });
@@ -122,7 +121,7 @@ byId("theme").addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);
 small.addEventListener("change", drawCharts);
-if (data.groups.length) {
+if (data.boards.length) {
   start();
   if (typeof DecompressionStream === "undefined")
     for (const node of document.querySelectorAll(".chart"))

@@ -1,4 +1,4 @@
-"""The board as one HTML page that needs nothing but itself."""
+"""The boards as one HTML page that needs nothing but itself."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 
 import jinja2
 
-from bench.board import Across, Board, Entry, Group, Leaderboard, Row
+from bench.board import Board, Boards, Entry, Leaderboard, Row, SideBySide
 from bench.board.backbones import budget_of
 from bench.board.quantities import CUTOFFS, HEADLINE, QUANTITIES, Quantity
 from bench.board.stats import Comparison
-from bench.report import across, markdown, tables
+from bench.report import backbones, markdown, tables
 from bench.report.byte_kinds import ARRAY_KINDS, spending
 from bench.report.figures.style import DARK, HATCHES, KINDS, SYMBOLS, Style, styles
 
@@ -30,7 +30,7 @@ _COLUMNS = (HEADLINE, "recall@20", "bytes", "values", "compression", "share")
 _PLOTLY = "package_data/plotly.min.js"
 
 
-def render(board: Board) -> str:
+def render(boards: Boards) -> str:
     """Return the page.
 
     Raises:
@@ -41,40 +41,40 @@ def render(board: Board) -> str:
     )
     return environment.from_string(_own("page.html.j2")).render(
         css=_own("page.css"),
-        scripts=[_own(name) for name in ("table.js", "charts.js", "across.js", "page.js")],
+        scripts=[_own(name) for name in ("table.js", "charts.js", "backbones.js", "page.js")],
         plotly=_plotly(),
-        data=_embedded(payload(board)),
+        data=_embedded(payload(boards)),
         formulas=markdown.FORMULAS,
         methodology=markdown.METHODOLOGY,
         marks=tables.MARKS,
-        groups=[
+        boards=[
             {
-                "title": markdown.title(group),
-                "note": group.note,
-                "counts": markdown.counts(group),
-                "split": markdown.split_statement(group),
+                "title": markdown.title(board),
+                "note": board.note,
+                "counts": markdown.counts(board),
+                "split": markdown.split_statement(board),
             }
-            for group in board.groups
+            for board in boards.boards
         ],
         quantities=QUANTITIES,
-        rejected=board.rejected,
-        runs=len(board.records),
+        rejected=boards.rejected,
+        runs=len(boards.records),
     )
 
 
-def payload(board: Board) -> dict[str, Any]:
+def payload(boards: Boards) -> dict[str, Any]:
     """Return what the page's scripts work on, ready for JSON."""
     looks = styles(
-        (entry.row.method, entry.row.role) for group in board.groups for _, entry in group.rows()
+        (entry.row.method, entry.row.role) for board in boards.boards for _, entry in board.rows()
     )
     rows: list[dict[str, Any]] = []
-    places: list[dict[str, int]] = [{} for _ in board.groups]
-    groups = [_group(g, number, rows, places[number]) for number, g in enumerate(board.groups)]
-    numbers = {group.slug: number for number, group in enumerate(board.groups)}
+    places: list[dict[str, int]] = [{} for _ in boards.boards]
+    shown = [_board(b, number, rows, places[number]) for number, b in enumerate(boards.boards)]
+    numbers = {board.slug: number for number, board in enumerate(boards.boards)}
     return {
-        "groups": groups,
+        "boards": shown,
         "rows": rows,
-        "across": [_across(one, numbers, places) for one in board.across],
+        "backbones": [_backbones(one, numbers, places) for one in boards.backbones],
         "metrics": METRICS,
         "sizes": SIZES,
         "quantities": [
@@ -139,31 +139,33 @@ def _style(style: Style) -> dict[str, str]:
     }
 
 
-def _group(
-    group: Group, number: int, rows: list[dict[str, Any]], place: dict[str, int]
+def _board(
+    board: Board, number: int, rows: list[dict[str, Any]], place: dict[str, int]
 ) -> dict[str, Any]:
-    # Rows are referred to by their place in the list: a key may stand in one group only, but a
-    # reference stands in every group of its data.
-    for board, entry in group.rows():
+    # Rows are referred to by their place in the list: a key may stand in one board only, but a
+    # reference stands in every board of its data.
+    for leaderboard, entry in board.rows():
         place[entry.row.key] = len(rows)
-        rows.append(_row(group, number, board, entry))
+        rows.append(_row(board, number, leaderboard, entry))
     return {
-        "title": markdown.title(group),
-        "slug": group.slug,
-        "note": group.note,
-        "ceiling": place[group.ceiling.key] if group.ceiling else None,
-        "references": [place[row.key] for row in group.references],
+        "title": markdown.title(board),
+        "slug": board.slug,
+        "note": board.note,
+        "ceiling": place[board.ceiling.key] if board.ceiling else None,
+        "references": [place[row.key] for row in board.references],
         "passport": {
-            "hash": group.passport_hash,
-            "fields": {k: markdown.passport_value(v) for k, v in group.passport.items()},
+            "hash": board.passport_hash,
+            "fields": {k: markdown.passport_value(v) for k, v in board.passport.items()},
         },
-        "boards": [
+        "leaderboards": [
             {
-                "label": board.label,
-                "title": markdown.budget_title(board),
-                "gaps": [markdown.gap_text(gap, board.accounting) for gap in board.gaps],
+                "label": leaderboard.label,
+                "title": markdown.budget_title(leaderboard),
+                "gaps": [
+                    markdown.gap_text(gap, leaderboard.accounting) for gap in leaderboard.gaps
+                ],
             }
-            for board in group.boards
+            for leaderboard in board.leaderboards
         ],
         "curves": [
             {
@@ -171,28 +173,28 @@ def _group(
                 "title": curve.title,
                 "points": [[place[point.row.key], point.complete] for point in curve.points],
             }
-            for curve in group.curves
+            for curve in board.curves
         ],
         "fronts": {
-            f"{size} {metric}": [place[row.key] for row in group.front(size, metric)]
+            f"{size} {metric}": [place[row.key] for row in board.front(size, metric)]
             for size in SIZES
             for metric in METRICS
         },
         "ranking": {
-            "rows": list(zip(group.ranking.names, group.ranking.ranks, strict=True)),
-            "text": markdown.ranking_text(group),
+            "rows": list(zip(board.ranking.names, board.ranking.ranks, strict=True)),
+            "text": markdown.ranking_text(board),
         }
-        if group.ranking
+        if board.ranking
         else None,
     }
 
 
-def _across(
-    one: Across, numbers: Mapping[str, int], places: Sequence[Mapping[str, int]]
+def _backbones(
+    one: SideBySide, numbers: Mapping[str, int], places: Sequence[Mapping[str, int]]
 ) -> dict[str, Any]:
     sides = []
     for side in one.sides:
-        place = places[numbers[side.group.slug]]
+        place = places[numbers[side.board.slug]]
         sides.append(
             {
                 "title": side.backbone,
@@ -211,11 +213,11 @@ def _across(
             }
         )
     return {
-        "groups": [
+        "boards": [
             numbers[f"{one.split}-{name}"]
             for name in (*(s.backbone for s in one.sides), *one.left_out)
         ],
-        "about": f"Protocol shared by the backbones: {one.protocol_hash}{across.left_out(one)}.",
+        "about": f"Protocol shared by the backbones: {one.protocol_hash}{backbones.left_out(one)}.",
         "sides": sides,
         "budgets": [
             {"key": _name(cap), "label": label, "methods": one.methods(cap)}
@@ -229,31 +231,26 @@ def _name(cap: tuple[str, int]) -> str:
     return f"{cap[1]} {cap[0]}"
 
 
-def _row(group: Group, number: int, board: Leaderboard | None, entry: Entry) -> dict[str, Any]:
+def _row(
+    board: Board, number: int, leaderboard: Leaderboard | None, entry: Entry
+) -> dict[str, Any]:
     row = entry.row
     spec = row.first.spec
-    ranked = entry.rank is not None and board is not None
     return {
-        "group": number,
-        "budget": board.label if board else "",
-        "cap": board.cap if board else None,
+        "board": number,
+        "budget": leaderboard.label if leaderboard else "",
+        "cap": leaderboard.cap if leaderboard else None,
         "rank": entry.rank,
         "label": row.label,
         "method": row.method,
         "role": row.role,
         "paper": row.first.method.paper or "",
         "marks": tables.marks(entry),
-        "unbeaten": list(entry.unbeaten),
         "reason": entry.reason,
         "key": row.key,
-        "numbers": _numbers(group, row),
-        "best": _versus(entry.against_best, known=ranked and entry.rank != 1),
-        "control": _versus(
-            entry.against_control,
-            known=ranked
-            and bool(board and board.control)
-            and row.label != (board and board.control),
-        ),
+        "numbers": _numbers(board, row),
+        "best": _versus(entry.against_best),
+        "control": _versus(entry.against_control),
         "passport": {k: markdown.passport_value(v) for k, v in row.passport.items()},
         "config": {k: markdown.passport_value(v) for k, v in sorted(spec.method.config.items())},
         "training": {
@@ -292,19 +289,19 @@ def _phases(row: Row) -> str:
     )
 
 
-def _numbers(group: Group, row: Row) -> dict[str, list[float | int | None]]:
+def _numbers(board: Board, row: Row) -> dict[str, list[float | int | None]]:
     found: dict[str, list[float | int | None]] = {}
     for q in QUANTITIES:
         number = row.numbers.get(q.key)
         if number is not None:
             low, high = _rounded(number.low), _rounded(number.high)
             found[q.key] = [_rounded(number.mean), low, high, _rounded(number.sd), number.n]
-        elif (mean := _rounded(group.number(row, q.key))) is not None:
+        elif (mean := _rounded(board.number(row, q.key))) is not None:
             found[q.key] = [mean, None, None, None, len(row.records)]
     return found
 
 
-def _versus(comparison: Comparison | None, *, known: bool) -> dict[str, Any]:
-    text, _, p = tables.versus(comparison, known=known).partition(" (")
+def _versus(comparison: Comparison | None) -> dict[str, Any]:
+    text, _, p = tables.versus(comparison).partition(" (")
     difference = _rounded(comparison.difference) if comparison else None
     return {"text": text, "p": p.rstrip(")"), "difference": difference}

@@ -31,7 +31,6 @@ const columnsOf = (data) => [
     value: (row) => row.label.toLowerCase(),
     cell: (row) => {
       const nodes = [make("span", row.label), make("span", row.marks, "mark")];
-      if (row.unbeaten.length) nodes[1].title = "does not beat: " + row.unbeaten.join(", ");
       if (row.reason) nodes.push(make("span", "not ranked: " + row.reason, "why"));
       return nodes;
     } },
@@ -55,7 +54,7 @@ const compare = (a, b, down) => {
   return down ? -order : order;
 };
 
-const board = (data, open) => {
+const leaderboard = (data, open) => {
   const columns = columnsOf(data);
   const visible = new Set(columns.filter((c) => c.shown).map((c) => c.key));
   const table = document.getElementById("board");
@@ -64,7 +63,7 @@ const board = (data, open) => {
   const chosen = (state) => {
     const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
     const rows = data.rows.filter((row) =>
-      row.group === state.group &&
+      row.board === state.board &&
       (!state.budget || !row.budget || row.budget === state.budget) &&
       (!state.ranked || row.rank !== null) &&
       words.every((word) => (row.label + " " + row.method + " " + row.role).toLowerCase().includes(word)));
@@ -109,7 +108,11 @@ const board = (data, open) => {
         line.append(cell);
       }
       line.addEventListener("click", () => open(row));
-      line.addEventListener("keydown", (event) => { if (event.key === "Enter") open(row); });
+      line.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter") return;
+        event.preventDefault(); // the same key would press the button that has the focus then
+        open(row);
+      });
       return line;
     }));
     document.getElementById("count").textContent = rows.length + (rows.length === 1 ? " row" : " rows");
