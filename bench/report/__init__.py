@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from bench.board import Boards, load
@@ -43,7 +44,7 @@ def build(
         boards = load(results, history="figures" in formats)
     out.mkdir(parents=True, exist_ok=True)
     writers: dict[str, Callable[[Boards, Path], list[Path]]] = {
-        "md": _markdown,
+        "md": partial(_markdown, figures="figures" in formats),
         "csv": _csv,
         "tex": _latex,
         "json": _json,
@@ -65,10 +66,10 @@ def _text(path: Path, text: str) -> Path:
     return path
 
 
-def _markdown(boards: Boards, out: Path) -> list[Path]:
+def _markdown(boards: Boards, out: Path, *, figures: bool) -> list[Path]:
     from bench.report import markdown
 
-    return [_text(out / "index.md", markdown.render(boards))]
+    return [_text(out / "index.md", markdown.render(boards, figures=figures))]
 
 
 def _csv(boards: Boards, out: Path) -> list[Path]:
