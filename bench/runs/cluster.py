@@ -327,8 +327,8 @@ class WorkerState(distributed.WorkerPlugin):
         if arrays is not None:
             np.savez_compressed(stream, **arrays)
         result = path.read_bytes(), stream.getvalue() or None
-        path.unlink()
-        path.with_suffix(".npz").unlink(missing_ok=True)
+        for part in (path, *self._folder.rglob("*.npz")):
+            part.unlink()
         return result
 
     def _unpacked(self) -> tuple[Interactions, dict[str, type[Method]]]:

@@ -137,8 +137,8 @@ def test_every_method_leaves_a_record_that_the_reader_accepts(name, tiny, store)
     assert json.loads(store.path(run.spec, run.spec.id).read_text()) == record
     assert not store.work(run.spec.id).exists()
     test = record["metrics"]["test"]
-    with np.load(store.path(run.spec, run.spec.id).with_suffix(".npz")) as users:
-        assert float(users["recall@20"].mean(dtype=np.float64)) == pytest.approx(test["recall@20"])
+    users = store.per_user(run.spec, run.spec.id)
+    assert float(users["recall@20"].mean(dtype=np.float64)) == pytest.approx(test["recall@20"])
     assert set(record["metrics"]["valid"]) <= set(test)
     if run.spec.budget:
         assert record["size"]["bytes"] <= run.spec.budget.cap

@@ -420,7 +420,7 @@ def test_arrays_with_any_byte_changed_are_refused_or_right(data, tmp_path):
     """Whatever zip and zlib make of damage, the reader says so or reads the true numbers."""
     one = board(data, tmp_path)
     do(one)
-    (path,) = tmp_path.rglob("*.npz")
+    (path,) = tmp_path.rglob("mf/*/*.npz")
     content, rng = path.read_bytes(), np.random.default_rng(0)
     for place in rng.integers(len(content), size=150):
         damaged = bytearray(content)
@@ -437,7 +437,7 @@ def test_arrays_with_any_byte_changed_are_refused_or_right(data, tmp_path):
 def test_arrays_that_carry_code_are_refused(kind, data, tmp_path):
     one, trap = board(data, tmp_path / "r"), tmp_path / "sprung"
     do(one)
-    (path,) = (tmp_path / "r").rglob("*.npz")
+    (path,) = (tmp_path / "r").rglob("mf/*/*.npz")
 
     class Payload:
         def __reduce__(self):

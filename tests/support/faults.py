@@ -137,6 +137,7 @@ def litter(results: Path) -> list[str]:
     for path in results.rglob("*"):
         if path.is_file():
             whole = path.suffix in (".json", ".npz") and path.with_suffix(".json").exists()
+            whole |= path.name.startswith("users-")  # what the runs of a split share
             if ".work" in path.parts or path.name.startswith(".") or not whole:
                 names.append(str(path.relative_to(results)))
     return sorted(names)
