@@ -51,7 +51,7 @@ def rejected(
 
 
 def tables(trials: int = 200_000) -> Iterator[str]:
-    """Yield both tables as markdown: errors, and what is found of a difference of two deviations."""
+    """Yield both tables as markdown: the errors, and how often a true difference is found."""
     for heading, shift in (("Type-I error at 5 %", 0.0), ("Power at 2 standard deviations", 2.0)):
         rows = []
         for seeds in SEEDS:
