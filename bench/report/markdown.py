@@ -97,7 +97,9 @@ def render(boards: Boards, *, figures: bool = True) -> str:
     for one in boards.backbones:
         parts += backbones.section(one, figures=figures)
     parts += _rejected(boards)
-    return "\n".join(parts).rstrip() + "\n"
+    text = "\n".join(parts).rstrip() + "\n"
+    # The page has no HTML of its own, so whatever looks like it is text of a user or a plugin.
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _board(board: Board, figures: bool) -> Iterable[str]:

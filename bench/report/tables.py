@@ -173,14 +173,21 @@ def board_csv(board: Board) -> str:
 
 def runs_csv(boards: Boards) -> str:
     """Return the tidy frame, one row per run, as CSV."""
-    frame: pd.DataFrame = boards.frame
+    frame: pd.DataFrame = boards.frame.map(harmless)
     return frame.to_csv(index=False, lineterminator="\n")
+
+
+def harmless(value: object) -> object:
+    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    dangerous = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if dangerous else value
 
 
 def to_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return CSV text; missing numbers are empty, others have ten significant digits."""
 
     def cell(value: object) -> object:
+        value = harmless(value)
         if isinstance(value, float):
             return format(value, ".10g") if math.isfinite(value) else ""
         return "" if value is None else value

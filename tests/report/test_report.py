@@ -22,7 +22,7 @@ from bench.errors import BenchError
 from bench.records.scan import scan
 from bench.report import build, tables
 from bench.report.figures import parallel
-from bench.report.figures.style import DARK, HATCHES, KINDS, SYMBOLS, styles
+from bench.report.figures.style import DARK, FIRST, HATCHES, KINDS, SYMBOLS, styles
 
 HOSTILE = "</script ><img src=x onerror=alert(1)>|&_%"
 TOYS = (Toy("toy", 60, 90, 0.4), Toy("noted", 60, 90, 0.3, note=f"Sampled. {HOSTILE}"))
@@ -222,19 +222,25 @@ def test_figure_data_are_the_means_of_the_board(report: Path, results: Path) -> 
     }  # fmt: skip
 
 
-def test_styles_differ_in_line_and_marker() -> None:
-    names = [(f"m{i:02}", "method") for i in range(20)] + [("a", "control"), ("b", "control")]
+def test_looks_belong_to_a_name() -> None:
+    names = [(name, "method") for name in FIRST] + [("dims", "control"), ("magnitude", "control")]
     found = styles(names)
-    assert len({(s.colour, s.marker, s.dashes) for s in found.values()}) == 22
-    first = [found[f"m{i:02}"] for i in range(9)]
-    assert len({s.colour for s in first}) == 9
-    # Told apart without colour: no two of the first have both marker and line in common.
-    assert len({(s.marker, s.dashes) for s in first}) == 9
-    assert {s.colour for s in found.values()} <= DARK.keys()
-    assert {s.marker for s in found.values()} <= SYMBOLS.keys()
-    # Another method must not change how the controls look.
-    assert styles(names[1:])["a"] == found["a"]
+    assert len({(s.colour, s.marker, s.dashes) for s in found.values()}) == len(names)
+    assert len({found[name].colour for name in FIRST}) == 9
+    # Told apart without colour: no two have both marker and line in common.
+    assert len({(s.marker, s.dashes) for s in found.values()}) == len(names)
+    others = styles([*names, ("a-new-one", "method"), ("another", "control")])
+    assert {name: others[name] for name in found} == found
+    assert {s.colour for s in others.values()} <= DARK.keys()
+    assert {s.marker for s in others.values()} <= SYMBOLS.keys()
     assert len({*HATCHES.values()}) >= len(KINDS)
+
+
+def test_text_of_others_is_neither_formula_nor_markup(report: Path) -> None:
+    text = tables.to_csv(("=head",), [("=1+1",), ("@x",), ("plain",), (-0.5,), (-3,)])
+    assert text.splitlines()[1:] == ["'=1+1", "'@x", "plain", "-0.5", "-3"]
+    page = (report / "index.md").read_text()
+    assert "<" not in page and "&lt;img src=x" in page
 
 
 class _Page(html.parser.HTMLParser):

@@ -36,7 +36,7 @@ def kept(one: SideBySide, looks: Mapping[str, Style]) -> Chart:
     axes[0].set_xscale("log")
     top = max((x.ndcg for side in one.sides for x in side.kept), default=100.0)
     axes[0].set_ylim(0, max(104.0, 1.04 * top))
-    log_ticks(axes[0])
+    log_ticks(axes[0], [float(cap) for (unit, cap), _ in one.budgets if unit == "bytes"])
     for index, axis in enumerate(axes[: len(one.sides)]):
         if index % columns == 0:
             axis.set_ylabel("NDCG@20 kept (%)")

@@ -18,6 +18,7 @@ from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_l
 from bench.report.figures.style import Style
 
 _LEAST_RANGE = 4.0
+_MOST_TICKS = 7
 METRICS = ("ndcg@20", "recall@20")
 
 
@@ -39,7 +40,7 @@ def sizes(board: Board, looks: Mapping[str, Style], size: str) -> Chart:
         axis.set_xscale("log")
         axis.set_xlabel(f"{quantity(size).axis}, log scale")
         axis.set_ylabel(f"{quantity(metric).axis} (test)")
-        log_ticks(axis)
+        log_ticks(axis, budget_sizes(curves, size))
         sns.despine(ax=axis)
     handles = _legend(board, curves, looks)
     bottom = (0.19 * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
@@ -182,15 +183,28 @@ def _legend(board: Board, curves: Sequence[Curve], looks: Mapping[str, Style]) -
     return handles
 
 
+def budget_sizes(curves: Sequence[Curve], size: str) -> list[float]:
+    """Return the size of the largest row of each budget."""
+    largest: dict[str, float] = {}
+    for point in (point for curve in curves for point in curve.points):
+        largest[point.budget] = max(point.row.mean(size) or 0.0, largest.get(point.budget, 0.0))
+    return [value for value in largest.values() if value > 0]
+
+
 def _short(value: float) -> str:
     for scale, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= scale:
-            return f"{value / scale:g}{letter}"
+            return f"{value / scale:.3g}{letter}"
     return f"{value:g}"
 
 
-def log_ticks(axis: Axes) -> None:
-    """Label 1, 2 and 5 of each decade: a range of less than a decade would have no label."""
+def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
+    """Label every budget; if there are none or too many, 1, 2 and 5 of each decade.
+
+    Args:
+        axis: the axis, with everything drawn.
+        budgets: where the budgets are on it.
+    """
     low, high = axis.get_xlim()
     # One budget only: methods fill it to within a few per cent, which is no range to draw.
     stretch = max(1.0, (_LEAST_RANGE / (high / low)) ** 0.5)
@@ -200,6 +214,8 @@ def log_ticks(axis: Axes) -> None:
     wide = high / low > 300
     steps = (1,) if wide else (1, 2, 5)
     ticks = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
+    if 0 < len(budgets) <= _MOST_TICKS:
+        ticks = sorted(budgets)
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axis.xaxis.set_minor_locator(NullLocator())

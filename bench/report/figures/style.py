@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,12 @@ PALETTE = (
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "8", "*", "h", "d")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5), (3, 1))
+FIRST = (
+    "hashing", "qr", "ttrec", "pep", "cerp", "pep-magnitude", "cerp-noreg", "cerp-norewind",
+    "cerp-noretrain",
+)  # fmt: skip
+"""Methods that have the looks that differ most. New names go to the end; none may move."""
+FIRST_CONTROLS = ("dims", "magnitude")
 CONTROL_COLOURS = ("#000000", "#6B6B6B")
 DARK = {
     "#0072B2": "#4FA8E0", "#D55E00": "#F0803C", "#009E73": "#2CC79A", "#CC79A7": "#E59CC4",
@@ -73,26 +80,26 @@ class Style:
 
 
 def styles(methods: Iterable[tuple[str, str]]) -> Mapping[str, Style]:
-    """Return the looks of every method, the same on every figure of a report.
+    """Return the looks of every method; they depend on nothing but its name and role.
 
     Args:
         methods: name and role of each; controls are drawn in black and grey.
     """
-    found: dict[str, Style] = {}
-    controls = others = 0
-    # Methods first: they get the colours that differ most.
-    for name, role in sorted(set(methods), key=lambda m: (m[1] != "method", m)):
-        if role == "control":
-            colour = CONTROL_COLOURS[controls % len(CONTROL_COLOURS)]
-            marker = MARKERS[(-1 - controls) % len(MARKERS)]
-            dashes = DASHES[1 + controls % (len(DASHES) - 1)]
-            controls += 1
-        else:
-            # The lengths of the three lists share few factors, so that no two of the first
-            # thirty methods look the same.
-            colour = PALETTE[others % len(PALETTE)]
-            marker = MARKERS[others % len(MARKERS)]
-            dashes = DASHES[others % len(DASHES)]
-            others += 1
-        found[name] = Style(colour, marker, dashes)
-    return found
+    return {name: _style(name, role) for name, role in methods}
+
+
+def _style(name: str, role: str) -> Style:
+    order = FIRST_CONTROLS if role == "control" else FIRST
+    # Other names are spread by their hash: two may look alike, but none ever changes its looks.
+    digest = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
+    place = order.index(name) if name in order else len(order) + digest % 600
+    if role == "control":
+        return Style(
+            CONTROL_COLOURS[place % len(CONTROL_COLOURS)],
+            MARKERS[-1 - place % len(MARKERS)],
+            DASHES[1 + place % (len(DASHES) - 1)],
+        )
+    # The lengths of the three lists share few factors, so that looks repeat late.
+    return Style(
+        PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)]
+    )
