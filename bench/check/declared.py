@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -13,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from bench.check.subject import Finding, Subject, require
 from bench.method import Method, Role
+from bench.method.identity import wrong_name, wrong_title
 
 ALLOWED_IMPORTS = ("bench.method", "bench.methods", "torch")  # methods: for variants of one
-RESERVED = ("popularity",)  # names that the benchmark itself uses
 
 
 def identity(subject: Subject) -> str:
@@ -27,15 +26,8 @@ def identity(subject: Subject) -> str:
             isinstance(value, str) and bool(value),
             f"the class has no `{attribute}`; set it to a short text",
         )
-    require(
-        re.fullmatch(r"[a-z][a-z0-9_-]*", kind.name) is not None,
-        f"name {kind.name!r} is typed on the command line and names a folder: use small letters,"
-        " digits, - and _",
-    )
-    require(
-        kind.name not in RESERVED,
-        f"name {kind.name!r} is used by the benchmark itself; choose another",
-    )
+    for wrong in (wrong_name(kind.name), wrong_title(kind.title)):
+        require(not wrong, wrong)
     require(
         isinstance(kind.revision, int) and kind.revision >= 1,
         f"revision is {kind.revision!r}; use a whole number from 1",

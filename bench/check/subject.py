@@ -17,6 +17,7 @@ from bench.engine.loop import Fit
 from bench.engine.settings import Training
 from bench.errors import Infeasible
 from bench.method import Method, Phase, Progress, Table
+from bench.method.identity import rounds
 
 LR = 0.05
 
@@ -40,9 +41,7 @@ class Subject:
     @property
     def accountings(self) -> tuple[Accounting, ...]:
         """What budgets may bind: bytes alone where values have fewer than 32 bits by default."""
-        config = self.kind.Config()
-        rounded = config.own_precision or config.bits not in (None, 32)
-        return ("bytes",) if rounded or not self.kind.budgeted else ("bytes", "values")
+        return ("bytes",) if rounds(self.kind) or not self.kind.budgeted else ("bytes", "values")
 
     def table(
         self,

@@ -14,6 +14,7 @@ from types import ModuleType
 from bench import paths
 from bench.errors import SpecError, did_you_mean
 from bench.method.base import Method
+from bench.method.identity import wrong_name, wrong_title
 
 GROUP = "bench.methods"
 
@@ -72,6 +73,8 @@ def _add(found: dict[str, type[Method]], module: ModuleType, source: str) -> Non
     if not methods:
         raise SpecError(f"{source}: no subclass of bench.method.Method with a `name`; add one")
     for method in methods:
+        if wrong := wrong_name(method.name) or wrong_title(getattr(method, "title", None)):
+            raise SpecError(f"{source}: {wrong}")
         if found.get(method.name, method) is not method:
             raise SpecError(
                 f"{source}: the name {method.name!r} is taken by {found[method.name].__module__};"

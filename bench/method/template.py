@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench import paths
 from bench.errors import BenchError
+from bench.method.identity import wrong_name
 from bench.method.registry import find_methods
 
 
@@ -18,6 +19,8 @@ def new_method(name: str, folder: Path) -> Path:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise BenchError(f"{name!r}: use small letters, digits and _, beginning with a letter")
+    if wrong := wrong_name(name):
+        raise BenchError(wrong)
     if name in find_methods():
         raise BenchError(f"there is a method {name!r} already; choose another name")
     path = folder / f"{name}.py"

@@ -45,11 +45,16 @@ class BackboneSpec(_Part):
 
 
 class MethodSpec(_Part):
-    """The method with its resolved configuration."""
+    """The method with its resolved configuration.
+
+    Attributes:
+        source: hash of its file, for a method that is not part of the program; None is left out.
+    """
 
     name: Name
     revision: int
     config: dict[str, Any]
+    source: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = None
 
 
 class BudgetSpec(_Part):
@@ -81,7 +86,10 @@ class SpecOf(_Part, Generic[T]):
 
     def canonical(self) -> dict[str, Any]:
         """As a record holds it."""
-        return self.model_dump(mode="json", by_alias=True)
+        content = self.model_dump(mode="json", by_alias=True)
+        if self.method.source is None:
+            del content["method"]["source"]
+        return content
 
 
 Spec = SpecOf[dict[str, Any]]

@@ -14,6 +14,7 @@ from bench.data import Interactions
 from bench.data.numbering import Numbering, number
 from bench.errors import Infeasible, SpecError
 from bench.method import Method, Table
+from bench.method.identity import rounds, source_hash
 from bench.method.size import size_of
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
 from bench.runs.popularity import Popularity, popularity_spec
@@ -52,7 +53,7 @@ def plan(
         SpecError: an unknown method or backbone, a bad configuration or budget.
     """
     check_names(suite, (*methods, Popularity.name))
-    wanted = suite.methods or tuple(m for m, kind in methods.items() if kind.role != "ablation")
+    wanted = suite.methods or _usual(suite, methods)
     planner = Planner(suite, data, command)
     planned = [planner.popularity()]
     for backbone in suite.backbones:
@@ -67,10 +68,18 @@ def plan(
     return planned
 
 
+def _usual(suite: Suite, methods: Mapping[str, type[Method]]) -> tuple[str, ...]:
+    """All methods but ablations; where budgets count values, those that store float32."""
+    return tuple(
+        name
+        for name, kind in methods.items()
+        if kind.role != "ablation" and (suite.accounting == "bytes" or not rounds(kind))
+    )
+
+
 def _precisions(suite: Suite, kind: type[Method]) -> Sequence[int | None]:
     """The precisions that a method runs at; None: as its settings say."""
-    config = kind.Config()
-    return (None,) if config.own_precision or config.bits is not None else suite.bits or (None,)
+    return (None,) if rounds(kind) else suite.bits or (None,)
 
 
 class Planner:
@@ -136,6 +145,7 @@ class Planner:
                 name=kind.name,
                 revision=kind.revision,
                 config=config.model_dump(mode="json", exclude_none=True),
+                source=source_hash(kind),
             ),
             budget=BudgetSpec(cap=cap.cap, accounting=cap.accounting) if cap else None,
             training=training,

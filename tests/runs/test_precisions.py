@@ -41,3 +41,9 @@ def test_methods_with_precision_of_their_own_run_once(name):
 def test_a_precision_that_does_not_exist_is_refused():
     with pytest.raises(SpecError, match="bits"):
         override(Suite(), ["bits=[5]"])
+
+
+def test_a_budget_of_values_leaves_out_methods_that_round_by_themselves():
+    names = {one.run.spec.method.name for one in planned(accounting="values", bits=())}
+    assert "dims" in names
+    assert not names & {"graded", "dims-quantised"}
