@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tabulate import tabulate
 
 from bench.board import Board, Boards, Entry, Gap, Leaderboard
-from bench.board.quantities import HEADLINE, quantity
+from bench.board.quantities import CUTOFFS, HEADLINE, quantity
 from bench.board.stats import LEAST_SEEDS
 from bench.records.schema import canonical_json
 from bench.report import backbones
@@ -51,9 +51,16 @@ def counts(board: Board) -> str:
     """Return the sentence with the counts of the data."""
     data = board.data.data
     repairs = "".join(f"; {name}: {value}" for name, value in sorted(data.repairs.items()))
+    large = [str(k) for k in CUTOFFS if k > data.items]
+    remark = (
+        f" The catalogue has fewer than {' and '.join(large)} items: at these cut-offs, metrics "
+        "rank all of it."
+        if large
+        else ""
+    )
     return (
         f"Split {board.split}: {data.users:,} users, {data.items:,} items, {data.train:,} train, "
-        f"{data.valid:,} validation and {data.test:,} test interactions{repairs}."
+        f"{data.valid:,} validation and {data.test:,} test interactions{repairs}.{remark}"
     )
 
 

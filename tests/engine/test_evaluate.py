@@ -366,3 +366,13 @@ def test_the_right_ranking_of_known_data_is_learned():
         after = rank(backbone, method(everyone), untrained).metrics["recall@5"]
     assert before < 0.5
     assert after > 0.9
+
+
+def test_items_that_a_user_has_seen_fill_no_list():
+    # Two of five items are unseen: the other places of the list are empty, not seen items.
+    train, test = matrix([[0, 1, 2]]), matrix([[3]])
+    result = Evaluator(test, [train], 5)(fixed(torch.zeros(1, 5)))
+    assert sorted(result.top[0, :2].tolist()) == [3, 4]
+    assert result.top[0, 2:].tolist() == [-1] * 3
+    groups = breakdown(result, data_of(train, CSR.empty(1), test, 5))
+    assert groups["item_hits"].sum() == 1

@@ -143,6 +143,12 @@ def test_markdown_says_what_a_reviewer_looks_for(report: Path) -> None:
         assert (report / name).exists()
 
 
+def test_a_catalogue_smaller_than_k_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "results", *make(Toy("few", 60, 30, 0.4), "mf", "cerp", 0.1, 0))
+    build(tmp_path / "results", tmp_path / "out", formats=("md",))
+    assert "fewer than 50 items" in (tmp_path / "out" / "index.md").read_text()
+
+
 def test_every_table_row_has_as_many_cells_as_its_head(report: Path) -> None:
     blocks = re.findall(r"(?:^\|.*\n)+", (report / "index.md").read_text(), re.MULTILINE)
     assert len(blocks) > 10
