@@ -10,6 +10,7 @@ from typing import Literal
 from bench.errors import SpecError
 
 Accounting = Literal["bytes", "values"]
+Bits = Literal[1, 2, 3, 4, 6, 8, 16, 32]  # of a stored value
 VALUE_BYTES = 4  # a full table stores float32
 
 _AMOUNT = re.compile(

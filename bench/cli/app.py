@@ -42,8 +42,8 @@ def command(panel: str, *examples: str, name: str | None = None) -> Callable[...
     return app.command(name, rich_help_panel=panel, epilog="\n\n".join((title, *examples)))
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
         console.out.say(f"bench {bench.__version__}")
         raise typer.Exit
 

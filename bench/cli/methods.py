@@ -53,9 +53,14 @@ def _datasets(_: Sequence[Path]) -> Iterator[str]:
 def _suites(_: Sequence[Path]) -> Iterator[str]:
     from bench.runs.suite import list_suites
 
-    for name, found in list_suites().items():
-        taken = f"  (tuned = {', '.join(found.tuned)})" if found.tuned else ""
-        yield f"{name:12} {found.title}{taken}"
+    suites = list_suites()
+    width = max(map(len, suites))
+    for name, found in suites.items():
+        yield f"{name:{width}}  {found.title}"
+        seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
+        tuned = f"tuned = {', '.join(found.tuned)}" if found.tuned else ""
+        parts = (found.dataset or "any data set", ", ".join(found.budgets), seeds, tuned)
+        yield "    " + "; ".join(part for part in parts if part)
 
 
 def _backbones(_: Sequence[Path]) -> Iterator[str]:

@@ -8,9 +8,9 @@ from typing import Annotated, Optional
 import typer
 
 
-def _device(name: str) -> str:
-    """Refuses a device that is not there, before anything is loaded."""
-    if name != "cpu":
+def _device(context: typer.Context, name: str) -> str:
+    """Refuses a device that is not there, before anything is loaded; completion does not ask."""
+    if name != "cpu" and not context.resilient_parsing:
         from bench.engine.devices import check_device
 
         check_device(name)

@@ -19,6 +19,7 @@ from bench.engine.adam import Adam
 from bench.engine.batches import Batch, Sampler, seed_of
 from bench.engine.checkpoint import Checkpoint, State, with_prefix
 from bench.engine.evaluate import Evaluator, Result
+from bench.engine.losses import mean_loss
 from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.method import Method, Phase, Progress
@@ -209,7 +210,7 @@ class Fit:
             n = vectors
         else:
             n = functional.embedding(parts[2].view(negatives.shape), vectors)
-        loss = objective.loss(self.backbone, u, p, n)
+        loss = mean_loss(objective, self.backbone, u, p, n)
         if self.training.l2:
             own = rows.index_select(0, ids) if self.backbone.whole else rows
             squares = own.square().sum(-1)

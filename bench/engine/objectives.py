@@ -1,17 +1,10 @@
-"""Training objectives: losses of scores, for every backbone and method."""
+"""Settings of the training objectives. `bench.engine.losses` computes them."""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Union
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
-from torch.nn import functional
-
-from bench.backbones.base import Backbone
-from bench.engine.shared_loss import Derivative, shared_loss
-from bench.errors import BenchError
 
 
 class _Objective(BaseModel):
@@ -35,26 +28,6 @@ class BPR(_Objective):
         """Shape of the negatives of a batch."""
         return (self.negatives,) if self.shared else (batch, self.negatives)
 
-    def loss(
-        self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
-    ) -> Tensor:
-        """Mean loss; users and positives [B, width], negatives [B, k, width] or [k, width]."""
-        if self.shared:
-            if backbone.dot:
-                return shared_loss(users, positives, negatives, self._derive)
-            above, below = backbone.pairs(users, positives), backbone.matrix(users, negatives)
-            return functional.softplus(below - above.unsqueeze(1)).mean()
-        above, below = backbone.contrast(users, positives, negatives)
-        return functional.softplus(below - above).mean()
-
-    @staticmethod
-    def _derive(above: Tensor, below: Tensor) -> Derivative:
-        below.sub_(above.unsqueeze(1))
-        loss = functional.softplus(below).mean()
-        share = below.new_full((len(below), 1), 1 / below.numel())
-        push = below.sigmoid_()
-        return Derivative(loss, -push.sum(1).mul_(share.squeeze(1)), push, share)
-
 
 class _SharedNegatives(_Objective):
     """Base of objectives whose negatives are uniform items that a batch shares."""
@@ -75,26 +48,6 @@ class Softmax(_SharedNegatives):
     name: Literal["softmax"] = "softmax"
     temperature: float = Field(1.0, gt=0)
 
-    def loss(
-        self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
-    ) -> Tensor:
-        """Mean loss; users and positives [B, width], negatives [k, width]."""
-        if backbone.dot:
-            return shared_loss(users, positives, negatives, self._derive, 1 / self.temperature)
-        above = backbone.pairs(users, positives) / self.temperature
-        below = backbone.matrix(users, negatives) / self.temperature
-        return (torch.logaddexp(above, below.logsumexp(1)) - above).mean()
-
-    @staticmethod
-    def _derive(above: Tensor, below: Tensor) -> Derivative:
-        top = torch.maximum(below.amax(1), above)
-        below.sub_(top.unsqueeze(1)).exp_()
-        hit = (above - top).exp_()
-        total = below.sum(1).add_(hit)
-        share = 1 / (total * len(above))  # turns exp into probabilities / batch
-        pull = hit.mul_(share).sub_(1 / len(above))
-        return Derivative((total.log_() + top - above).mean(), pull, below, share.unsqueeze(1))
-
 
 class Contrastive(_SharedNegatives):
     """Cosine contrastive loss (Mao et al., CIKM 2021, eq. 2), with negatives shared by the batch.
@@ -109,22 +62,6 @@ class Contrastive(_SharedNegatives):
     name: Literal["ccl"] = "ccl"
     margin: float = Field(0.9, gt=-1, lt=1)
     weight: float = Field(150.0, gt=0)
-
-    def loss(
-        self, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
-    ) -> Tensor:
-        """Mean loss; users and positives [B, width], negatives [k, width]."""
-        if backbone.dot:
-            return shared_loss(users, positives, negatives, self._derive)
-        above, below = backbone.pairs(users, positives), backbone.matrix(users, negatives)
-        return (1 - above).mean() + self.weight * functional.relu(below - self.margin).mean()
-
-    def _derive(self, above: Tensor, below: Tensor) -> Derivative:
-        over = functional.relu_(below.sub_(self.margin))
-        loss = (1 - above).mean() + self.weight * over.mean()
-        share = below.new_full((len(below), 1), self.weight / below.numel())
-        pull = above.new_full((len(above),), -1 / len(above))
-        return Derivative(loss, pull, over.sign_(), share)
 
 
 class Squared(_Objective):
@@ -144,24 +81,6 @@ class Squared(_Objective):
     def negatives_shape(self, batch: int) -> tuple[int, ...]:
         """No negatives are drawn."""
         return (0,)
-
-    def loss(
-        self, backbone: Backbone, users: Tensor, positives: Tensor, everyone: Tensor
-    ) -> Tensor:
-        """Mean loss; users and positives [B, width], everyone [N, width].
-
-        Raises:
-            BenchError: the backbone's score is not a dot product.
-        """
-        if not backbone.dot:
-            raise BenchError(
-                f"objective squared needs a dot-product score, {backbone.name} has none; use"
-                " --set training.objective.name=bpr"
-            )
-        missed = (1 - (users * positives).sum(-1)).square().mean()
-        left, right = everyone[: backbone.users], everyone[backbone.users :]
-        cells = ((left.T @ left) * (right.T @ right)).sum() / (len(left) * len(right))
-        return missed + self.weight * cells
 
 
 Objective = Annotated[Union[BPR, Softmax, Contrastive, Squared], Field(discriminator="name")]  # noqa: UP007

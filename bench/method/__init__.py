@@ -1,5 +1,6 @@
 """All that a method file needs. `bench/method/base.py` is the file to read before writing one."""
 
+from bench.budget import Bits
 from bench.method.base import (
     Budget,
     Choice,
@@ -16,7 +17,7 @@ from bench.method.base import (
     Table,
 )
 from bench.method.narrow import WIDE, Narrow, columns, solve_width, value_size, widen
-from bench.method.precision import AWARE, Bits, Scale, Storage
+from bench.method.precision import AWARE, Scale, Storage
 from bench.method.pruning import Pruned
 from bench.method.size import Array, Arrays, size_of
 from bench.method.sparse import most_kept

@@ -16,9 +16,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from bench.budget import Budget
+from bench.budget import Bits, Budget
 from bench.errors import Infeasible, SpecError
-from bench.method.precision import Bits, Levels, Scale, Storage
+from bench.method.precision import Levels, Scale, Storage
 from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
 from bench.method.size import Array, ArrayKind, Arrays, describe, largest

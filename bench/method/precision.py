@@ -9,7 +9,6 @@ from bench.errors import SpecError
 
 Levels = Literal["uniform", "normal"]
 Scale = Literal["row", "item", "side"]
-Bits = Literal[1, 2, 3, 4, 6, 8, 16, 32]
 
 # Positive halves of the levels that give the least squared error for N(0, 1), by bits. The borders
 # lie midway between neighbours.

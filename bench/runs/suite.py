@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from bench import paths
-from bench.budget import parse_budget
+from bench.budget import Bits, parse_budget
 from bench.engine.settings import Training
 from bench.errors import SpecError, did_you_mean
 from bench.files import check_model, read_toml
-from bench.method.precision import Bits
 from bench.records.protocol import OWNED_TRAINING
 
 HINT = "see `bench list`"

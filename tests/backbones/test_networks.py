@@ -7,6 +7,7 @@ from bench.backbones.mlp import MLP
 from bench.backbones.neumf import NeuMF
 from bench.backbones.registry import find_backbones
 from bench.engine.evaluate import Evaluator
+from bench.engine.losses import mean_loss
 from bench.engine.objectives import BPR, Softmax
 from bench.engine.rank import rank
 from bench.errors import SpecError
@@ -134,9 +135,9 @@ def test_batch_norm_sees_positives_and_negatives_together(data, rows):
 def test_shared_negatives_are_refused_under_batch_norm(data, rows):
     backbone = built(MLP, data)
     with pytest.raises(SpecError, match=r"mlp\.norm=false"):
-        Softmax().loss(backbone, rows[:4], rows[4:8], rows[8:12])
+        mean_loss(Softmax(), backbone, rows[:4], rows[4:8], rows[8:12])
     backbone = built(MLP, data, norm=False)
-    assert Softmax().loss(backbone, rows[:4], rows[4:8], rows[8:12]).isfinite()
+    assert mean_loss(Softmax(), backbone, rows[:4], rows[4:8], rows[8:12]).isfinite()
 
 
 @pytest.mark.parametrize("kind", [NeuMF, MLP])
@@ -158,4 +159,4 @@ def test_dot_products_keep_their_two_calls(data, rows):
     torch.testing.assert_close(above[:, 0], (users * positives).sum(1))
     torch.testing.assert_close(below[:, 1], (users * negatives[:, 1]).sum(1))
     wanted = torch.nn.functional.softplus(below - above).mean()
-    torch.testing.assert_close(BPR().loss(backbone, users, positives, negatives), wanted)
+    torch.testing.assert_close(mean_loss(BPR(), backbone, users, positives, negatives), wanted)

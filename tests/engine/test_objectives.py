@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from bench.backbones.mf import MF
 from bench.engine import shared_loss
+from bench.engine.losses import mean_loss
 from bench.engine.objectives import BPR, Contrastive, Objective, Softmax, Squared
 from bench.errors import BenchError
 
@@ -32,7 +33,9 @@ def test_bpr_by_hand(dot):
     positives = torch.tensor([[3.0, 9], [9, 1]])  # scores 3 and 2
     negatives = torch.tensor([[[1.0, 0], [4, 0]], [[0, 0], [0, 1.5]]])  # 1, 4 and 0, 3
     expected = sum(math.log1p(math.exp(x)) for x in (-2, 1, -2, 1)) / 4
-    assert float(BPR(negatives=2).loss(dot, users, positives, negatives)) == pytest.approx(expected)
+    assert float(mean_loss(BPR(negatives=2), dot, users, positives, negatives)) == pytest.approx(
+        expected
+    )
 
 
 def test_bpr_with_shared_negatives_by_hand(dot):
@@ -42,7 +45,7 @@ def test_bpr_with_shared_negatives_by_hand(dot):
     expected = sum(math.log1p(math.exp(x)) for x in (-2, -3, -1, -2, 0, 2)) / 6
     objective = BPR(negatives=3, shared=True)
     assert objective.negatives_shape(10) == (3,)
-    assert float(objective.loss(dot, users, positives, negatives)) == pytest.approx(expected)
+    assert float(mean_loss(objective, dot, users, positives, negatives)) == pytest.approx(expected)
 
 
 def test_softmax_by_hand(dot):
@@ -52,7 +55,9 @@ def test_softmax_by_hand(dot):
     for temperature in (1.0, 0.5):
         scores = [[s / temperature for s in row] for row in ([3, 1, 0], [2, 0, 2])]
         expected = sum(math.log(sum(map(math.exp, row))) - row[0] for row in scores) / 2
-        loss = Softmax(negatives=2, temperature=temperature).loss(dot, users, positives, negatives)
+        loss = mean_loss(
+            Softmax(negatives=2, temperature=temperature), dot, users, positives, negatives
+        )
         assert float(loss) == pytest.approx(expected)
 
 
@@ -63,7 +68,7 @@ def test_contrastive_by_hand(dot):
     objective = Contrastive(negatives=3, margin=0.4, weight=12)
     expected = 0.5 + 12 * (0.5 + 0.1 + 0.4) / 6
     assert objective.negatives_shape(10) == (3,)
-    assert float(objective.loss(dot, users, positives, negatives)) == pytest.approx(expected)
+    assert float(mean_loss(objective, dot, users, positives, negatives)) == pytest.approx(expected)
 
 
 def _softmax(temperature):
@@ -111,7 +116,7 @@ def test_a_loss_of_shared_negatives_and_its_gradient_equal_autograds(
         )
     )
     for backbone in (dot, Plain(tiny, 4, MF.Config())):
-        value, ours = graded(lambda *a, b=backbone: objective.loss(b, *a))
+        value, ours = graded(lambda *a, b=backbone: mean_loss(objective, b, *a))
         assert value == pytest.approx(expected, rel=1e-12)
         for one, other in zip(ours, gradients, strict=True):
             assert torch.allclose(one, other, rtol=1e-10, atol=1e-12)
@@ -122,7 +127,7 @@ def test_losses_stay_finite_at_extreme_scores(dot, objective):
     for sign in (1.0, -1.0):
         users = torch.full((1, 4), 100.0, requires_grad=True)
         below = -sign * torch.ones((1, 1, 4) if isinstance(objective, BPR) else (1, 4))
-        loss = objective.loss(dot, users, sign * torch.ones(1, 4), below)
+        loss = mean_loss(objective, dot, users, sign * torch.ones(1, 4), below)
         loss.backward()
         assert bool(loss.isfinite())
         assert bool(users.grad.isfinite().all())
@@ -149,7 +154,7 @@ def test_squared_loss_is_that_of_all_cells():
     backbone = SimpleNamespace(users=5, items=7, dot=True, name="mf")
     pairs = [(0, 0), (0, 3), (2, 6), (4, 1)]
     users, items = (torch.tensor(side) for side in zip(*pairs, strict=True))
-    loss = Squared(weight=2.5).loss(backbone, everyone[users], everyone[5 + items], everyone)
+    loss = mean_loss(Squared(weight=2.5), backbone, everyone[users], everyone[5 + items], everyone)
     wanted = sum((1 - everyone[u] @ everyone[5 + i]) ** 2 for u, i in pairs) / 4
     cells = [(everyone[u] @ everyone[5 + i]) ** 2 for u in range(5) for i in range(7)]
     wanted = wanted + 2.5 * sum(cells) / 35
@@ -161,4 +166,4 @@ def test_squared_loss_is_that_of_all_cells():
 def test_squared_loss_refuses_a_score_that_is_no_dot_product():
     backbone = SimpleNamespace(users=1, items=1, dot=False, name="mlp")
     with pytest.raises(BenchError, match=r"mlp has none; use --set training\.objective\.name"):
-        Squared().loss(backbone, torch.ones(1, 2), torch.ones(1, 2), torch.ones(2, 2))
+        mean_loss(Squared(), backbone, torch.ones(1, 2), torch.ones(1, 2), torch.ones(2, 2))
