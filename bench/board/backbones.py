@@ -12,7 +12,7 @@ from bench.board import stats
 from bench.board.model import Board, Row
 from bench.board.quantities import HEADLINE
 from bench.board.significance import noise
-from bench.records.protocol import agrees, passport_hash
+from bench.records.protocol import agrees, protocol_hash
 
 RECALL = "recall@20"
 
@@ -83,7 +83,7 @@ class SideBySide:
         dataset: name of the data set.
         split: id of the split.
         note: what must be said wherever the data set is named.
-        protocol: the passport that the backbones share, less what is about the backbone.
+        protocol: the protocol that the backbones share, less what is about the backbone.
         sides: by backbone, at least two.
         left_out: backbones of the split without a ceiling under this protocol.
     """
@@ -103,7 +103,7 @@ class SideBySide:
     @property
     def protocol_hash(self) -> str:
         """Return the hash of the shared protocol."""
-        return passport_hash(self.protocol)
+        return protocol_hash(self.protocol)
 
     @property
     def budgets(self) -> tuple[tuple[tuple[str, int], str], ...]:
@@ -146,16 +146,16 @@ def side_by_side(boards: Sequence[Board]) -> tuple[SideBySide, ...]:
 
 def _split(boards: Sequence[Board]) -> SideBySide | None:
     rows = {board.backbone: [entry.row for _, entry in board.rows()] for board in boards}
-    cards: dict[str, dict[str, Any]] = {}
+    protocols: dict[str, dict[str, Any]] = {}
     backbones: dict[str, set[str]] = defaultdict(set)
     count: dict[str, int] = defaultdict(int)
     for backbone, members in rows.items():
         for row in members:
             if row.role in ("reference", "control"):
                 continue
-            card = _less_backbone(row.passport)
-            name = passport_hash(card)
-            cards[name] = card
+            protocol = _less_backbone(row.protocol)
+            name = protocol_hash(protocol)
+            protocols[name] = protocol
             count[name] += 1
             if row.role == "ceiling" and row.mean(HEADLINE):
                 backbones[name].add(backbone)
@@ -163,7 +163,7 @@ def _split(boards: Sequence[Board]) -> SideBySide | None:
     if len(backbones[best]) < 2:
         return None
     sides = tuple(
-        _side(board, rows[board.backbone], cards[best])
+        _side(board, rows[board.backbone], protocols[best])
         for board in boards
         if board.backbone in backbones[best]
     )
@@ -171,22 +171,22 @@ def _split(boards: Sequence[Board]) -> SideBySide | None:
         dataset=boards[0].dataset,
         split=boards[0].split,
         note=boards[0].note,
-        protocol=MappingProxyType(cards[best]),
+        protocol=MappingProxyType(protocols[best]),
         sides=sides,
         left_out=tuple(g.backbone for g in boards if g.backbone not in backbones[best]),
     )
 
 
-def _side(board: Board, rows: Sequence[Row], card: Mapping[str, Any]) -> BackboneShares:
+def _side(board: Board, rows: Sequence[Row], protocol: Mapping[str, Any]) -> BackboneShares:
     """Return a backbone's side; it has a ceiling under the protocol."""
     ceilings = [
         r
         for r in rows
-        if r.role == "ceiling" and r.mean(HEADLINE) and _less_backbone(r.passport) == card
+        if r.role == "ceiling" and r.mean(HEADLINE) and _less_backbone(r.protocol) == protocol
     ]
 
     def followers(ceiling: Row) -> list[Row]:
-        found = [r for r in rows if r.first.budget and agrees(r.passport, ceiling.passport)]
+        found = [r for r in rows if r.first.budget and agrees(r.protocol, ceiling.protocol)]
         # A control may have any number of dimensions, thus budgets that no method had here.
         caps = {budget_of(r) for r in found if r.role != "control"}
         return [r for r in found if budget_of(r) in caps]
@@ -266,8 +266,8 @@ def _ends(board: Board, row: Row, ceiling: Row) -> tuple[float | None, float | N
     return 100 * (share - float(half) / below), 100 * (share + float(half) / below)
 
 
-def _less_backbone(card: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in card.items() if k != "backbone" and not k.startswith("backbone.")}
+def _less_backbone(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in protocol.items() if k != "backbone" and not k.startswith("backbone.")}
 
 
 def budget_of(row: Row) -> tuple[str, int]:

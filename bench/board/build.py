@@ -17,7 +17,7 @@ from bench.board.quantities import HEADLINE, QUANTITIES
 from bench.board.significance import average_ranks, rank, score_users
 from bench.errors import BenchError
 from bench.records.per_user import PerUser
-from bench.records.protocol import agrees, differences, passport, passport_hash
+from bench.records.protocol import agrees, differences, protocol_hash, protocol_of
 from bench.records.schema import Record
 
 NO_BACKBONE = "none"
@@ -55,22 +55,23 @@ def build(
         BenchError: a `board.json` that cannot be read.
     """
     rows = _rows(records, measured)
-    card = _common_passport(rows, records)
+    protocol = _common_protocol(rows, records)
     first = min(
-        (r for r in records if agrees(passport(r), card)), key=lambda r: (r.method.role, r.path)
+        (r for r in records if agrees(protocol_of(r), protocol)),
+        key=lambda r: (r.method.role, r.path),
     )
     split = first.spec.dataset.split
     own = [r for r in records if r.method.role != "reference"] or records
-    ceilings = [r for r in rows if r.role == "ceiling" and agrees(r.passport, card)]
+    ceilings = [r for r in rows if r.role == "ceiling" and agrees(r.protocol, protocol)]
     ceiling = max(ceilings, key=lambda r: (len(r.seeds), r.preference, r.key), default=None)
     references = tuple(
         sorted(
-            (r for r in rows if r.role == "reference" and agrees(r.passport, card)),
+            (r for r in rows if r.role == "reference" and agrees(r.protocol, protocol)),
             key=lambda r: (r.label, r.key),
         )
     )
     lifted = {row.key for row in (*((ceiling,) if ceiling else ()), *references)}
-    rules = _Rules(card, _wanted_seeds(results / split / "board.json"), references,
+    rules = _Rules(protocol, _wanted_seeds(results / split / "board.json"), references,
                    score_users(rows, users))  # fmt: skip
     leaderboards = _leaderboards(
         [row for row in rows if row.key not in lifted],
@@ -83,8 +84,8 @@ def build(
         backbone=own[0].spec.backbone.name,
         note=" ".join(next((r.data.note for r in records if r.data.note), "").split()),
         temporal=first.data.temporal,
-        passport=MappingProxyType(card),
-        passport_hash=passport_hash(card),
+        protocol=MappingProxyType(protocol),
+        protocol_hash=protocol_hash(protocol),
         ceiling=ceiling,
         references=references,
         leaderboards=leaderboards,
@@ -99,13 +100,13 @@ class _Rules:
     """What decides on the place of a row.
 
     Attributes:
-        card: the protocol that ranked rows share.
+        protocol: the protocol that ranked rows share.
         wanted: seeds that a row must have; None for as many as any row has.
         references: the rankings without embeddings.
         scores: the headline by user, by row key.
     """
 
-    card: Mapping[str, Any]
+    protocol: Mapping[str, Any]
     wanted: int | None
     references: Sequence[Row]
     scores: Mapping[str, UserScores]
@@ -128,27 +129,33 @@ def _rows(
         }
         first = members[0]
         rows.append(
-            Row(key, first.method.title, tuple(members), numbers, MappingProxyType(passport(first)))
+            Row(
+                key,
+                first.method.title,
+                tuple(members),
+                numbers,
+                MappingProxyType(protocol_of(first)),
+            )
         )
     return rows
 
 
-def _common_passport(rows: Sequence[Row], records: Sequence[Record]) -> dict[str, Any]:
-    """Return the passport that most methods share, then most runs; the hash breaks a tie."""
+def _common_protocol(rows: Sequence[Row], records: Sequence[Record]) -> dict[str, Any]:
+    """Return the protocol that most methods share, then most runs; the hash breaks a tie."""
     full = [row for row in rows if row.role not in ("reference", "control")]
     full = full or [row for row in rows if row.role != "reference"] or list(rows)
     if not full:
         usual = [r for r in records if r.method.role not in ("reference", "control")]
-        return passport((usual or list(records))[0])
+        return protocol_of((usual or list(records))[0])
     methods: dict[str, set[str]] = defaultdict(set)
     runs: Counter[str] = Counter()
-    cards: dict[str, dict[str, Any]] = {}
+    protocols: dict[str, dict[str, Any]] = {}
     for row in full:
-        name = passport_hash(row.passport)
-        cards[name] = dict(row.passport)
+        name = protocol_hash(row.protocol)
+        protocols[name] = dict(row.protocol)
         methods[name].add(row.method)
         runs[name] += len(row.records)
-    return cards[max(cards, key=lambda name: (len(methods[name]), runs[name], name))]
+    return protocols[max(protocols, key=lambda name: (len(methods[name]), runs[name], name))]
 
 
 def _wanted_seeds(path: Path) -> int | None:
@@ -201,13 +208,13 @@ def _leaderboard(
     key: _Key, label: str, rows: list[Row], missing: Sequence[Record], rules: _Rules
 ) -> Leaderboard:
     rows = _labelled(rows)
-    same = [row for row in rows if agrees(row.passport, rules.card)]
+    same = [row for row in rows if agrees(row.protocol, rules.protocol)]
     newest = {m: max(r.first.spec.method.revision for r in same if r.method == m)
               for m in {r.method for r in same}}  # fmt: skip
     asked = rules.wanted or max((len(row.seeds) for row in same), default=0)
     ranked, apart = [], []
     for row in rows:
-        reason, incomplete = _reason(row, rules.card, newest.get(row.method, 0), asked, missing)
+        reason, incomplete = _reason(row, rules.protocol, newest.get(row.method, 0), asked, missing)
         if reason:
             apart.append(Entry(row, reason=reason, incomplete=incomplete))
         else:
@@ -229,10 +236,10 @@ def _leaderboard(
 
 
 def _reason(
-    row: Row, card: Mapping[str, Any], newest: int, asked: int, missing: Sequence[Record]
+    row: Row, protocol: Mapping[str, Any], newest: int, asked: int, missing: Sequence[Record]
 ) -> tuple[str, bool]:
     """Return why a row cannot be ranked, empty when it can, and whether it only lacks seeds."""
-    if found := differences(row.passport, card):
+    if found := differences(row.protocol, protocol):
         shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
         return f"another protocol: {shown}", False
     revision = row.first.spec.method.revision
@@ -263,7 +270,7 @@ def _labelled(rows: Sequence[Row]) -> list[Row]:
             told = ", ".join(f"{name}={own[name]}" for name in varied if name in own)
             suffix = told if len(told) <= 60 else row.key
             labelled.append(
-                Row(row.key, f"{title} ({suffix})", row.records, row.numbers, row.passport)
+                Row(row.key, f"{title} ({suffix})", row.records, row.numbers, row.protocol)
             )
     return sorted(labelled, key=lambda r: r.key)
 

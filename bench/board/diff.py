@@ -209,7 +209,7 @@ def _change(
         return result("new")
     if after is None:
         return result("gone")
-    if found := differences(after.passport, before.passport):
+    if found := differences(after.protocol, before.protocol):
         return result("not comparable", "; ".join(found))
     resized = before.mean("bytes") != after.mean("bytes") or before.mean("values") != after.mean(
         "values"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.board.quantities import QUANTITIES
 from bench.records.per_user import PerUser
-from bench.records.protocol import passport, passport_hash
+from bench.records.protocol import protocol_hash, protocol_of
 from bench.records.schema import Record, digest
 
 
@@ -76,7 +76,7 @@ def tidy(
             "accounting": budget.accounting if budget else None,
             "seed": spec.seed,
             "row": row_key(record),
-            "passport": passport_hash(passport(record)),
+            "passport": protocol_hash(protocol_of(record)),
             **measured[record.id],
             "parallel": record.timings.parallel if record.timings else None,
             "error": record.error.message if record.error else None,

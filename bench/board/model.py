@@ -34,14 +34,14 @@ class Row:
         label: the title, and what tells it apart where a leaderboard has several rows of it.
         records: the good runs, by seed.
         numbers: what was measured, by quantity key, over seeds.
-        passport: the protocol.
+        protocol: the settings that other rows must share, from `protocol_of`.
     """
 
     key: str
     label: str
     records: tuple[Record, ...]
     numbers: Mapping[str, stats.Summary]
-    passport: Mapping[str, Any]
+    protocol: Mapping[str, Any]
 
     @property
     def first(self) -> Record:
@@ -204,8 +204,8 @@ class Board:
         backbone: name of the backbone.
         note: what must be said wherever the data set is named.
         temporal: whether the split is by time.
-        passport: the protocol that ranked rows share.
-        passport_hash: its hash.
+        protocol: the protocol that ranked rows share.
+        protocol_hash: its hash.
         ceiling: the uncompressed table, where it was run under this protocol.
         references: rankings without embeddings, such as popularity.
         leaderboards: by accounting and cap, smallest first.
@@ -219,8 +219,8 @@ class Board:
     backbone: str
     note: str
     temporal: bool
-    passport: Mapping[str, Any]
-    passport_hash: str
+    protocol: Mapping[str, Any]
+    protocol_hash: str
     ceiling: Row | None
     references: tuple[Row, ...]
     leaderboards: tuple[Leaderboard, ...]

@@ -1,4 +1,4 @@
-"""Protocol passports: what must be equal for two runs to be ranked against each other."""
+"""The protocol of a run: the settings that two runs must share to be ranked together."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from typing import Any
 from bench.records.schema import Record, canonical_json, digest
 
 OWNED_TRAINING = ("lr", "l2")
-"""Training settings that a method may own.
+"""Training settings that each method may choose for itself.
 
-Learning rate and decay are tuned per method with an equal number of trials. Everything else
-(objective, optimiser, batch, epochs, patience, initial scale, refit) is shared by a board.
+Learning rate and decay are tuned per method with an equal number of trials. All rows of a board
+share the others (objective, optimiser, batch, epochs, patience, initial scale, refit).
 """
 
 
-def passport(record: Record) -> dict[str, Any]:
-    """Return the protocol of a record, flat and ready to be shown.
+def protocol_of(record: Record) -> dict[str, Any]:
+    """Return the protocol of a record as a flat mapping.
 
-    The reference needs only the same data, and a control with fewer dimensions may have its own
-    number of dimensions: it is compared at the same bytes.
+    The protocol of a reference holds only the data. The protocol of a control leaves out the
+    number of dimensions, because a control is compared at the same bytes.
     """
     spec = record.spec
-    card: dict[str, Any] = {
+    protocol: dict[str, Any] = {
         "protocol": spec.protocol,
         "dataset": spec.dataset.name,
         "split": spec.dataset.split,
         "fingerprint": spec.dataset.fingerprint,
     }
     if record.method.role == "reference":
-        return card
-    card["backbone"] = spec.backbone.name
-    card |= {f"backbone.{key}": value for key, value in sorted(spec.backbone.config.items())}
+        return protocol
+    protocol["backbone"] = spec.backbone.name
+    protocol |= {f"backbone.{key}": value for key, value in sorted(spec.backbone.config.items())}
     if record.method.role != "control":
-        card["dim"] = spec.dim
+        protocol["dim"] = spec.dim
     for key, value in sorted((spec.training or {}).items()):
         if key not in OWNED_TRAINING:
-            card[f"training.{key}"] = value
-    return card
+            protocol[f"training.{key}"] = value
+    return protocol
 
 
-def agrees(card: Mapping[str, Any], with_: Mapping[str, Any]) -> bool:
-    """Return whether a passport is equal to another in everything that it states."""
-    return not differences(card, with_)
+def agrees(protocol: Mapping[str, Any], with_: Mapping[str, Any]) -> bool:
+    """Return whether `differences` finds nothing."""
+    return not differences(protocol, with_)
 
 
-def differences(card: Mapping[str, Any], with_: Mapping[str, Any]) -> list[str]:
-    """Return what differs, each as "key: this instead of that".
+def differences(protocol: Mapping[str, Any], with_: Mapping[str, Any]) -> list[str]:
+    """Return the differences of two protocols, each as "key: this instead of that".
 
-    A key that only the other passport has does not count for a record whose role leaves it out.
+    A key that the role of the record leaves out does not count.
     """
-    partial = {"backbone", "dim"} - set(card)
+    partial = {"backbone", "dim"} - set(protocol)
     found = []
-    for key in sorted(set(card) | set(with_)):
-        if key not in card and _left_out(key, partial):
+    for key in sorted(set(protocol) | set(with_)):
+        if key not in protocol and _left_out(key, partial):
             continue
-        mine, theirs = card.get(key), with_.get(key)
+        mine, theirs = protocol.get(key), with_.get(key)
         if mine is theirs or (type(mine) is type(theirs) and mine == theirs):
             continue  # the usual case, and a hundred times faster than comparing JSON
         if canonical_json(mine) != canonical_json(theirs):
@@ -63,9 +63,9 @@ def differences(card: Mapping[str, Any], with_: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def passport_hash(card: Mapping[str, Any]) -> str:
-    """Return the first 12 hex digits of the hash of a passport."""
-    return digest(dict(card))
+def protocol_hash(protocol: Mapping[str, Any]) -> str:
+    """Return the first 12 hex digits of the hash of a protocol."""
+    return digest(dict(protocol))
 
 
 def _left_out(key: str, partial: set[str]) -> bool:

@@ -137,7 +137,7 @@ def _board(board: Board, figures: bool) -> Iterable[str]:
         yield from _leaderboard(board, leaderboard)
     yield from _ranking(board)
     yield from _wide(board)
-    yield from _passport(board)
+    yield from _protocol(board)
 
 
 def _has_history(board: Board) -> bool:
@@ -287,13 +287,13 @@ def _wide(board: Board) -> Iterable[str]:
         yield ""
 
 
-def _passport(board: Board) -> Iterable[str]:
-    yield "### Protocol passport"
+def _protocol(board: Board) -> Iterable[str]:
+    yield "### Protocol"
     yield ""
-    yield f"Passport `{board.passport_hash}`. Rows with another passport are shown apart."
+    yield f"Protocol `{board.protocol_hash}`. Rows with another protocol are shown apart."
     yield ""
     yield tabulate(
-        [[key, f"`{passport_value(value)}`"] for key, value in board.passport.items()],
+        [[key, f"`{value_text(value)}`"] for key, value in board.protocol.items()],
         headers=["Field", "Value"],
         tablefmt="pipe",
         disable_numparse=True,
@@ -301,8 +301,8 @@ def _passport(board: Board) -> Iterable[str]:
     yield ""
 
 
-def passport_value(value: object) -> str:
-    """Return a field of a passport as text."""
+def value_text(value: object) -> str:
+    """Return a value of a protocol or configuration as text."""
     return value if isinstance(value, str) else canonical_json(value)
 
 

@@ -25,7 +25,7 @@ def fronts(boards: Boards) -> dict[str, object]:
                 "split": board.split,
                 "backbone": board.backbone,
                 "note": board.note,
-                "passport": board.passport_hash,
+                "passport": board.protocol_hash,
                 "fronts": [
                     {
                         "size": size,

@@ -154,7 +154,7 @@ def board_csv(board: Board) -> str:
     for leaderboard, entry in board.rows():
         row = entry.row
         line: list[object] = [
-            board.dataset, board.split, board.backbone, board.passport_hash,
+            board.dataset, board.split, board.backbone, board.protocol_hash,
             leaderboard.label if leaderboard else "", leaderboard.cap if leaderboard else None,
             leaderboard.accounting if leaderboard else "", entry.rank,
             row.method, row.label, row.role, row.key, len(row.seeds), entry.reason, marks(entry),
@@ -252,5 +252,5 @@ def latex(board: Board) -> str:
                 lines.append(tex(f"{gap.title}{need}") + empty + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     note = f" {board.note}" if board.note else ""
-    lines.append(f"% {board.name}.{note} Protocol passport {board.passport_hash}.")
+    lines.append(f"% {board.name}.{note} Protocol {board.protocol_hash}.")
     return "\n".join(lines) + "\n"

@@ -124,7 +124,7 @@ def test_another_setting_of_a_backbone_is_not_mixed_in(folder: Path) -> None:
     record["spec"]["backbone"]["config"] = {"similarity": "cosine"}
     write(folder, record, users)
     side = only(folder).sides[1]
-    assert {str(kept.row.passport.get("backbone.similarity")) for kept in side.kept} == {"None"}
+    assert {str(kept.row.protocol.get("backbone.similarity")) for kept in side.kept} == {"None"}
 
 
 def test_missing_runs_are_gaps_and_missing_seeds_are_marked(folder: Path) -> None:

@@ -127,7 +127,7 @@ def test_markdown_says_what_a_reviewer_looks_for(report: Path) -> None:
     for said in (
         "Recall@k = hits",
         "random, not temporal",
-        "Protocol passport",
+        "### Protocol",
         "Holm",
         "Popularity",
         "Full table",
@@ -279,8 +279,8 @@ def test_the_page_holds_every_row_and_command(report: Path, results: Path) -> No
     assert len(data["rows"]) == sum(len(list(g.rows())) for g in boards.boards)
     commands = {run["command"] for row in data["rows"] for run in row["runs"]}
     assert commands == {r.command for r in boards.records if r.status == "ok"}
-    assert {board["passport"]["hash"] for board in data["boards"]} == {
-        board.passport_hash for board in boards.boards
+    assert {board["protocol"]["hash"] for board in data["boards"]} == {
+        board.protocol_hash for board in boards.boards
     }
 
 

@@ -53,7 +53,7 @@ const open = (row) => {
   place.replaceChildren(make("h2", row.label), pairs(facts),
     ...titled("Reproduce", ...commands), ...titled("Runs", wide),
     ...titled("Method configuration", pairs(row.config)), ...titled("Training", pairs(row.training)),
-    ...titled("Protocol passport", pairs(row.passport)), ...titled("Measured", pairs(measured)),
+    ...titled("Protocol", pairs(row.protocol)), ...titled("Measured", pairs(measured)),
     ...titled("Machine", pairs(row.runs[0].env)));
   byId("record").showModal();
   byId("record").scrollTop = 0;
@@ -67,8 +67,8 @@ const drawBoard = () => {
   for (const node of document.querySelectorAll(".about")) node.hidden = Number(node.dataset.board) !== state.board;
   state.budget = board.leaderboards.some((one) => one.label === state.budget) ? state.budget : "";
   fill(byId("budget"), [["", "all"], ...board.leaderboards.map((one) => [one.label, one.title])], state.budget);
-  byId("hash").textContent = board.passport.hash;
-  byId("passport").replaceChildren(...pairs(board.passport.fields).children);
+  byId("hash").textContent = board.protocol.hash;
+  byId("protocol").replaceChildren(...pairs(board.protocol.fields).children);
   byId("ranking").hidden = !board.ranking;
   if (board.ranking) {
     byId("ranks").tBodies[0].replaceChildren(...board.ranking.rows.map(([name, rank]) => {

@@ -153,9 +153,9 @@ def _board(
         "note": board.note,
         "ceiling": place[board.ceiling.key] if board.ceiling else None,
         "references": [place[row.key] for row in board.references],
-        "passport": {
-            "hash": board.passport_hash,
-            "fields": {k: markdown.passport_value(v) for k, v in board.passport.items()},
+        "protocol": {
+            "hash": board.protocol_hash,
+            "fields": {k: markdown.value_text(v) for k, v in board.protocol.items()},
         },
         "leaderboards": [
             {
@@ -251,11 +251,9 @@ def _row(
         "numbers": _numbers(board, row),
         "best": _versus(entry.against_best),
         "control": _versus(entry.against_control),
-        "passport": {k: markdown.passport_value(v) for k, v in row.passport.items()},
-        "config": {k: markdown.passport_value(v) for k, v in sorted(spec.method.config.items())},
-        "training": {
-            k: markdown.passport_value(v) for k, v in sorted((spec.training or {}).items())
-        },
+        "protocol": {k: markdown.value_text(v) for k, v in row.protocol.items()},
+        "config": {k: markdown.value_text(v) for k, v in sorted(spec.method.config.items())},
+        "training": {k: markdown.value_text(v) for k, v in sorted((spec.training or {}).items())},
         "revision": spec.method.revision,
         "spend": spending(entry),
         "phases": _phases(row),
@@ -276,7 +274,7 @@ def _run(record: Mapping[str, Any]) -> dict[str, Any]:
         "ndcg": _rounded(record["metrics"]["test"]["ndcg@20"]),
         "recall": _rounded(record["metrics"]["test"]["recall@20"]),
         "shared": bool(record["timings"] and record["timings"]["parallel"]),
-        "env": {k: markdown.passport_value(v) for k, v in sorted(record["env"].items())},
+        "env": {k: markdown.value_text(v) for k, v in sorted(record["env"].items())},
     }
 
 
