@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.check.subject import Finding, Subject, require
 from bench.method import Method, Role
-from bench.method.identity import wrong_name, wrong_title
+from bench.names import wrong_name, wrong_title
 
 ALLOWED_IMPORTS = ("bench.method", "bench.methods", "torch")  # methods: for variants of one
 

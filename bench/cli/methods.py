@@ -35,12 +35,21 @@ def list_(
 
 
 def _methods(plugins: Sequence[Path]) -> Iterator[str]:
-    from bench.method.registry import find_methods
+    from bench.cli.catalogue import list_methods
 
-    for name, kind in find_methods(plugins).items():
-        yield f"{name:12} {kind.role:9} {kind.title}  {kind.paper}"
-        for key, knob in kind.Config.model_fields.items():
-            yield f"    {name}.{key} = {knob.default!r}"
+    found = list_methods(plugins)
+    width = max(len(one.name) for one in found.methods)
+    for one in found.methods:
+        yield f"{one.name:{width}}  {one.role:8}  {one.title}  {one.paper}".rstrip()
+        for key, default in one.knobs.items():
+            if key not in found.common or default != found.common[key]:
+                yield f"    {one.name}.{key} = {default!r}"
+        if one.own_precision:
+            yield "    (bits, levels and scale are not for this method)"
+    yield ""
+    yield "All methods also have these settings, unless another default is above:"
+    for key, default in found.common.items():
+        yield f"    METHOD.{key} = {default!r}"
 
 
 def _datasets(_: Sequence[Path]) -> Iterator[str]:
@@ -64,10 +73,10 @@ def _suites(_: Sequence[Path]) -> Iterator[str]:
 
 
 def _backbones(_: Sequence[Path]) -> Iterator[str]:
-    from bench.backbones.registry import find_backbones
+    from bench.cli.catalogue import list_backbones
 
-    for name, backbone in find_backbones().items():
-        yield f"{name:12} {backbone.title}"
+    for name, title in list_backbones().items():
+        yield f"{name:12} {title}"
 
 
 def _tuned(_: Sequence[Path]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from types import ModuleType
 from bench import paths
 from bench.errors import SpecError, did_you_mean
 from bench.method.base import Method
-from bench.method.identity import wrong_name, wrong_title
+from bench.names import wrong_name, wrong_title
 
 GROUP = "bench.methods"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench import paths
 from bench.errors import BenchError
-from bench.method.identity import wrong_name
 from bench.method.registry import find_methods
+from bench.names import wrong_name
 
 
 def new_method(name: str, folder: Path) -> Path:
