@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import SpecError, StoreError, did_you_mean
-from bench.processes import myself
+from bench.processes import current_process
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,7 +33,9 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{myself()}.", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{current_process()}.", suffix=".tmp"
+        )
         try:
             with os.fdopen(handle, "wb") as stream:
                 write(stream)

@@ -1,7 +1,7 @@
-"""Who owns a file: a process of this machine that can be asked for, or one of another machine.
+"""Identity of the process that wrote a file, and whether this process still runs.
 
-No clock is asked: a process is known by its number and by when the kernel counted its start, so
-that a clock set back, a restart of the machine or a number that is used again deceives nobody.
+The identity is the machine, the number of the process and its start time as the kernel counts it.
+It stays right when the clock is set back, the machine restarts or a process number is used again.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ _TEXT = re.compile(r"^([0-9a-f]{12})-(\d{1,10})-(\d{1,20})$")
 
 
 @dataclass(frozen=True)
-class Owner:
-    """A process.
+class ProcessId:
+    """Identity of a process, on this machine or on another one.
 
     Attributes:
         machine: 12 hex digits; differ between machines, their restarts and their containers.
         pid: number of the process.
-        born: when it started, in the unit of its kernel; tells apart processes of one number.
+        started: start time in the unit of its kernel; distinguishes processes of one number.
     """
 
     machine: str
     pid: int
-    born: int
+    started: int
 
     def __str__(self) -> str:
-        return f"{self.machine}-{self.pid}-{self.born}"
+        return f"{self.machine}-{self.pid}-{self.started}"
 
-    def here(self) -> bool:
-        """Whether this machine can tell if it lives."""
+    def is_local(self) -> bool:
+        """Whether the process belongs to this machine, which can then tell whether it runs."""
         return self.machine == _machine()
 
-    def dead(self) -> bool:
-        """Whether it is known to be gone; never of a process of another machine."""
-        return self.here() and _born(self.pid) != self.born
+    def is_dead(self) -> bool:
+        """Whether the process has ended; always false for a process of another machine."""
+        return self.is_local() and _start_of(self.pid) != self.started
 
 
-def myself() -> Owner:
-    """The process that asks."""
+def current_process() -> ProcessId:
+    """The identity of the calling process."""
     pid = os.getpid()
-    return Owner(_machine(), pid, _born(pid) or 0)
+    return ProcessId(_machine(), pid, _start_of(pid) or 0)
 
 
-def read_owner(text: str) -> Owner | None:
-    """An owner from its text, or None where the text is no owner."""
+def parse_process_id(text: str) -> ProcessId | None:
+    """The identity that a text states, or None if the text states none."""
     match = _TEXT.match(text.strip())
-    return Owner(match[1], int(match[2]), int(match[3])) if match else None
+    return ProcessId(match[1], int(match[2]), int(match[3])) if match else None
 
 
 def _machine() -> str:
@@ -62,14 +62,14 @@ def _machine() -> str:
         try:
             parts.append(str(Path(path).readlink()) if "ns" in path else Path(path).read_text())
         except OSError:
-            parts.append("")  # not Linux: the name has to do
+            parts.append("")  # not Linux: only the name of the machine counts
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _born(pid: int) -> int | None:
-    """When a process started; None if there is none, or only what is left of a dead one."""
+def _start_of(pid: int) -> int | None:
+    """Start time of a process; None if no such process runs (a zombie does not run)."""
     try:
-        # The name stands in brackets and may hold anything; fields count from behind it.
+        # The name in brackets may hold any character, so the fields are counted after it.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         return None if fields[0] in "ZX" else int(fields[19])
     except (OSError, IndexError, ValueError):

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.errors import StoreError
 from bench.files import write_atomic
-from bench.processes import myself, read_owner
+from bench.processes import current_process, parse_process_id
 from bench.records.per_user import joined, same, shared_path, split_up
 from bench.records.scan import check_record, read_record
 from bench.records.schema import Record, SpecOf
@@ -104,12 +104,12 @@ class Store:
         """Removes temporary files of writers that are gone: killed here, or a day old elsewhere."""
         now: float | None = None
         for path in self._temporary():
-            owner = read_owner(path.name.split(".")[1])
-            if owner is None:
+            writer = parse_process_id(path.name.split(".")[1])
+            if writer is None:
                 continue
             try:
-                if owner.here():
-                    old = owner.dead()
+                if writer.is_local():
+                    old = writer.is_dead()
                 else:
                     now = self._now() if now is None else now
                     old = now - path.stat().st_mtime > _OLD
@@ -125,6 +125,6 @@ class Store:
     def _now(self) -> float:
         """The time by the clock that stamps the folder's files."""
         with tempfile.NamedTemporaryFile(
-            dir=self.root, prefix=f".{myself()}.", suffix=".tmp"
+            dir=self.root, prefix=f".{current_process()}.", suffix=".tmp"
         ) as stream:
             return os.fstat(stream.fileno()).st_mtime

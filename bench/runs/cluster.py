@@ -1,12 +1,12 @@
-"""Runs of a plan on a dask cluster: no shared file system, and machines that may be lost.
+"""Runs of a plan on a dask cluster, without a shared file system; machines may fail.
 
-The driver sends the split (a few MB) and the plugin files to the scheduler, which hands them to
-every worker, also to one that joins later. A task is a run as text; what comes back is its record
-and its per-user arrays as they lie on disk, and the driver, who alone knows the results folder,
-writes them. A worker that is lost has its run done anew elsewhere.
+The driver sends the split (a few MB) and the plugin files to the scheduler. The scheduler sends
+them to every worker, also to a worker that joins later. A task is a run as text. Its result is the
+record and the per-user arrays in the format of the disk. Only the driver knows the results folder,
+and it writes them there. When a worker is lost, another worker starts its run anew.
 
-What dask puts on the wire is pickled by dask, so that a cluster must be one's own: see
-`docs/cluster.md`. Records never are.
+Dask pickles its messages, so that a cluster must belong to its user: see `docs/cluster.md`.
+Records are never pickled.
 """
 
 from __future__ import annotations
@@ -44,23 +44,24 @@ from bench.runs.worklist import Worklist
 
 _log = logging.getLogger(__name__)
 LOCAL = "local"
-_TRIES = 3  # of a run whose worker cannot write, or whose task was lost with the scheduler's state
-_NO_WORKER = 30.0  # seconds without any worker until this is said
+_ATTEMPTS = 3  # attempts of a run whose worker cannot write, or whose task the scheduler has lost
+_WORKER_WAIT = 30.0  # seconds without any worker until a warning
 _PARTS = ("train", "valid", "test")
 _FIELDS = ("name", "split", "title", "note", "users", "items", "fingerprint", "repairs", "temporal")
 
 
 @contextlib.contextmanager
 def connect(address: str, workers: int) -> Iterator[distributed.Client]:
-    """A client of a cluster, as a context.
+    """Connect to a cluster; a context manager that yields the client.
 
     Args:
-        address: of the scheduler (`tcp://host:8786`), the file that it wrote (`scheduler.json`),
-            or `local` for a scheduler and workers of this machine that live as long as the context.
-        workers: processes of a local cluster.
+        address: address of the scheduler (`tcp://host:8786`), or the file that it wrote
+            (`scheduler.json`), or `local` for a scheduler and workers on this machine, which end
+            with the context.
+        workers: number of processes of a local cluster.
 
     Raises:
-        BenchError: there is no scheduler.
+        BenchError: no scheduler answers.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -94,21 +95,21 @@ def run_on_cluster(
     time_limit: float | None = None,
     fail: Callable[[Run, str, str], Record] | None = None,
 ) -> None:
-    """Executes all runs; returns when each has a record.
+    """Execute all runs; return when each has a record.
 
     Args:
-        runs: what to do, in this order.
-        job: its results folder is the driver's; device and threads are the workers'.
+        runs: the runs, in the order of their start.
+        job: the results folder of the driver; device and threads of the workers.
         data: the split.
-        client: of the cluster.
-        listener: told of progress, as by `bench.runs.pool`.
-        time_limit: seconds a run may take; a longer one becomes a failed record, and its worker is
-            started anew.
+        client: client of the cluster.
+        listener: called with progress, as by `bench.runs.pool`.
+        time_limit: most seconds of a run; a longer one becomes a failed record, and its worker is
+            restarted.
         fail: writes the record of a run that no worker could finish (run, type, message).
 
     Raises:
-        BenchError: the workers cannot do the runs, the scheduler is gone, or the results folder
-            cannot be written.
+        BenchError: the workers cannot execute the runs, the scheduler has ended, or the results
+            folder cannot be written.
     """
     crowded = [worker for worker, threads in client.nthreads().items() if threads != 1]
     if crowded:
@@ -120,18 +121,18 @@ def run_on_cluster(
     state = WorkerState(pack(data), _sources(job.plugins), job.device, job.threads)
     try:
         client.register_plugin(state, name=state.name)
-    except Exception as error:  # whatever a worker raises while it unpacks what it is sent
-        raise BenchError(f"{_elsewhere(error)}") from error
+    except Exception as error:  # any error of a worker while it unpacks its state
+        raise BenchError(f"{_worker_error(error)}") from error
     try:
         with Worklist(runs, store) as worklist:
             _Driver(worklist, client, state.name, store, listener, time_limit, fail).work()
     finally:
-        with contextlib.suppress(Exception):  # the cluster may be gone
+        with contextlib.suppress(Exception):  # the cluster may have ended
             client.unregister_worker_plugin(state.name)
 
 
 class _Driver:
-    """Which task does which run, and what has become of it."""
+    """The tasks of the runs and their states."""
 
     def __init__(
         self,
@@ -147,13 +148,13 @@ class _Driver:
         self.listener, self.time_limit, self.fail = listener, time_limit, fail
         self.messages: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.tasks: dict[str, tuple[Run, distributed.Future]] = {}
-        self.began: dict[str, tuple[str, float]] = {}  # worker and time, by run
-        self.tries: dict[str, int] = {}
-        self.numbers: dict[str, int] = {}  # of workers, in the order they spoke
-        self.without_workers: float | None = time.monotonic()
+        self.began: dict[str, tuple[str, float]] = {}  # worker and start time, by run
+        self.attempts: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}  # of workers, in the order of their first messages
+        self.waiting_since: float | None = time.monotonic()
 
     def work(self) -> None:
-        """Until nothing is left."""
+        """Execute all runs of the worklist."""
         put = self.messages.put
         self.client.subscribe_topic(self.topic, lambda event: put(("event", event[1])))
         try:
@@ -162,10 +163,10 @@ class _Driver:
                 with contextlib.suppress(queue.Empty):
                     kind, content = self.messages.get(timeout=0.5)
                     if kind == "event":
-                        self._hear(json.loads(content))
+                        self._receive(json.loads(content))
                     else:
-                        self._take(content)
-                self._look_after()
+                        self._task_ended(content)
+                self._check_cluster()
         finally:
             with contextlib.suppress(Exception):
                 self.client.cancel([task for _, task in self.tasks.values()], force=True)
@@ -176,13 +177,13 @@ class _Driver:
             if record is not None:
                 self._done(run, record)
                 continue
-            # Runs that are asked for again need another key: dask remembers what it has done.
+            # A repeated run needs another key: dask returns the earlier result for a known key.
             key = f"bench-{run.spec.id}-{uuid4().hex[:8]}"
             task = self.client.submit(_do, self.topic, encode(run), key=key, pure=False)
             self.tasks[run.spec.id] = run, task
             task.add_done_callback(lambda _, run=run.spec.id: self.messages.put(("task", run)))
 
-    def _hear(self, event: dict[str, Any]) -> None:
+    def _receive(self, event: dict[str, Any]) -> None:
         run, worker = event["id"], event.pop("worker")
         number = self.numbers.setdefault(worker, len(self.numbers))
         if run not in self.tasks:
@@ -191,8 +192,8 @@ class _Driver:
             self.began[run] = worker, time.monotonic()
         self.listener(event.pop("kind"), event | {"worker": number})
 
-    def _take(self, key: str) -> None:
-        """A task has ended, well or not."""
+    def _task_ended(self, key: str) -> None:
+        """Handle a task that has ended, with or without an error."""
         if key not in self.tasks:
             return
         run, task = self.tasks.pop(key)
@@ -201,15 +202,15 @@ class _Driver:
             if problem is None:
                 self._done(run, self._written(run, record, arrays))
                 return
-            self._again(run, problem)
+            self._retry(run, problem)
         elif task.status == "error":
             error = task.exception()
             if not isinstance(error, distributed.KilledWorker):
-                raise BenchError(_elsewhere(error)) from error
-            lost = f"{error.allowed_failures + 1} dask workers were lost with it; out of memory?"
-            self._failed(run, "WorkerDied", lost)
+                raise BenchError(_worker_error(error)) from error
+            lost = f"{error.allowed_failures + 1} dask workers were lost during the run"
+            self._failed(run, "WorkerDied", f"{lost}; out of memory?")
         else:
-            self._again(run, "the scheduler has forgotten its task")
+            self._retry(run, "the scheduler has lost the task")
 
     def _written(self, run: Run, text: bytes, arrays: bytes | None) -> Record:
         raw: dict[str, Any] = json.loads(text)
@@ -240,23 +241,23 @@ class _Driver:
         else:
             self.worklist.close(run)
 
-    def _again(self, run: Run, why: str) -> None:
-        self.tries[run.spec.id] = self.tries.get(run.spec.id, 0) + 1
-        if self.tries[run.spec.id] == _TRIES:
+    def _retry(self, run: Run, why: str) -> None:
+        self.attempts[run.spec.id] = self.attempts.get(run.spec.id, 0) + 1
+        if self.attempts[run.spec.id] == _ATTEMPTS:
             raise BenchError(why)
-        self.worklist.again(run)
+        self.worklist.put_back(run)
 
-    def _look_after(self) -> None:
-        """Runs that take too long, a scheduler that is gone, a cluster without workers."""
+    def _check_cluster(self) -> None:
+        """Check the time limit, the scheduler, and that there are workers."""
         if self.client.status == "closed":
             raise BenchError(
-                "the scheduler is gone; what was finished is kept, and the same command continues"
+                "the scheduler has ended; finished runs are kept, and the same command continues"
             )
         now = time.monotonic()
         if self.numbers:
-            self.without_workers = None
-        elif self.without_workers is not None and now - self.without_workers > _NO_WORKER:
-            self.without_workers = None
+            self.waiting_since = None
+        elif self.waiting_since is not None and now - self.waiting_since > _WORKER_WAIT:
+            self.waiting_since = None
             if not self.client.nthreads():
                 _log.warning("no worker has joined the cluster yet; the runs wait for one")
         for key, (worker, began) in list(self.began.items()):
@@ -266,19 +267,19 @@ class _Driver:
             task.cancel(force=True)
             try:
                 self.client.restart_workers([worker], raise_for_error=False)
-            except Exception as error:  # it has gone by itself, or has nobody to start it anew
-                _log.warning("%s: could not be started anew (%s)", worker, error)
+            except Exception as error:  # the worker has ended, or no nanny restarts it
+                _log.warning("%s: could not be restarted (%s)", worker, error)
             self._failed(run, "TimeLimit", f"took longer than {self.time_limit:g} s")
 
 
 class WorkerState(distributed.WorkerPlugin):
-    """What a worker has for its life: the data, the methods, and a folder to work in.
+    """State of a worker: the data, the methods and a working folder.
 
     Args:
         data: as `pack` returns it.
         plugins: content of the plugin files, by file name.
         device: where to train.
-        threads: of torch.
+        threads: threads of torch.
     """
 
     def __init__(self, data: bytes, plugins: dict[str, str], device: str, threads: int) -> None:
@@ -286,25 +287,26 @@ class WorkerState(distributed.WorkerPlugin):
         self._packed, self._plugins, self._device, self._threads = data, plugins, device, threads
 
     def setup(self, worker: distributed.Worker) -> None:
-        """Called by dask on every worker, once; the rest waits for the first run."""
+        """Called by dask once on every worker; the first run unpacks the data."""
         self._worker = worker
-        self._one = threading.Lock()  # of a worker with several threads; see `run_on_cluster`
+        self._lock = threading.Lock()  # for a worker with several threads; see `run_on_cluster`
         self._ready: tuple[Interactions, dict[str, type[Method]]] | None = None
         self._folder = Path(tempfile.mkdtemp(dir=worker.local_directory, prefix="bench-"))
 
     def teardown(self, worker: distributed.Worker) -> None:
-        """Called by dask when the worker ends in order."""
+        """Called by dask when the worker ends normally."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def do(self, task: bytes) -> tuple[str | None, bytes, bytes | None]:
-        """Executes a run.
+        """Execute a run.
 
         Returns:
-            Why it could not be executed, or None; its record as on disk and its per-user arrays.
+            The reason why it could not be executed, or None; the record in the format of the disk;
+            the per-user arrays.
         """
-        with self._one:
+        with self._lock:
             run = decode(task)
-            self._say("start", run, {})
+            self._send("start", run, {})
             try:
                 return None, *self._executed(run)
             except BenchError as error:
@@ -320,7 +322,9 @@ class WorkerState(distributed.WorkerPlugin):
             )
         keep_freed_memory()
         torch.set_num_threads(self._threads)
-        execute(run, data, methods, store, self._device, True, lambda e: self._say("epoch", run, e))
+        execute(
+            run, data, methods, store, self._device, True, lambda e: self._send("epoch", run, e)
+        )
         path = store.path(run.spec, run.spec.id)
         arrays = store.per_user(run.spec, run.spec.id)
         stream = io.BytesIO()
@@ -338,9 +342,9 @@ class WorkerState(distributed.WorkerPlugin):
             paths[-1].write_text(content, encoding="utf-8")
         return unpack(self._packed), find_methods(paths)
 
-    def _say(self, kind: str, run: Run, content: dict[str, Any]) -> None:
-        said = content | {"kind": kind, "id": run.spec.id, "worker": self._worker.address}
-        self._worker.log_event(self.name, json.dumps(said))
+    def _send(self, kind: str, run: Run, content: dict[str, Any]) -> None:
+        message = content | {"kind": kind, "id": run.spec.id, "worker": self._worker.address}
+        self._worker.log_event(self.name, json.dumps(message))
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("name", "_packed", "_plugins", "_device", "_threads")
@@ -348,14 +352,14 @@ class WorkerState(distributed.WorkerPlugin):
 
 
 def _do(state: str, task: bytes) -> tuple[str | None, bytes, bytes | None]:
-    """The task, on a worker."""
+    """Execute a task on a worker."""
     found = distributed.get_worker().plugins[state]
     assert isinstance(found, WorkerState)
     return found.do(task)
 
 
 def pack(data: Interactions) -> bytes:
-    """A split as bytes: a NumPy archive without objects."""
+    """Return a split as bytes: a NumPy archive without objects."""
     arrays: dict[str, Any] = {}
     for part in _PARTS:
         matrix: CSR = getattr(data, part)
@@ -368,7 +372,7 @@ def pack(data: Interactions) -> bytes:
 
 
 def unpack(content: bytes) -> Interactions:
-    """A split from its bytes."""
+    """Return the split of such bytes."""
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         fields = json.loads(stored["meta"].tobytes())
         for part in _PARTS:
@@ -377,17 +381,17 @@ def unpack(content: bytes) -> Interactions:
 
 
 def _sources(plugins: Sequence[str]) -> dict[str, str]:
-    """Plugin files by name; numbered, since two folders may have files of one name."""
+    """Return the plugin files by name; a number keeps files of equal names apart."""
     return {
         f"{number}-{Path(path).name}": Path(path).read_text(encoding="utf-8")
         for number, path in enumerate(plugins)
     }
 
 
-def _elsewhere(error: BaseException) -> str:
-    """One line for what went wrong on a worker."""
+def _worker_error(error: BaseException) -> str:
+    """Return one line about an error of a worker."""
     first = str(error).partition("\n")[0]
     return (
-        f"a dask worker cannot do the runs ({type(error).__name__}: {first}); install the same"
+        f"a dask worker cannot execute the runs ({type(error).__name__}: {first}); install the same"
         " version of this program, of torch and of distributed on all machines"
     )

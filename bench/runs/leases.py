@@ -1,13 +1,14 @@
-"""Which process does which run, where several work on one results folder.
+"""Leases: each run is executed by one process when several share a results folder.
 
-A lease is a file that names its owner, made with an exclusive create, which also network file
-systems give to one only. A lease holds as long as its owner lives. On the same machine the kernel
-says so; a process elsewhere is known by its heartbeat, the time of a file that it touches every
-few seconds. An observer compares this time with what it read before, by its own monotonic clock,
-and never with a clock: clocks may differ, and may go backwards.
+A lease is a file that states the process that wrote it. An exclusive create makes it, so that one
+process only can have it, also on a network file system. A lease is valid while its process runs.
+The kernel tells this of a process of the same machine. A process of another machine touches a
+heartbeat file every few seconds. An observer checks whether the time of this file has changed since
+the last reading, and measures the interval with its own monotonic clock. It never compares the time
+with a clock, because clocks may differ and may go backwards.
 
-Should two processes hold one run all the same (one was frozen for minutes, say), work is done twice
-and nothing is lost: they write equal records, each of them whole.
+Two processes can still hold the same run, for example after one was frozen for minutes. The run is
+then executed twice and nothing is lost: both processes write equal, complete records.
 """
 
 from __future__ import annotations
@@ -20,38 +21,40 @@ from pathlib import Path
 from types import TracebackType
 
 from bench.errors import StoreError
-from bench.processes import Owner, myself, read_owner
+from bench.processes import ProcessId, current_process, parse_process_id
 
-_BEAT = 10.0  # seconds between signs of life
-# Seconds without one before an owner elsewhere is taken for dead. Network file systems show changes
-# up to a minute late.
-_PATIENCE = 150.0
+_HEARTBEAT = 10.0  # seconds between heartbeats
+# Seconds without a heartbeat until a process of another machine counts as dead. Network file
+# systems show changes up to a minute late.
+_TIMEOUT = 150.0
 
 
 class Leases:
-    """The leases of this process in one folder; a context that gives them all back.
+    """The leases of this process in one folder; a context manager that releases all of them.
 
     Args:
-        folder: where leases lie; created when needed.
-        beat: seconds between signs of life.
-        patience: seconds without one until an owner on another machine counts as dead.
+        folder: folder of the leases; created when needed.
+        interval: seconds between heartbeats.
+        timeout: seconds without a heartbeat until a process of another machine counts as dead.
     """
 
-    def __init__(self, folder: Path, beat: float = _BEAT, patience: float = _PATIENCE) -> None:
-        self.folder, self._patience, self._every = folder, patience, beat
-        self.me = myself()
+    def __init__(
+        self, folder: Path, interval: float = _HEARTBEAT, timeout: float = _TIMEOUT
+    ) -> None:
+        self.folder, self._timeout, self._interval = folder, timeout, interval
+        self.me = current_process()
         self._held: set[str] = set()
         self._seen: dict[str, tuple[tuple[str, tuple[int, ...]], float]] = {}
         self._stop = threading.Event()
-        self._life = folder / f"{self.me}.alive"
+        self._heartbeat_file = folder / f"{self.me}.alive"
 
     def __enter__(self) -> Leases:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._life.touch()
+            self._heartbeat_file.touch()
         except OSError as error:
             raise StoreError(self.folder, error) from error
-        threading.Thread(target=self._beat, daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, daemon=True).start()
         return self
 
     def __exit__(
@@ -64,12 +67,12 @@ class Leases:
         for run in tuple(self._held):
             self.release(run)
         with contextlib.suppress(OSError):
-            self._life.unlink()
+            self._heartbeat_file.unlink()
         with contextlib.suppress(OSError):
-            self.folder.rmdir()  # only if nobody else is here
+            self.folder.rmdir()  # fails if other processes have leases
 
     def take(self, run: str) -> bool:
-        """Leases a run; False if a process that lives has it.
+        """Leases a run; False if a running process has it.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -82,7 +85,7 @@ class Leases:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
             except FileExistsError:
-                if not self._lapsed(path) or not self._clear(path):
+                if not self._expired(path) or not self._remove_expired(path):
                     return False
                 continue
             except OSError as error:
@@ -99,53 +102,53 @@ class Leases:
         return False
 
     def release(self, run: str) -> None:
-        """Gives a lease back; one that another process has taken over stays."""
+        """Releases a lease; a lease that another process has taken over stays."""
         self._held.discard(run)
         path = self._path(run)
         if _text(path) == str(self.me):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def holder(self, run: str) -> Owner | None:
-        """Who has a run, whether it lives or not."""
-        return read_owner(_text(self._path(run)))
+    def holder(self, run: str) -> ProcessId | None:
+        """The process that has leased a run, running or dead; None without a lease."""
+        return parse_process_id(_text(self._path(run)))
 
     def sweep(self) -> None:
-        """Removes what owners that are known to be dead have left."""
+        """Removes the files of dead processes of this machine."""
         for path in self.folder.glob("*.run"):
-            owner = read_owner(_text(path))
-            if owner is not None and owner.dead():
-                self._clear(path)
+            writer = parse_process_id(_text(path))
+            if writer is not None and writer.is_dead():
+                self._remove_expired(path)
         for path in self.folder.glob("*.alive"):
-            owner = read_owner(path.stem)
-            if owner is not None and owner.dead():
+            writer = parse_process_id(path.stem)
+            if writer is not None and writer.is_dead():
                 path.unlink(missing_ok=True)
 
     def _path(self, run: str) -> Path:
         return self.folder / f"{run}.run"
 
-    def _beat(self) -> None:
-        while not self._stop.wait(self._every):
-            with contextlib.suppress(OSError):  # a folder out of reach may come back
-                self._life.touch()
+    def _send_heartbeats(self) -> None:
+        while not self._stop.wait(self._interval):
+            with contextlib.suppress(OSError):  # the folder may be reachable again later
+                self._heartbeat_file.touch()
 
-    def _lapsed(self, path: Path) -> bool:
-        """Whether the owner of a lease is gone."""
+    def _expired(self, path: Path) -> bool:
+        """Whether the process of a lease has ended or its heartbeat has timed out."""
         text = _text(path)
-        owner = read_owner(text)
-        if owner is not None and owner.here():
-            return owner.dead()
-        # Elsewhere, or not yet written, or unreadable: whoever it is must give a sign of life.
-        sign = path if owner is None else self.folder / f"{owner}.alive"
+        writer = parse_process_id(text)
+        if writer is not None and writer.is_local():
+            return writer.is_dead()
+        # Of another machine, not yet written, or unreadable: only a changing file shows a process.
+        sign = path if writer is None else self.folder / f"{writer}.alive"
         now, state = time.monotonic(), (text, _state(sign))
         known = self._seen.get(str(path))
         if known is None or known[0] != state:
             self._seen[str(path)] = (state, now)
             return False
-        return now - known[1] > self._patience
+        return now - known[1] > self._timeout
 
-    def _clear(self, path: Path) -> bool:
-        """Removes a lease that has lapsed, unless another process has just taken it over."""
+    def _remove_expired(self, path: Path) -> bool:
+        """Removes an expired lease, unless another process has just taken it over."""
         before = _text(path)
         aside = path.with_name(f"{path.name}.{self.me}.old")
         try:
@@ -155,7 +158,7 @@ class Leases:
         if _text(aside) == before:
             aside.unlink(missing_ok=True)
             return True
-        with contextlib.suppress(OSError):  # it is somebody's: give it back
+        with contextlib.suppress(OSError):  # another process has just written it: put it back
             os.link(aside, path)
         aside.unlink(missing_ok=True)
         return False
@@ -169,7 +172,10 @@ def _text(path: Path) -> str:
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """What changes with every sign of life; opened, so that a network file system asks anew."""
+    """Time and size of a file, () without one.
+
+    The file is opened, because a network file system then asks its server.
+    """
     try:
         with path.open("rb") as stream:
             found = os.fstat(stream.fileno())

@@ -1,10 +1,10 @@
-"""Runs of a plan in worker processes: one that dies takes nothing with it.
+"""Runs of a plan in worker processes; no result is lost when a worker dies.
 
-A worker loads the data once and takes one run after another. It is started afresh (not forked),
-speaks JSON over a pipe and ends by itself when its parent is gone. A run whose worker died is
-given to another one, which continues from the checkpoint; a run that kills its workers without
-getting on becomes a failed record. Runs that other processes do on the same results folder are
-left to them (`bench.runs.worklist`).
+A worker loads the data once and executes one run after another. It is spawned (not forked), sends
+JSON over a pipe and exits when its parent has ended. When a worker dies, another worker continues
+its run from the checkpoint. A run whose workers die again and again without progress becomes a
+failed record. The pool skips runs that other processes execute on the same results folder
+(`bench.runs.worklist`).
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from bench.runs.execute import execute
 from bench.runs.spec import Run, decode, encode
 from bench.runs.worklist import Worklist
 
-_TRIES = 3  # deaths of workers in a row, without an epoch in between
-_DEATHS = 10  # deaths in a row without an epoch that no worker has reached before
-_STARTS = 10  # workers in a row that die before they are ready
-_LATE = 5.0  # seconds that a worker has to end before it is killed
+_DEATHS_WITHOUT_EPOCH = 3  # deaths of workers in a row without an epoch in between
+_DEATHS_WITHOUT_PROGRESS = 10  # deaths in a row without an epoch beyond those already reached
+_FAILED_STARTS = 10  # workers in a row that die before they are ready
+_GRACE = 5.0  # seconds from the request to end until a worker is killed
 
 Listener = Callable[[str, dict[str, Any]], None]
-"""Told ("epoch", entry), ("done", record) and ("start", {}), each with `id` and `worker`."""
+"""Called with ("start", {}), ("epoch", entry) and ("done", record), each with `id` and `worker`."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker of a pool is told at its start.
+    """Settings of all workers of a pool.
 
     Attributes:
         dataset, data_dir: arguments of `bench.data.load`.
         results: folder of the records.
         plugins: method files.
         device: `cpu`, `cuda`, ...
-        threads: of torch, in each worker.
-        parallel: whether other workers share the machine.
+        threads: threads of torch in each worker.
+        parallel: whether several workers share the machine.
     """
 
     dataset: str
@@ -63,12 +63,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker does with a run.
+    """The function that a worker applies to a run.
 
     Attributes:
-        do: (run, data, methods, store, job, told of epochs) -> its result as JSON holds it; a
-            function of a module, since it is handed to other processes by its name.
-        read: the result from JSON.
+        do: (run, data, methods, store, job, callback for epochs) -> the result as a JSON mapping;
+            a function of a module, because it is pickled by its name.
+        read: returns the result from the JSON mapping.
     """
 
     do: Callable[
@@ -86,7 +86,7 @@ def _board_run(
     job: Job,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """A run of a board, which stores its record."""
+    """Execute a run of a board and store its record."""
     record = execute(run, data, methods, store, job.device, job.parallel, report)
     return record.short().stored()
 
@@ -102,37 +102,38 @@ class _Worker:
     number: int
     run: Run | None = None
     ready: bool = False
-    began: float = 0.0  # of the run, or of the worker's readiness
+    began: float = 0.0  # start of the run, or of the worker if it was not ready then
 
 
 @dataclass
-class _Tries:
-    """How often workers died with a run, and how far it got.
+class _Attempts:
+    """Deaths of workers during a run, and the progress of the run.
 
     Attributes:
-        idle: deaths in a row without an epoch; deaths: without one that was not reached before.
-        moved: whether the worker that has it has completed an epoch.
+        idle: deaths in a row without an epoch.
+        deaths: deaths in a row without an epoch beyond those in `reached`.
+        advanced: whether the present worker has completed an epoch.
         reached: epochs that any worker has completed.
     """
 
     idle: int = 0
     deaths: int = 0
-    moved: bool = False
+    advanced: bool = False
     reached: set[tuple[str, int, bool]] = field(default_factory=set)
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """A worker has completed one."""
+        """Record that a worker has completed an epoch."""
         key = entry["phase"], entry["epoch"], entry.get("refit", False)
         if key not in self.reached:
             self.reached.add(key)
             self.deaths = 0
-        self.moved = True
+        self.advanced = True
 
     def death(self) -> bool:
-        """A worker died with the run; whether another one may have it."""
-        self.idle = 0 if self.moved else self.idle + 1
-        self.deaths, self.moved = self.deaths + 1, False
-        return self.idle < _TRIES and self.deaths < _DEATHS
+        """Record the death of a worker; return whether another worker may continue the run."""
+        self.idle = 0 if self.advanced else self.idle + 1
+        self.deaths, self.advanced = self.deaths + 1, False
+        return self.idle < _DEATHS_WITHOUT_EPOCH and self.deaths < _DEATHS_WITHOUT_PROGRESS
 
 
 def run_all(
@@ -144,27 +145,27 @@ def run_all(
     fail: Callable[[Run, str, str], Any] | None = None,
     work: Work = BOARD,
 ) -> None:
-    """Executes all runs; returns when each has a record.
+    """Execute all runs; return when each has a record.
 
     Args:
-        runs: what to do, in this order.
-        job: what the workers need.
-        workers: processes.
-        listener: told of progress.
-        time_limit: seconds a run may take; a longer one becomes a failed record.
+        runs: the runs, in the order of their start.
+        job: settings of all workers.
+        workers: number of processes.
+        listener: called with progress.
+        time_limit: most seconds of a run; a longer one becomes a failed record.
         fail: writes the record of a run that no worker could finish (run, type, message).
-        work: what a worker does with a run.
+        work: the function that a worker applies to a run.
 
     Raises:
         BenchError: the results folder cannot be written, or no worker can start.
-        KeyboardInterrupt: after all workers have ended; checkpoints stay.
+        KeyboardInterrupt: raised after all workers have ended; checkpoints stay.
     """
     with Worklist(runs, Store(Path(job.results))) as worklist:
         _Pool(worklist, job, workers, listener, time_limit, fail, work).work()
 
 
 class _Pool:
-    """The workers, and which run each of them has."""
+    """The workers and their runs."""
 
     def __init__(
         self,
@@ -180,29 +181,29 @@ class _Pool:
         self.listener, self.time_limit, self.fail = listener, time_limit, fail
         self.context = multiprocessing.get_context("spawn")
         self.processes: list[_Worker] = []
-        self.tries: dict[str, _Tries] = {}
-        self.started = 0
-        self.unready = 0
+        self.attempts: dict[str, _Attempts] = {}
+        self.next_number = 0
+        self.failed_starts = 0
 
     def work(self) -> None:
-        """Until nothing is left."""
+        """Execute all runs of the worklist."""
         try:
             while self.worklist or any(worker.run for worker in self.processes):
                 self._hand_out()
                 if not self.processes:
-                    time.sleep(0.5)  # other processes have all that is left
+                    time.sleep(0.5)  # other processes execute all remaining runs
                     continue
                 ready = wait([worker.pipe for worker in self.processes], timeout=0.5)
                 for worker in list(self.processes):
-                    if worker.pipe in ready and not self._listen(worker):
-                        self._take_over(worker)
-                    elif self._late(worker):
+                    if worker.pipe in ready and not self._receive(worker):
+                        self._worker_died(worker)
+                    elif self._timed_out(worker):
                         worker.process.kill()
-                        self._lose(worker)
+                        self._remove(worker)
                         self._failed(worker, "TimeLimit", f"took longer than {self.time_limit:g} s")
         finally:
             for worker in self.processes:
-                worker.pipe.close()  # an idle worker ends by itself
+                worker.pipe.close()  # an idle worker then ends
                 if worker.run is not None or not worker.ready:
                     worker.process.terminate()
             for worker in self.processes:
@@ -220,22 +221,22 @@ class _Pool:
             idle = [worker for worker in self.processes if worker.run is None]
             worker = idle[0] if idle else self._start()
             worker.run, worker.began = run, time.monotonic()
-            self.tries.setdefault(run.spec.id, _Tries())
+            self.attempts.setdefault(run.spec.id, _Attempts())
             try:
                 worker.pipe.send_bytes(encode(run))
             except OSError:
-                pass  # it has died; its end of the pipe will say so
+                pass  # the worker has died; the next read of its pipe shows this
             else:
                 self.listener("start", {"id": run.spec.id, "worker": worker.number})
 
     def _start(self) -> _Worker:
-        worker = _start(self.context, self.job, self.task, self.started)
-        self.started += 1
+        worker = _start(self.context, self.job, self.task, self.next_number)
+        self.next_number += 1
         self.processes.append(worker)
         return worker
 
-    def _listen(self, worker: _Worker) -> bool:
-        """Takes one message; False when the worker is gone."""
+    def _receive(self, worker: _Worker) -> bool:
+        """Receive one message; False when the worker has died."""
         try:
             kind, content = json.loads(worker.pipe.recv_bytes())
         except (EOFError, OSError):
@@ -243,12 +244,12 @@ class _Pool:
         if kind == "broken":
             raise BenchError(content["message"])
         if kind == "ready":
-            worker.ready, worker.began, self.unready = True, time.monotonic(), 0
+            worker.ready, worker.began, self.failed_starts = True, time.monotonic(), 0
             return True
         run = worker.run
         assert run is not None
         if kind == "epoch":
-            self.tries[run.spec.id].epoch(content)
+            self.attempts[run.spec.id].epoch(content)
         if kind == "done":
             content["record"] = self.task.read(content["record"])
             worker.run = None
@@ -256,7 +257,7 @@ class _Pool:
         self.listener(kind, content | {"id": run.spec.id, "worker": worker.number})
         return True
 
-    def _late(self, worker: _Worker) -> bool:
+    def _timed_out(self, worker: _Worker) -> bool:
         return (
             self.time_limit is not None
             and worker.run is not None
@@ -264,29 +265,29 @@ class _Pool:
             and time.monotonic() - worker.began > self.time_limit
         )
 
-    def _lose(self, worker: _Worker) -> None:
+    def _remove(self, worker: _Worker) -> None:
         self.processes.remove(worker)
         _end(worker)
 
-    def _take_over(self, worker: _Worker) -> None:
-        """A worker has died: its run goes to another one, unless it is to blame."""
-        self._lose(worker)
+    def _worker_died(self, worker: _Worker) -> None:
+        """Put back the run of a dead worker, or fail the run after too many deaths."""
+        self._remove(worker)
         code = worker.process.exitcode
-        how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"status {code}"
+        ending = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"status {code}"
         if not worker.ready:
-            self.unready += 1
-            if self.unready == _STARTS:
+            self.failed_starts += 1
+            if self.failed_starts == _FAILED_STARTS:
                 raise BenchError(
-                    f"{_STARTS} workers in a row ended with {how} before they could start; free"
-                    " memory, or ask for fewer with --workers"
+                    f"{_FAILED_STARTS} workers in a row ended with {ending} before they could"
+                    " start; free memory, or ask for fewer with --workers"
                 )
         if worker.run is None:
             return
-        if not worker.ready or self.tries[worker.run.spec.id].death():
-            self.worklist.again(worker.run)
+        if not worker.ready or self.attempts[worker.run.spec.id].death():
+            self.worklist.put_back(worker.run)
             return
         hint = "; out of memory?" if code == -signal.SIGKILL else ""
-        self._failed(worker, "WorkerDied", f"its process ended with {how}{hint}")
+        self._failed(worker, "WorkerDied", f"its process ended with {ending}{hint}")
 
     def _failed(self, worker: _Worker, kind: str, message: str) -> None:
         assert worker.run is not None
@@ -300,7 +301,7 @@ class _Pool:
 def _start(context: Any, job: Job, task: Work, number: int) -> _Worker:
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, job, task, os.getpid()), daemon=True)
-    # Ctrl-C is the parent's to handle; a worker inherits that it is blocked, from its first moment.
+    # Only the parent handles Ctrl-C. A worker inherits that the signal is blocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
@@ -311,7 +312,7 @@ def _start(context: Any, job: Job, task: Work, number: int) -> _Worker:
 
 
 def _end(worker: _Worker) -> None:
-    worker.process.join(_LATE)
+    worker.process.join(_GRACE)
     if worker.process.is_alive():
         worker.process.kill()
         worker.process.join()
@@ -319,23 +320,23 @@ def _end(worker: _Worker) -> None:
 
 
 def _work(pipe: Connection, job: Job, task: Work, parent: int) -> None:
-    """The life of a worker."""
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    """Main function of a worker process."""
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 
-    def say(kind: str, content: dict[str, Any]) -> None:
+    def send(kind: str, content: dict[str, Any]) -> None:
         try:
             pipe.send_bytes(json.dumps([kind, content]).encode())
         except OSError:
-            os._exit(1)  # the parent is gone; nothing here must take that for a failure of the run
+            os._exit(1)  # the parent has ended, which must not become a failure of the run
 
     try:
-        _serve(pipe, job, task, say)
+        _serve(pipe, job, task, send)
     except BenchError as error:
-        say("broken", {"message": str(error)})
+        send("broken", {"message": str(error)})
 
 
-def _serve(pipe: Connection, job: Job, work: Work, say: Listener) -> None:
-    """Takes one run after another until the parent hangs up."""
+def _serve(pipe: Connection, job: Job, work: Work, send: Listener) -> None:
+    """Execute one run after another until the parent closes the pipe."""
     import torch
 
     from bench.data import load
@@ -347,7 +348,7 @@ def _serve(pipe: Connection, job: Job, work: Work, say: Listener) -> None:
     data = load(job.dataset, data_dir=Path(job.data_dir) if job.data_dir else None)
     methods = find_methods([Path(plugin) for plugin in job.plugins])
 
-    say("ready", {})
+    send("ready", {})
     while True:
         try:
             text = pipe.recv_bytes()
@@ -357,13 +358,13 @@ def _serve(pipe: Connection, job: Job, work: Work, say: Listener) -> None:
         store = Store(Path(job.results))
 
         def report(entry: dict[str, Any]) -> None:
-            say("epoch", entry)
+            send("epoch", entry)
 
-        say("done", {"record": work.do(run, data, methods, store, job, report)})
+        send("done", {"record": work.do(run, data, methods, store, job, report)})
 
 
-def _leave_with(parent: int) -> None:
-    """Ends the process once its parent is gone, so that a killed board leaves no orphan."""
+def _exit_with_parent(parent: int) -> None:
+    """Exit once the parent has ended, so that no worker stays when a board is killed."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

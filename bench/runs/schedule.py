@@ -109,24 +109,24 @@ def tidy(planned: Sequence[Planned], done: set[str], store: Store) -> None:
     left = {path.name.partition(".")[0] for path in (store.root / WORK).glob("*.*")}
     for one in planned:
         if one.run.spec.id in left & done:
-            with contextlib.suppress(StoreError):  # read-only: it harms nobody
+            with contextlib.suppress(StoreError):  # a read-only folder: the files stay
                 store.discard_work(one.run.spec.id)
 
 
 @contextlib.contextmanager
 def leased(store: Store, run: Run) -> Iterator[None]:
-    """Keeps other processes from doing a run at the same time.
+    """Lease a run, so that no other process executes it at the same time.
 
     Raises:
-        BenchError: one is at it, or the results folder cannot be written.
+        BenchError: another process executes it, or the results folder cannot be written.
     """
     with Leases(store.root / WORK / LEASES) as leases:
         leases.sweep()
         if not leases.take(run.spec.id):
             holder = leases.holder(run.spec.id)
-            who = f"process {holder.pid}" if holder and holder.here() else "another machine"
+            who = f"process {holder.pid}" if holder and holder.is_local() else "another machine"
             raise BenchError(
-                f"{store.root}: {who} is at this run ({run.spec.id}) now; wait for its record,"
+                f"{store.root}: {who} executes this run ({run.spec.id}) now; wait for its record,"
                 " or name another folder with --results"
             )
         yield

@@ -1,4 +1,4 @@
-"""What is left of a plan, where other processes may work on the same results folder."""
+"""The open runs of a plan; other processes may work on the same results folder."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from bench.records.store import WORK, Store
 from bench.runs.leases import Leases
 from bench.runs.spec import Run
 
-_ASK_EVERY = 2.0  # seconds between looks at runs that other processes have
+_INTERVAL = 2.0  # seconds between checks of runs that other processes have leased
 LEASES = "leases"
 
 
 class Worklist:
-    """Hands out runs that nobody else does, and takes over the records that others have written.
+    """Hands out runs that no other process executes, and the records that others have written.
 
-    A context: the leases on runs last as long as it does.
+    A context manager: it releases its leases at its end.
 
     Args:
-        runs: what is to be done, in this order.
+        runs: the runs, in the order in which they are handed out.
         store: the results folder.
     """
 
     def __init__(self, runs: Sequence[Run], store: Store) -> None:
         self._store = store
         self._leases = Leases(store.root / WORK / LEASES)
-        self._waiting, self._elsewhere = deque(runs), list[Run]()
-        self._before = {run.spec.id: self._stamp(run) for run in runs}
-        self._asked = time.monotonic()
+        self._waiting, self._leased_elsewhere = deque(runs), list[Run]()
+        self._stamps = {run.spec.id: self._stamp(run) for run in runs}
+        self._checked = time.monotonic()
 
     def __enter__(self) -> Worklist:
         self._leases.__enter__()
@@ -47,26 +47,26 @@ class Worklist:
         self._leases.__exit__(kind, error, trace)
 
     def __bool__(self) -> bool:
-        return bool(self._waiting or self._elsewhere)
+        return bool(self._waiting or self._leased_elsewhere)
 
     def next(self) -> tuple[Run, Record | None] | None:
-        """A run to do, or one with the record that another process has written meanwhile.
+        """The next run to execute; or a run and the record that another process has written for it.
 
         Returns:
-            None while other processes do all that is left.
+            None while other processes execute all remaining runs.
 
         Raises:
             StoreError: the results folder cannot be written.
         """
         now = time.monotonic()
-        if not self._waiting and self._elsewhere and now - self._asked > _ASK_EVERY:
-            self._waiting.extend(self._elsewhere)
-            self._elsewhere.clear()
-            self._asked = now
+        if not self._waiting and self._leased_elsewhere and now - self._checked > _INTERVAL:
+            self._waiting.extend(self._leased_elsewhere)
+            self._leased_elsewhere.clear()
+            self._checked = now
         while self._waiting:
             run = self._waiting.popleft()
             if not self._leases.take(run.spec.id):
-                self._elsewhere.append(run)
+                self._leased_elsewhere.append(run)
                 continue
             record = self._written(run)
             if record is not None:
@@ -74,20 +74,20 @@ class Worklist:
             return run, record
         return None
 
-    def again(self, run: Run) -> None:
-        """Puts a run back at the front; it stays leased."""
+    def put_back(self, run: Run) -> None:
+        """Puts a run back at the front; its lease stays."""
         self._waiting.appendleft(run)
 
     def close(self, run: Run) -> None:
-        """Ends a lease, once the run has a record."""
+        """Releases the lease of a run that has a record."""
         self._leases.release(run.spec.id)
 
     def _written(self, run: Run) -> Record | None:
         record = self._store.read(run.spec, run.spec.id)
         if record is None:
             return None
-        # A failed record that was there from the start is what the user wants to try again.
-        new = self._stamp(run) != self._before[run.spec.id]
+        # A failed record from before the start does not count: the user wants to repeat the run.
+        new = self._stamp(run) != self._stamps[run.spec.id]
         return record if new or record.status in ("ok", "infeasible") else None
 
     def _stamp(self, run: Run) -> tuple[int, int] | None:

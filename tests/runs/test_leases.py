@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from support.faults import die, in_child, wait_for
 
-from bench import processes as owners
+from bench import processes
 from bench.errors import StoreError
-from bench.processes import Owner, myself, read_owner
+from bench.processes import ProcessId, current_process, parse_process_id
 from bench.runs import leases as module
 from bench.runs.leases import Leases
 
-ELSEWHERE = Owner("0" * 12, 17, 4711)
+ELSEWHERE = ProcessId("0" * 12, 17, 4711)
 
 
 class Clock:
@@ -50,7 +50,7 @@ def test_a_run_belongs_to_one(tmp_path):
     with Leases(tmp_path) as mine:
         assert mine.take("a")
         assert mine.take("a")
-        assert mine.holder("a") == myself()
+        assert mine.holder("a") == current_process()
 
         def other():
             with Leases(tmp_path) as theirs:
@@ -80,7 +80,7 @@ def test_lease_of_a_killed_process_lapses_at_once(tmp_path):
 
     assert in_child(killed) == -signal.SIGKILL
     with Leases(tmp_path) as mine:
-        assert mine.holder("a").dead()
+        assert mine.holder("a").is_dead()
         assert mine.take("a")
         mine.sweep()
     assert list(tmp_path.parent.glob(f"{tmp_path.name}/*")) == []
@@ -94,36 +94,36 @@ def test_sweep_leaves_the_leases_of_the_living(tmp_path):
         mine.sweep()
         names = sorted(path.name for path in tmp_path.iterdir())
         assert names == sorted(
-            ["mine.run", "theirs.run", f"{myself()}.alive", f"{ELSEWHERE}.alive"]
+            ["mine.run", "theirs.run", f"{current_process()}.alive", f"{ELSEWHERE}.alive"]
         )
 
 
 def test_number_that_is_used_again_is_another_process(tmp_path):
-    me = myself()
-    assert not me.dead()
-    assert Owner(me.machine, me.pid, me.born - 1).dead()
-    assert Owner(me.machine, 2**22 + 1, 1).dead()
-    assert not ELSEWHERE.dead()  # nobody here can tell
+    me = current_process()
+    assert not me.is_dead()
+    assert ProcessId(me.machine, me.pid, me.started - 1).is_dead()
+    assert ProcessId(me.machine, 2**22 + 1, 1).is_dead()
+    assert not ELSEWHERE.is_dead()  # this machine cannot tell
 
 
 def test_zombie_is_dead(tmp_path):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    born = owners._born(child.pid)
-    assert born is not None
+    started = processes._start_of(child.pid)
+    assert started is not None
     child.kill()
-    wait_for(lambda: owners._born(child.pid) is None)  # not yet waited for
+    wait_for(lambda: processes._start_of(child.pid) is None)  # not yet waited for
     child.wait()
 
 
 @pytest.mark.parametrize("text", ["", "x", "0-1-2", "0" * 12, f"{'0' * 12}-1", f"{'g' * 12}-1-2"])
-def test_text_that_is_no_owner(text):
-    assert read_owner(text) is None
-    assert read_owner(str(ELSEWHERE) + "\n") == ELSEWHERE
+def test_text_that_states_no_process(text):
+    assert parse_process_id(text) is None
+    assert parse_process_id(str(ELSEWHERE) + "\n") == ELSEWHERE
 
 
-def test_owner_elsewhere_lives_as_long_as_it_gives_signs(tmp_path, clock):
+def test_process_elsewhere_counts_as_running_while_its_heartbeat_changes(tmp_path, clock):
     sign = leased_elsewhere(tmp_path)
-    with Leases(tmp_path, patience=100) as mine:
+    with Leases(tmp_path, timeout=100) as mine:
         assert not mine.take("a")
         for stamp in (2_000_000_000, 1_000_000_000, 1, 3):  # its clock jumps, also backwards
             clock.now += 90
@@ -133,14 +133,14 @@ def test_owner_elsewhere_lives_as_long_as_it_gives_signs(tmp_path, clock):
         assert not mine.take("a")
         clock.now += 2
         assert mine.take("a")
-        assert mine.holder("a") == myself()
+        assert mine.holder("a") == current_process()
 
 
 def test_file_times_in_the_future_or_past_decide_nothing(tmp_path, clock):
     for stamp in (1.0, 4e9):
         sign = leased_elsewhere(tmp_path)
         os.utime(sign, (stamp, stamp))
-        with Leases(tmp_path, patience=100) as mine:
+        with Leases(tmp_path, timeout=100) as mine:
             assert not mine.take("a")
             clock.now += 99
             assert not mine.take("a")
@@ -150,15 +150,15 @@ def test_file_times_in_the_future_or_past_decide_nothing(tmp_path, clock):
 
 def test_lease_that_was_never_finished_lapses(tmp_path, clock):
     (tmp_path / "a.run").write_text("")
-    with Leases(tmp_path, patience=100) as mine:
+    with Leases(tmp_path, timeout=100) as mine:
         assert not mine.take("a")
         clock.now += 101
         assert mine.take("a")
 
 
 def test_lease_taken_over_by_another_is_not_removed(tmp_path, monkeypatch):
-    """Two find the same dead owner; the slower one meets the lease of the faster."""
-    dead = Owner(myself().machine, 2**22 + 1, 1)
+    """Two processes find the same dead lease; the slower one meets the new lease."""
+    dead = ProcessId(current_process().machine, 2**22 + 1, 1)
     (tmp_path / "a.run").write_text(str(dead))
     really = Path.rename
 
@@ -176,9 +176,9 @@ def test_lease_taken_over_by_another_is_not_removed(tmp_path, monkeypatch):
         assert mine.holder("a") == ELSEWHERE
 
 
-def test_signs_of_life_are_given(tmp_path):
-    with Leases(tmp_path, beat=0.01):
-        sign = tmp_path / f"{myself()}.alive"
+def test_heartbeats_are_written(tmp_path):
+    with Leases(tmp_path, interval=0.01):
+        sign = tmp_path / f"{current_process()}.alive"
         os.utime(sign, (1.0, 1.0))
         wait_for(lambda: sign.stat().st_mtime > 1.0)
         sign.unlink()

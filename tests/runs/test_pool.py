@@ -17,7 +17,7 @@ from support.faults import Board, blocks, children, in_child, litter, outcome, s
 
 from bench.errors import BenchError
 from bench.records.store import Store
-from bench.runs.pool import _Tries
+from bench.runs.pool import _Attempts
 from bench.runs.worklist import Worklist
 
 PLUGIN = """
@@ -261,19 +261,19 @@ def test_what_counts_as_getting_on():
     def entry(epoch, phase="train", **more):
         return {"phase": phase, "epoch": epoch, **more}
 
-    tries = _Tries()
-    assert [tries.death() for _ in range(3)] == [True, True, False]  # never an epoch
-    tries, alive = _Tries(), []
+    attempts = _Attempts()
+    assert [attempts.death() for _ in range(3)] == [True, True, False]  # never an epoch
+    attempts, alive = _Attempts(), []
     for _ in range(10):  # always the same epoch, then dead
-        tries.epoch(entry(1))
-        alive.append(tries.death())
+        attempts.epoch(entry(1))
+        alive.append(attempts.death())
     assert alive.count(True) == 9
-    tries = _Tries()
+    attempts = _Attempts()
     for epoch in range(30):  # slowly onwards
-        tries.epoch(entry(epoch))
-        assert tries.death()
-    tries.epoch(entry(1, refit=True))
-    assert tries.deaths == 0
+        attempts.epoch(entry(epoch))
+        assert attempts.death()
+    attempts.epoch(entry(1, refit=True))
+    assert attempts.deaths == 0
 
 
 def test_record_of_another_process_is_taken_over(data, tmp_path):
