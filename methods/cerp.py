@@ -46,10 +46,10 @@ class CERP(Pruned):
     space: ClassVar = {
         "sparsity": Range(0.05, 0.95),
         "gamma": LogRange(1e-4, 10.0),
-        "first": LogRange(1e-3, 0.5),
+        "threshold_start": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
-        "kept_users": USERS,
-        "wide": WIDE,
+        "kept_user_share": USERS,
+        "width_factor": WIDE,
     }
 
     class Config(Pruned.Config):

@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.method import (
     USERS,
     WIDE,
+    AliasChoices,
     Choice,
     Field,
     Method,
@@ -44,8 +45,8 @@ class Hashing(Method):
         "hashes": Range(1, 4),
         "head": Range(0.0, 0.99),
         "joint": Choice((False, True)),
-        "users": USERS,
-        "wide": WIDE,
+        "user_share": USERS,
+        "width_factor": WIDE,
     }
 
     hash: Tensor
@@ -55,14 +56,20 @@ class Hashing(Method):
 
         `hashes`: lookups an id; `joint`: users and items share rows; `head`: share of the rows
         that the most frequent ids have to themselves (all, where no more rows are needed);
-        `users`: share of the rows that is users', unless rows are shared; none: in proportion;
+        `user_share`: share of the rows that is users', unless rows are shared; none: in proportion;
         `rows`: of the table.
         """
 
         hashes: int = Field(2, ge=1)
         joint: bool = False
         head: float = Field(0.0, ge=0, lt=1)
-        users: float | None = Field(None, gt=0, lt=1)
+        user_share: float | None = Field(
+            None,
+            gt=0,
+            lt=1,
+            validation_alias=AliasChoices("user_share", "users"),
+            serialization_alias="users",
+        )
         rows: int = 0
 
     @classmethod
@@ -88,7 +95,7 @@ class Hashing(Method):
         rows = self.config.rows
         if self.config.joint:
             return (0, rows), (0, rows)
-        users, items = divide(rows, self.config.users, (self.table.users, self.table.items))
+        users, items = divide(rows, self.config.user_share, (self.table.users, self.table.items))
         return (0, users), (users, items)
 
     def slots(self, ids: Tensor) -> Tensor:

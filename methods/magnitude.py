@@ -39,7 +39,7 @@ class Magnitude(_NoThresholds, PEP):
     title = "Magnitude pruning"
     paper = "Han et al., NeurIPS 2015"
     role = "control"
-    space: ClassVar = {"kept_users": USERS, "wide": WIDE}
+    space: ClassVar = {"kept_user_share": USERS, "width_factor": WIDE}
     phases = (
         Phase("dense", until_budget=True),
         Phase("tune", rewind=False, fresh_optimizer=True),
@@ -52,7 +52,7 @@ class PEPMagnitude(_NoThresholds, PEP):
     name = "pep-magnitude"
     title = "PEP, magnitudes"
     role = "ablation"
-    space: ClassVar = {"kept_users": USERS, "wide": WIDE}
+    space: ClassVar = {"kept_user_share": USERS, "width_factor": WIDE}
 
 
 class CERPMagnitude(_NoThresholds, CERP):
@@ -61,4 +61,4 @@ class CERPMagnitude(_NoThresholds, CERP):
     name = "cerp-magnitude"
     title = "CERP, magnitudes"
     role = "ablation"
-    space: ClassVar = {knob: one for knob, one in CERP.space.items() if knob != "first"}
+    space: ClassVar = {knob: one for knob, one in CERP.space.items() if knob != "threshold_start"}

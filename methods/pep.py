@@ -30,7 +30,11 @@ class PEP(Pruned):
     name = "pep"
     title = "PEP"
     paper = "Liu et al., ICLR 2021"
-    space: ClassVar = {"first": LogRange(1e-3, 0.5), "kept_users": USERS, "wide": WIDE}
+    space: ClassVar = {
+        "threshold_start": LogRange(1e-3, 0.5),
+        "kept_user_share": USERS,
+        "width_factor": WIDE,
+    }
 
     @classmethod
     def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:

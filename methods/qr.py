@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.method import (
     USERS,
     WIDE,
+    AliasChoices,
     Choice,
     Field,
     Infeasible,
@@ -43,18 +44,19 @@ class QR(Method):
     paper = "Shi et al., KDD 2020"
     space: ClassVar = {
         "combine": Choice(("mult", "add", "signed")),
-        "root": Choice(("small", "large")),
+        "divisor_size": Choice(("small", "large")),
         "joint": Choice((False, True)),
-        "users": USERS,
-        "wide": WIDE,
+        "user_share": USERS,
+        "width_factor": WIDE,
     }
 
     class Config(Narrow):
         """Knobs of the tables.
 
-        `combine`: how two rows are joined; `root`: which of the two divisors of a size; `joint`:
-        one pair of tables; `users`: share of R's rows that is users' where c is large and R is
-        not shared, none: in proportion; `divisor`: c, the number of ids that share a row of Q;
+        `combine`: how two rows are joined; `divisor_size`: which of the two divisors of a size;
+        `joint`: one pair of tables; `user_share`: share of R's rows that is users' where c is large
+        and R is not shared, none: in proportion; `divisor`: c, the number of ids that share a row
+        of Q;
         `item_divisor`: that of items, where it is another.
 
         "signed" multiplies as "mult" does, but rows of Q start as random signs and R has the scale:
@@ -62,9 +64,19 @@ class QR(Method):
         """
 
         combine: Literal["mult", "add", "signed"] = "mult"
-        root: Literal["small", "large"] = "small"
+        divisor_size: Literal["small", "large"] = Field(
+            "small",
+            validation_alias=AliasChoices("divisor_size", "root"),
+            serialization_alias="root",
+        )
         joint: bool = False
-        users: float | None = Field(None, gt=0, lt=1)
+        user_share: float | None = Field(
+            None,
+            gt=0,
+            lt=1,
+            validation_alias=AliasChoices("user_share", "users"),
+            serialization_alias="users",
+        )
         divisor: int = 0
         item_divisor: int | None = Field(None, ge=1)
 
@@ -82,13 +94,14 @@ class QR(Method):
         # The size falls with c up to about sqrt(N) and rises from there, unevenly because rows are
         # whole: scan it.
         parts, turn = table.parts(config.joint), ceil(table.ids**0.5)
-        if config.root == "small":
+        if config.divisor_size == "small":
             tries: list[tuple[int, ...]] = [(c,) * len(parts) for c in range(1, turn + 1)]
         else:
             totals = range(table.ids, turn - 1, -1)
             most = table.users, table.items
             tries = [
-                (rows,) if config.joint else divide(rows, config.users, most) for rows in totals
+                (rows,) if config.joint else divide(rows, config.user_share, most)
+                for rows in totals
             ]
 
         def rows(divisors: tuple[int, ...]) -> int:

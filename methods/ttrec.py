@@ -11,6 +11,7 @@ from torch.nn.functional import embedding
 
 from bench.method import (
     WIDE,
+    AliasChoices,
     Choice,
     Field,
     Infeasible,
@@ -41,24 +42,33 @@ class TTRec(Method):
     title = "TT-Rec"
     paper = "Yin et al., MLSys 2021"
     space: ClassVar = {
-        "spread": Range(0.0, 0.9),
-        "last": Choice((None, 1, 2)),
-        "wide": WIDE,
+        "rank_imbalance": Range(0.0, 0.9),
+        "last_factor": Choice((None, 1, 2)),
+        "width_factor": WIDE,
     }
 
     class Config(Narrow):
         """Own knobs.
 
-        `rank1`, `rank2`: the inner ranks; `spread`: 1 - the smaller over the larger, at most.
-        `last`: q3, or the largest divisor below it of what q2 leaves; none: the q are as equal as
-        they can be. The less of a row the last core has and the more the first, the fewer
-        operations a step: products of cores 2 and 3 cost p3 q3 times what core 2 holds.
+        `rank1`, `rank2`: the inner ranks; `rank_imbalance`: 1 - the smaller over the larger, at
+        most. `last_factor`: q3, or the largest divisor below it of what q2 leaves; none: the q are
+        as equal as they can be. A step takes fewer operations when the last core has less of a row
+        and the first has more: products of cores 2 and 3 cost p3 q3 times what core 2 holds.
         """
 
         rank1: int = 0
         rank2: int = 0
-        spread: float = 0.6
-        last: int | None = Field(None, ge=1)
+        rank_imbalance: float = Field(
+            0.6,
+            validation_alias=AliasChoices("rank_imbalance", "spread"),
+            serialization_alias="spread",
+        )
+        last_factor: int | None = Field(
+            None,
+            ge=1,
+            validation_alias=AliasChoices("last_factor", "last"),
+            serialization_alias="last",
+        )
 
     @staticmethod
     def factors(
@@ -87,7 +97,7 @@ class TTRec(Method):
         if config.rank1 and config.rank2:
             return config
         config = solve_width(table, config)
-        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, columns(table, config), config.last)
+        (p1, p2, p3), (q1, q2, q3) = cls.factors(table, columns(table, config), config.last_factor)
         # Ranks beyond these add parameters and no freedom.
         top1, top2 = min(p1 * q1, p2 * p3 * q2 * q3), min(p3 * q3, p1 * p2 * q1 * q2)
 
@@ -108,7 +118,7 @@ class TTRec(Method):
                 break
             apart = 1 - min(rank1, rank2) / max(rank1, rank2)
             used = p1 * q1 * rank1 + rank1 * p2 * q2 * rank2 + p3 * q3 * rank2
-            if apart <= config.spread and size(rank1, rank2) <= table.cap.cap:
+            if apart <= config.rank_imbalance and size(rank1, rank2) <= table.cap.cap:
                 found.append(
                     (used < FILL * budget, apart if used >= FILL * budget else -used, rank1, rank2)
                 )
@@ -120,7 +130,7 @@ class TTRec(Method):
         return columns(self.table, self.config)
 
     def build(self) -> None:
-        self.p, self.q = self.factors(self.table, self.width, self.config.last)
+        self.p, self.q = self.factors(self.table, self.width, self.config.last_factor)
         rank1, rank2 = self.config.rank1, self.config.rank2
         (p1, p2, p3), (q1, q2, q3) = self.p, self.q
         self.core1 = nn.Parameter(torch.empty(p1, q1, rank1))

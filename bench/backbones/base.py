@@ -32,7 +32,7 @@ class Backbone(nn.Module):
 
         def stored(self) -> dict[str, Any]:
             """As a record holds it. A knob that is None is left out, so a new one changes no id."""
-            return self.model_dump(mode="json", exclude_none=True)
+            return self.model_dump(mode="json", exclude_none=True, by_alias=True)
 
     def __init__(self, data: Interactions, dim: int, config: Any) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ class LightGCN(Backbone):
     narrow = True
 
     class Config(Similarity):
-        """`layers`: L. `similarity` and `lengths` apply to the propagated rows."""
+        """`layers`: L. `similarity` and `norm_power` apply to the propagated rows."""
 
         layers: int = Field(3, ge=0)
 

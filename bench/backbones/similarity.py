@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,7 +16,7 @@ _SHORTEST = 1e-12  # least length that a row is divided by; a row of zeros stays
 class Similarity(Backbone.Config):
     """Own knobs.
 
-    `similarity`: `dot`, or `cosine`, which scales users' and items' rows to norm 1. `lengths`: a
+    `similarity`: `dot`, or `cosine`, which scales users' and items' rows to norm 1. `norm_power`: a
     power p between 0 and 1, for `cosine` only. A row is scaled to its norm to the power p instead:
     p = 0 would be the cosine, p = 1 the dot product. Angles alone can hardly express how popular an
     item is. With a small p norms express it, without additional values, and training does not start
@@ -24,19 +24,25 @@ class Similarity(Backbone.Config):
     """
 
     similarity: Literal["dot", "cosine"] = "dot"
-    lengths: float | None = Field(None, gt=0, lt=1)
+    norm_power: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        validation_alias=AliasChoices("norm_power", "lengths"),
+        serialization_alias="lengths",
+    )
 
     @model_validator(mode="after")
     def _lengths_need_cosine(self) -> Similarity:
-        if self.lengths is not None and self.similarity != "cosine":
-            raise ValueError("lengths is for similarity = 'cosine'; a dot product has all of them")
+        if self.norm_power is not None and self.similarity != "cosine":
+            raise ValueError("norm_power is for similarity = 'cosine'; a dot product keeps norms")
         return self
 
     def scaled(self, rows: Tensor) -> Tensor:
         """Rows whose dot products are the similarity: [n, dim] -> [n, dim]."""
         if self.similarity == "dot":
             return rows
-        if self.lengths is None:
+        if self.norm_power is None:
             return functional.normalize(rows, dim=-1, eps=_SHORTEST)
         length = rows.norm(dim=-1, keepdim=True).clamp(min=_SHORTEST)
-        return rows * length.pow(self.lengths - 1)
+        return rows * length.pow(self.norm_power - 1)

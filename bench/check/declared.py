@@ -79,7 +79,7 @@ def config(subject: Subject) -> str:
             continue
         raise Finding(f"Config.{knob} can be assigned to; leave `frozen` in model_config")
     _, config = subject.planned()
-    stored = config.model_dump(mode="json", exclude_none=True)
+    stored = config.record()
     try:
         again = kind.Config.model_validate(stored)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from bench.budget import Bits
 from bench.method.base import (
+    AliasChoices,
     Budget,
     Choice,
     Field,
@@ -29,6 +30,7 @@ __all__ = [
     "AWARE",
     "USERS",
     "WIDE",
+    "AliasChoices",
     "Array",
     "Arrays",
     "Bits",

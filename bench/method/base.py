@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from bench.budget import Bits, Budget
@@ -28,6 +28,7 @@ from bench.method.straight_through import Rounding
 from bench.method.table import Phase, Progress, Table
 
 __all__ = [
+    "AliasChoices",
     "Budget",
     "Choice",
     "Field",
@@ -97,6 +98,13 @@ class Method(nn.Module):
                     " the precision of its arrays"
                 )
             return self
+
+        def record(self) -> dict[str, Any]:
+            """As a record holds it: what is None is left out, so that a knob can be new.
+
+            Knobs that had another name once keep it there (`serialization_alias`).
+            """
+            return self.model_dump(mode="json", exclude_none=True, by_alias=True)
 
         def but(self: _C, **changes: Any) -> _C:
             """A copy with other values."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.budget import VALUE_BYTES
-from bench.method.base import Choice, Field, Method, Table
+from bench.method.base import AliasChoices, Choice, Field, Method, Table
 from bench.method.precision import Storage
 
 WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
@@ -23,11 +23,16 @@ WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
 class Narrow(Method.Config):
     """Knobs of the columns.
 
-    `wide`: how many, as a multiple of those that a plain table of the same size would have, so
-    that one value serves all budgets; none: all `dim`. `width`: how many, solved from `wide`.
+    `width_factor`: how many, as a multiple of those that a plain table of the same size would have,
+    so that one value serves all budgets; none: all `dim`. `width`: how many, solved from it.
     """
 
-    wide: float | None = Field(None, gt=0)
+    width_factor: float | None = Field(
+        None,
+        gt=0,
+        validation_alias=AliasChoices("width_factor", "wide"),
+        serialization_alias="wide",
+    )
     width: int | None = Field(None, ge=1)
 
 
@@ -35,13 +40,13 @@ _N = TypeVar("_N", bound=Narrow)
 
 
 def solve_width(table: Table, config: _N) -> _N:
-    """Sets `width` from `wide` and the budget; keeps one that is set, or that nothing asks for."""
-    if config.width is not None or config.wide is None:
+    """Sets `width` from `width_factor` and the budget; keeps a `width` that is set."""
+    if config.width is not None or config.width_factor is None:
         return config
     storage = Storage.of(config)
     scale = storage.row_bytes(0) if storage else 0.0
     plain = max(0.0, table.cap.cap / table.ids - scale) / value_size(table, config)
-    return config.but(width=min(table.most_columns, max(1, round(config.wide * plain))))
+    return config.but(width=min(table.most_columns, max(1, round(config.width_factor * plain))))
 
 
 def value_size(table: Table, config: Method.Config) -> float:

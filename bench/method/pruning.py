@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.method.base import Field, Method, Phase, Progress, Rows, Table
+from bench.method.base import AliasChoices, Field, Method, Phase, Progress, Rows, Table
 from bench.method.narrow import Narrow
 from bench.method.precision import Storage
 from bench.method.size import ArrayKind, Arrays
@@ -62,14 +62,24 @@ class Pruned(Method):
     class Config(Narrow):
         """Knobs of the search.
 
-        `kept`: entries kept; `first`: thresholds at the start of the search, as a multiple of the
-        magnitude that the budget would cut at in the initial table; `kept_users`: share of the
-        entries kept that is users', none: whatever the cut leaves them.
+        `kept`: entries kept. `threshold_start`: thresholds at the start of the search, in units of
+        the magnitude that the budget would cut at in the initial table. `kept_user_share`: share
+        of the kept entries that belongs to users; none: what the cut leaves them.
         """
 
         kept: int = 0
-        first: float = 0.01
-        kept_users: float | None = Field(None, gt=0, lt=1)
+        threshold_start: float = Field(
+            0.01,
+            validation_alias=AliasChoices("threshold_start", "first"),
+            serialization_alias="first",
+        )
+        kept_user_share: float | None = Field(
+            None,
+            gt=0,
+            lt=1,
+            validation_alias=AliasChoices("kept_user_share", "kept_users"),
+            serialization_alias="kept_users",
+        )
 
     @classmethod
     def shape(cls, table: Table, config: Any) -> tuple[int, int]:
@@ -133,7 +143,7 @@ class Pruned(Method):
             # By the end thresholds have passed whatever Adam can have made of a weight.
             most = cut + lr * progress.steps
             self.gain = max(1.0, most / _CEILING)
-            first = _logit(min(self.config.first * cut / self.gain, _CEILING))
+            first = _logit(min(self.config.threshold_start * cut / self.gain, _CEILING))
             last = _logit(min(most / self.gain, _CEILING))
             self.thresholds.fill_(first)
             # In four fifths of the steps: while s shrinks Adam falls behind its rate a little.
@@ -187,12 +197,14 @@ class Pruned(Method):
             return
         margins, kept, first = self._margins(), self.config.kept, self.first_rows
         self.mask.fill_(False)
-        if self.config.kept_users is None or first is None:
+        if self.config.kept_user_share is None or first is None:
             _keep(self.mask, margins, kept)
         else:
             sides = (slice(None, first), slice(first, None))
             most = margins[sides[0]].numel(), margins[sides[1]].numel()
-            for side, count in zip(sides, divide(kept, self.config.kept_users, most), strict=True):
+            for side, count in zip(
+                sides, divide(kept, self.config.kept_user_share, most), strict=True
+            ):
                 _keep(self.mask[side], margins[side], count)
         # For variants that go on from here: entries become what lookups returned.
         weight = self.stored.weight

@@ -144,7 +144,7 @@ class Planner:
             method=MethodSpec(
                 name=kind.name,
                 revision=kind.revision,
-                config=config.model_dump(mode="json", exclude_none=True),
+                config=config.record(),
                 source=source_hash(kind),
             ),
             budget=BudgetSpec(cap=cap.cap, accounting=cap.accounting) if cap else None,

@@ -115,7 +115,7 @@ class Tuning:
         conditions |= {
             "method": kind.name,
             "revision": kind.revision,
-            "config": config.model_dump(mode="json", exclude_none=True),
+            "config": config.record(),
             "space": {name: repr(one) for name, one in self.space.items()},
         }
         del conditions["trials"]  # a study with more trials goes on from one with fewer

@@ -40,7 +40,7 @@ def test_lengths_keep_a_power_of_both_lengths(tiny, power, expected):
 
 
 def test_lengths_are_for_cosines():
-    with pytest.raises(ValidationError, match="lengths is for similarity = 'cosine'"):
+    with pytest.raises(ValidationError, match="norm_power is for similarity = 'cosine'"):
         MF.Config(lengths=0.1)
     with pytest.raises(ValidationError, match="less than 1"):
         MF.Config(similarity="cosine", lengths=1)

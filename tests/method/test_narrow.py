@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from bench.backbones.lightgcn import LightGCN
 from bench.backbones.mf import MF
@@ -157,3 +158,12 @@ def test_training_leaves_the_columns_of_zeros_out(name, backbone, monkeypatch):
     assert left_out[2] < 16
     assert left_out[0] == pytest.approx(all_columns[0], rel=0.01)
     assert left_out[1] == pytest.approx(all_columns[1], abs=0.02)
+
+
+def test_a_knob_that_was_renamed_is_read_and_recorded_under_its_old_name():
+    """Records of earlier boards keep their ids."""
+    kind = find_methods()["pep"]
+    assert kind.Config(wide=2.0) == kind.Config(width_factor=2.0)
+    assert kind.Config(width_factor=2.0).record() == {"first": 0.01, "kept": 0, "wide": 2.0}
+    with pytest.raises(ValidationError):
+        kind.Config(wide=2.0, width_factor=3.0)

@@ -107,7 +107,9 @@ def test_ranks_use_the_budget(share):
     table = Table(GOWALLA.users, GOWALLA.items, 64, Budget(cap, "values"))
     config = KIND.plan(table, KIND.Config())
     assert 0.985 * cap <= size_of(KIND.arrays(table, config)).values <= cap
-    assert min(config.rank1, config.rank2) >= (1 - config.spread) * max(config.rank1, config.rank2)
+    assert min(config.rank1, config.rank2) >= (1 - config.rank_imbalance) * max(
+        config.rank1, config.rank2
+    )
 
 
 def test_least_size_is_rank_one():
