@@ -148,9 +148,10 @@ def test_methods_import_the_interface_only():
 
 
 def test_bench_names_no_method():
-    for path in sources("bench"):
+    looks = ROOT / "bench" / "report" / "figures" / "style.py"  # a look never moves to another name
+    for path in set(sources("bench")) - {looks}:
         names = set(find_methods())
-        if path == ROOT / "bench" / "board" / "build.py":
+        if path == ROOT / "bench" / "board" / "model.py":
             names -= {"dims"}  # the one control that a board compares every row with
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
