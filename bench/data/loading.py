@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ from bench.data.fetch import fetch, packaged_file
 from bench.data.interactions import Interactions
 from bench.data.names import stem_of
 from bench.data.sources import Source, from_file, from_folder
-from bench.errors import DataError
+from bench.errors import DataError, did_you_mean
 
 _OWN_CARD = "dataset.toml"
 
@@ -77,10 +76,8 @@ def _own(path: Path) -> tuple[Source, Card]:
         source, folder, name = from_file(path), path.parent, stem_of(path)
     else:
         names = [card.name for card in list_cards()]
-        close = difflib.get_close_matches(path.name, names, n=1)
-        meant = f"; did you mean {close[0]}?" if close else ""
         raise DataError(
-            f"{path}: no such data set, file or folder; known data sets: {', '.join(names)}{meant}"
+            f"there is no data set, file or folder {str(path)!r}; {did_you_mean(path.name, names)}"
         )
     if (folder / _OWN_CARD).is_file():
         return source, read_card(folder / _OWN_CARD)

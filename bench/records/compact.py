@@ -1,8 +1,8 @@
 """Packs the per-user metrics of older runs: `python -m bench.records.compact FOLDER [DATA_DIR]`.
 
-Earlier versions wrote every array into every run's file. What is read afterwards is the same but
-for the last digits of the NDCG of single users, which are kept in half precision. The data sets of
-the runs are loaded, because the number of test items of each user is not in the old files.
+Earlier versions wrote every array into the file of every run. Packing changes only the last digits
+of the NDCG of single users, which is stored in half precision. It loads the data sets of the runs,
+because the old files lack the number of test items of each user.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def compact(results: Path, data_dir: Path | None = None) -> int:
 
     Args:
         results: the folder of the runs.
-        data_dir: where the data sets lie that cannot be downloaded.
+        data_dir: folder of the data sets that cannot be downloaded.
 
     Returns:
-        How many files were packed.
+        The number of packed files.
 
     Raises:
-        BenchError: a data set that is not the one of its runs.
+        BenchError: a data set has another fingerprint than its runs.
     """
     packed, sets = 0, dict[str, Interactions]()
     for record in scan(results).records:
@@ -67,7 +67,7 @@ def _pack(
     after = per_user.read(results, record)
     assert before is not None and after is not None
     if before.users != after.users or before.slices != after.slices:
-        raise BenchError(f"{path}: packed, it says something else")
+        raise BenchError(f"{path}: the packed file has other content")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Per-user test metrics beside a run record: packing, reading, checking them against the record.
+"""Per-user test metrics of a run: packing, reading, comparison with the record.
 
-What the runs of a split share (the users, how many test items each has, which fifth of activity it
-belongs to) is stored once, in `<split>/users-<fingerprint>.npz`. A run's own file has the hits of
-each user and the NDCG of the users with a hit. A file with all arrays in it, as earlier versions
-wrote, is read as well.
+The runs of a split share the users, their numbers of test items and their quintiles of activity.
+The file `<split>/users-<fingerprint>.npz` stores these once. The own file of a run has the hits of
+each user and the NDCG of the users with a hit. Earlier versions wrote all arrays into one file;
+such files are read as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bench.records.schema import Record
 
 TOLERANCE = 2e-6
-"""What a mean over users may be off: float32 per user against a mean taken in float64."""
+"""Largest error of a mean over users: float32 per user, but a mean taken in float64."""
 
 SHARED = ("users", "test_items", "activity")
 """Arrays that are the same for all runs of a split."""
@@ -31,10 +31,10 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class PerUser:
-    """What one run did for each test user.
+    """Metrics of one run for each test user.
 
     Attributes:
-        users: hash of the user ids, to tell whether two runs can be paired.
+        users: hash of the user ids; runs with equal hashes can be paired.
         ndcg: float32 [users], NDCG@20.
         slices: recall of the quintiles by quantity key; missing where a quintile is empty.
     """
@@ -45,12 +45,12 @@ class PerUser:
 
 
 def shared_path(results: Path, split: str, fingerprint: str) -> Path:
-    """Return where the arrays lie that the runs on some data share."""
+    """Return the path of the arrays that the runs of a split share."""
     return results / split / f"users-{fingerprint[:12]}.npz"
 
 
 def split_up(arrays: Mapping[str, NDArray[Any]]) -> tuple[Arrays, Arrays]:
-    """Return what the runs of a split share, and what is a run's own, packed.
+    """Return the arrays that the runs of a split share, and the packed arrays of one run.
 
     Args:
         arrays: per test user `users`, `test_items`, `activity`, `recall@20`, `ndcg@20`; and
@@ -58,10 +58,10 @@ def split_up(arrays: Mapping[str, NDArray[Any]]) -> tuple[Arrays, Arrays]:
     """
     shared = {name: arrays[name] for name in SHARED}
     hits = np.rint(arrays["recall@20"] * arrays["test_items"]).astype(np.uint8)
-    # By hits, and only where there are some: equal values lie together, and pack to two thirds.
+    # Only users with hits, sorted by hits: equal values are adjacent, and pack to two thirds.
     ndcg = np.asarray(arrays["ndcg@20"], dtype=np.float32)[_by_hits(hits)]
     short = ndcg.astype(np.float16)
-    # Half the digits do, unless few users or equal values make their errors add up.
+    # Half precision is enough, unless the errors add up (few users or equal values).
     error = float(short.sum(dtype=np.float64) - ndcg.sum(dtype=np.float64)) / max(1, len(hits))
     own = {"hits@20": hits, "ndcg@20": short if abs(error) < 0.9 * TOLERANCE else ndcg}
     return shared, own | {k: arrays[k].astype(np.int32) for k in ("item_hits", "item_total")}
@@ -114,7 +114,7 @@ def joined(path: Path, shared_at: Path) -> tuple[Arrays, str]:
         shared_at: the file of its split; not needed if the run's own file has everything.
 
     Raises:
-        ValueError: one of them is damaged.
+        ValueError: one of the files is damaged.
     """
     own = _load(path)
     if "hits@20" not in own:
@@ -127,7 +127,7 @@ def joined(path: Path, shared_at: Path) -> tuple[Arrays, str]:
         raise ValueError(f"per-user metrics {path.name} have shapes that do not agree")
     ndcg = np.zeros(len(hits), dtype=np.float32)
     ndcg[_by_hits(hits)] = short
-    # As the run itself worked it out: divided in float64, kept in float32.
+    # The run computed it in the same way: division in float64, result in float32.
     recall = (hits / shared["test_items"]).astype(np.float32)
     return {**shared, **own, "recall@20": recall, "ndcg@20": ndcg}, users
 
@@ -136,7 +136,7 @@ def _load(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except Exception as error:  # zip, zlib and numpy each raise kinds of their own
+    except Exception as error:  # zip, zlib and numpy raise different errors
         raise ValueError(f"per-user metrics {path.name} cannot be read: {error}") from error
 
 

@@ -1,8 +1,8 @@
-"""Reading run records: scan a results folder, believe nothing, name what cannot be used.
+"""Reading run records: scan a results folder, check every record, list rejected files.
 
-A record may come from another machine. It counts only when its shape is right, its numbers are
-finite and possible, its id is the hash of its spec, it lies where the spec says, and its size is
-within its budget. Everything else is returned with a reason.
+A record may come from another machine. It is valid if its fields are complete, its numbers are
+finite and possible, its id is the hash of its spec, its path agrees with the spec, and its size is
+within its budget. Every other file is returned with a reason.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _SLACK = 1e-9  # sums of floats in another order
 
 @dataclass(frozen=True)
 class Rejected:
-    """A file that looks like a record and is not one.
+    """A file that is not a valid record.
 
     Attributes:
         path: relative to the results folder, with forward slashes.
-        reason: one line that says what is wrong with it.
+        reason: the error, in one line.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a results folder holds, ordered by path."""
+    """Content of a results folder, ordered by path."""
 
     records: tuple[Record, ...]
     rejected: tuple[Rejected, ...]
@@ -57,9 +57,10 @@ class _WrongError(ValueError):
 def scan(results: Path, *, history: bool = False) -> Scan:
     """Read every record below a results folder.
 
-    Records lie three folders deep: split, backbone, method. A JSON file less deep is misplaced and
-    is named. What lies deeper belongs to another results folder inside this one (`local`, say) and
-    is left alone, as are folders whose name starts with a dot, and `board.json` files.
+    Records lie three folders deep: split, backbone, method. A JSON file above that level is
+    misplaced and rejected. Deeper files belong to another results folder inside this one, for
+    example `local`. They are ignored, and so are `board.json` files and folders whose name starts
+    with a dot.
 
     Args:
         results: the folder; one that does not exist is empty.
@@ -83,8 +84,8 @@ def read_record(results: Path, path: Path, *, history: bool = False) -> Record:
     """Read one record of a results folder.
 
     Raises:
-        ValueError: what is wrong with it.
-        OSError: it cannot be read.
+        ValueError: the record is invalid; the message says why.
+        OSError: the file cannot be read.
     """
     return _read(path, path.relative_to(results).as_posix(), history)
 
@@ -103,15 +104,15 @@ def _read(path: Path, name: str, history: bool) -> Record:
 
 
 def check_record(raw: dict[str, Any], name: str, history: bool = True) -> Record:
-    """Return the record that plain data are.
+    """Return the record of plain data.
 
     Args:
-        raw: as the file has it.
-        name: where the file lies, relative to the results folder, with forward slashes.
+        raw: content of the file.
+        name: path of the file, relative to the results folder, with forward slashes.
         history: keep the per-epoch history.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: the record is invalid; the message says why.
     """
     if raw.get("schema") != SCHEMA:
         raise _WrongError(f"schema is {raw.get('schema')!r}; this version reads schema {SCHEMA}")

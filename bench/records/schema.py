@@ -1,4 +1,4 @@
-"""The form of a run's record: schema 1, as JSON holds it and as the program has it in memory."""
+"""Models of the record of a run: schema 1, in JSON and in memory."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 
 class _Part(BaseModel):
-    # Unknown fields are kept out rather than refused, so that a newer writer can add some.
+    # Unknown fields are ignored, so that a newer version can add some.
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
 
 class DatasetSpec(_Part):
-    """Which data, exactly."""
+    """The data set and its split."""
 
     name: Name
     split: Name
@@ -38,7 +38,7 @@ class DatasetSpec(_Part):
 
 
 class BackboneSpec(_Part):
-    """What turns embeddings into scores."""
+    """The model that computes scores from embeddings."""
 
     name: Name
     config: dict[str, Any]
@@ -64,14 +64,14 @@ class BudgetSpec(_Part):
     accounting: Literal["bytes", "values"]
 
     def budget(self) -> budgets.Budget:
-        """As the methods take it."""
+        """Return the budget in the form that methods take."""
         return budgets.Budget(self.cap, self.accounting)
 
 
 class SpecOf(_Part, Generic[T]):
-    """What is hashed into the id of a run, with the training as a mapping or as a model of its own.
+    """Everything that may change the numbers of a run; its hash is the id of the run.
 
-    Everything that may change a run's numbers is here. Equal specs have equal ids.
+    The type of the training is a parameter: a mapping or a model. Equal specs have equal ids.
     """
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
@@ -85,7 +85,7 @@ class SpecOf(_Part, Generic[T]):
     seed: Annotated[int, Field(ge=0)]
 
     def canonical(self) -> dict[str, Any]:
-        """As a record holds it."""
+        """Return the spec in the form of a record."""
         content = self.model_dump(mode="json", by_alias=True)
         if self.method.source is None:
             del content["method"]["source"]
@@ -93,11 +93,11 @@ class SpecOf(_Part, Generic[T]):
 
 
 Spec = SpecOf[dict[str, Any]]
-"""A spec as records hold it."""
+"""The spec in a record."""
 
 
 class Method(_Part):
-    """How a method is named and which part it plays on a board."""
+    """Names of a method and its role on a board."""
 
     name: Name
     title: Name
@@ -106,14 +106,14 @@ class Method(_Part):
 
 
 class Budget(BudgetSpec):
-    """The budget as it was asked for."""
+    """The budget and the label that the suite gave it."""
 
     label: Name
     fraction: float | None = None
 
 
 class Data(_Part):
-    """Counts of the data and what a reader must know about them."""
+    """Counts of the data, repairs and a note."""
 
     users: Count
     items: Count
@@ -164,7 +164,7 @@ class Phase(_Part):
 
 
 class Timings(_Part):
-    """Seconds by the clock; not comparable when other runs shared the machine."""
+    """Elapsed seconds; not comparable if other runs shared the machine."""
 
     train_s: Seconds | None = None
     evaluate_s: Seconds | None = None
@@ -173,7 +173,7 @@ class Timings(_Part):
 
 
 class Failure(_Part):
-    """Why a run has no numbers."""
+    """The reason why a run has no numbers."""
 
     type: str
     message: str
@@ -182,11 +182,11 @@ class Failure(_Part):
 
 
 class Record(_Part):
-    """One run: what it was, what it came to, and on what machine.
+    """One run: its spec, its outcome and its machine.
 
     Attributes:
-        history: one mapping per epoch; empty unless the reader was asked to keep it.
-        path: where the record lies, relative to the results folder, with forward slashes.
+        history: one mapping per epoch; empty unless the caller asked for it.
+        path: path of the record, relative to the results folder, with forward slashes.
     """
 
     schema_: Annotated[int, Field(alias="schema")]
@@ -211,11 +211,11 @@ class Record(_Part):
     path: str = ""
 
     def stored(self) -> dict[str, Any]:
-        """As JSON holds it: the fields that have been set."""
+        """Return the fields that have been set, for JSON."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"path"})
 
     def short(self) -> Record:
-        """The record without its history, which messages between processes leave out."""
+        """Return the record without its history, for messages between processes."""
         return self.model_copy(update={"history": ()})
 
 

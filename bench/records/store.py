@@ -1,4 +1,4 @@
-"""Run records on disk: where they lie, and how they are written so that none is ever half there."""
+"""Run records on disk: their paths, and writing without incomplete files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.records.scan import check_record, read_record
 from bench.records.schema import Record, SpecOf
 
 WORK = ".work"
-_OLD = 86400.0  # seconds after which a temporary file of another machine is nobody's
+_OLD = 86400.0  # seconds until a temporary file of another machine counts as abandoned
 
 
 class Store:
@@ -29,16 +29,16 @@ class Store:
         self.root = root
 
     def path(self, spec: SpecOf[Any], run: str) -> Path:
-        """Where the record of a run lies."""
+        """Return the path of the record of a run."""
         folder = self.root / spec.dataset.split / spec.backbone.name / spec.method.name
         return folder / f"{run}.json"
 
     def work(self, run: str, part: str = "safetensors") -> Path:
-        """A file of a run that has not ended: its checkpoint, if no other part is named."""
+        """Return the path of a file of an unfinished run: by default its checkpoint."""
         return self.root / WORK / f"{run}.{part}"
 
     def read(self, spec: SpecOf[Any], run: str) -> Record | None:
-        """The record of a run, or None; one that cannot be read or believed counts as missing."""
+        """Return the record of a run; None if it is missing, unreadable or invalid."""
         try:
             record = read_record(self.root, self.path(spec, run))
         except (OSError, ValueError):
@@ -46,17 +46,17 @@ class Store:
         return record if record.id == run else None
 
     def checked(self, record: Record) -> Record:
-        """The record, if its readers will believe it.
+        """Return the record, if it is valid for readers.
 
         Raises:
-            ValueError: why they will not.
+            ValueError: the record is invalid; the message says why.
         """
         name = self.path(record.spec, record.id).relative_to(self.root).as_posix()
         check_record(record.stored(), name)
         return record
 
     def write(self, record: Record, per_user: dict[str, np.ndarray] | None = None) -> Path:
-        """Stores a record and its per-user arrays; the record last, so that it implies them.
+        """Store the per-user arrays and then the record, so that a record implies its arrays.
 
         Raises:
             ValueError: the record contradicts itself.
@@ -72,16 +72,16 @@ class Store:
             if not where.exists():
                 write_atomic(where, lambda f: np.savez_compressed(f, **shared))
             if not same(where, shared):
-                own = per_user  # another version wrote the file, and its runs need it
+                own = per_user  # another version wrote the shared file, and its runs need it
             write_atomic(path.with_suffix(".npz"), lambda f: np.savez_compressed(f, **own))
         write_atomic(path, lambda f: f.write((text + "\n").encode()))
         return path
 
     def per_user(self, spec: SpecOf[Any], run: str) -> dict[str, np.ndarray] | None:
-        """The per-user arrays of a run, those included that the runs of a split share.
+        """Return the per-user arrays of a run, with those that the runs of a split share.
 
         Raises:
-            ValueError: they are damaged.
+            ValueError: the files are damaged.
         """
         path, dataset = self.path(spec, run).with_suffix(".npz"), spec.dataset
         if not path.exists():
@@ -89,7 +89,7 @@ class Store:
         return joined(path, shared_path(self.root, dataset.split, dataset.fingerprint))[0]
 
     def discard_work(self, run: str) -> None:
-        """Removes what a run has needed while it had not ended.
+        """Remove the checkpoint and other work files of a run.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -101,7 +101,7 @@ class Store:
                 raise StoreError(path, error) from error
 
     def sweep(self) -> None:
-        """Removes temporary files of writers that are gone: killed here, or a day old elsewhere."""
+        """Remove temporary files of dead processes here, and day-old ones of other machines."""
         now: float | None = None
         for path in self._temporary():
             writer = parse_process_id(path.name.split(".")[1])
@@ -116,14 +116,14 @@ class Store:
                 if old:
                     path.unlink(missing_ok=True)
             except OSError:
-                continue  # it has gone, or may not be removed: it harms nobody
+                continue  # already removed, or not removable; the file does no harm
 
     def _temporary(self) -> Iterator[Path]:
         for folder, _, names in os.walk(self.root):
             yield from (Path(folder) / n for n in names if n.startswith(".") and n.endswith(".tmp"))
 
     def _now(self) -> float:
-        """The time by the clock that stamps the folder's files."""
+        """Return the time by the clock of the file system."""
         with tempfile.NamedTemporaryFile(
             dir=self.root, prefix=f".{current_process()}.", suffix=".tmp"
         ) as stream:

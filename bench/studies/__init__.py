@@ -1,1 +1,1 @@
-"""What was tried, and what learned thresholds do: looks at records and searches."""
+"""Studies: analyses of records and of the search for thresholds."""

@@ -1,8 +1,9 @@
-"""How often the test of a board errs, and what it finds: `python -m bench.studies.significance`.
+"""Errors and power of the test of a board: `python -m bench.studies.significance`.
 
-Two rows are simulated by what the test sees of them: the difference of their means, the variance
-from the users, and the variances of their seeds. The noise of the users is 1, that of the seeds is
-given in it. "Before" is the same variance read as normal, as boards did until November 2026.
+The simulation draws the input of the test for two rows: the difference of their means, the variance
+from the users, and the variances of their seeds. The noise of the users is 1 and the unit of the
+noise of the seeds. "Before" is the normal test of the same variance, which boards used until
+November 2026.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from bench.board.stats import ALPHA, difference
 
 SEEDS = (3, 5)
 RATIOS = (1.0, 10.0**0.5, 10.0)
-"""Standard deviation of the first row's seeds in that of the second's: variances 1, 10, 100."""
+"""Ratios of the standard deviations of the two rows' seeds: variances in 1, 10, 100."""
 NOISES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 100.0)
-"""Standard deviation of the first row's seeds, in the noise of the users."""
+"""Standard deviations of the first row's seeds; the unit is the noise of the users."""
 USERS = 1000
 
 
@@ -30,11 +31,11 @@ def rejected(
     """Return the share of trials in which two rows differ at 5 %, before and now.
 
     Args:
-        seeds: seeds of each row.
-        ratio: see `RATIOS`.
-        noise: see `NOISES`.
+        seeds: number of seeds of each row.
+        ratio: one of `RATIOS`.
+        noise: one of `NOISES`.
         shift: true difference, in standard deviations of a run: sqrt(1 + noise^2).
-        trials: how many.
+        trials: number of trials.
     """
     generator = np.random.default_rng(0)
     deviations = (noise, noise / ratio)
@@ -51,7 +52,7 @@ def rejected(
 
 
 def tables(trials: int = 200_000) -> Iterator[str]:
-    """Yield both tables as markdown: the errors, and how often a true difference is found."""
+    """Yield the tables of type-I errors and of power as Markdown."""
     for heading, shift in (("Type-I error at 5 %", 0.0), ("Power at 2 standard deviations", 2.0)):
         rows = []
         for seeds in SEEDS:

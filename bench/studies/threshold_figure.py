@@ -1,4 +1,4 @@
-"""The figure of thresholds in a search, with and without the decay on them."""
+"""Figure of the thresholds in a search, with and without weight decay on them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PANELS = (
 
 
 def draw(looks: Mapping[bool, Sequence[Look]], title: str, path: Path) -> None:
-    """Draws looks with (True) and without (False) decay, by epoch, into a file.
+    """Draw the measurements with (True) and without (False) decay, by epoch, into a file.
 
     Raises:
-        BenchError: the file's name ends in no format that can be drawn, or it cannot be written.
+        BenchError: the file has an unknown format or cannot be written.
     """
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     for axis, (name, label) in zip(figure.subplots(2, 2).ravel(), _PANELS, strict=True):

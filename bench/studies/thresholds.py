@@ -1,8 +1,8 @@
-"""What moves the thresholds of learned pruning: the loss, or the decay of the optimiser.
+"""Thresholds of learned pruning: whether the loss or the weight decay moves them.
 
-Trains the search phase of a method as it is, and again without weight decay on its thresholds, and
-looks at them after each epoch. If decay is what moves them, they stand still in the second search,
-and the entries kept in the first one are those of the largest magnitude.
+The study trains the search phase of a method twice, with and without weight decay on its
+thresholds, and measures them after each epoch. If decay alone moves them, they stay constant in the
+second search, and the first search keeps the entries of the largest magnitude.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ class Look:
         threshold: median of the thresholds, in the unit of the weights.
         spread: the 95th over the 5th percentile of the thresholds.
         kept: share of the entries above their threshold.
-        overlap: share of these that are also among as many entries of the largest magnitude.
-        empty_users: share of the users whose composed row is all zero: they are ranked nothing.
+        overlap: share of the kept entries that are also among the entries of the largest magnitude,
+            as many as are kept.
+        empty_users: share of the users whose composed row is all zero, so that all scores are 0.
         empty_items: share of such items.
         common: columns that are not zero in the rows of both a user and an item, mean over training
-            interactions. Nothing but these columns makes up their score.
+            interactions. Only these columns add to their score.
     """
 
     epoch: int
@@ -54,10 +55,10 @@ class Look:
 
 @torch.no_grad()
 def look(method: Pruned, epoch: int, pairs: tuple[Tensor, Tensor]) -> Look:
-    """Measures the thresholds of a method that searches.
+    """Measure the thresholds of a method during its search.
 
     Args:
-        method: in its search.
+        method: the method in its search phase.
         epoch: from 1.
         pairs: ids of users and of items that have interacted, both int64 [pairs].
     """
@@ -87,11 +88,11 @@ def look(method: Pruned, epoch: int, pairs: tuple[Tensor, Tensor]) -> Look:
 
 
 class _SearchEnded(Exception):
-    """The search is over; what comes after it is not looked at."""
+    """The search has ended; later phases are not measured."""
 
 
 def _pairs(data: Interactions, most: int = 50_000) -> tuple[Tensor, Tensor]:
-    """Ids of users and items of training interactions, evenly taken, at most so many."""
+    """Return user and item ids of at most `most` training interactions, evenly spaced."""
     users = data.train.rows()
     chosen = np.linspace(0, len(users) - 1, min(most, len(users))).astype(np.int64)
     items = data.train.indices[chosen].astype(np.int64) + data.users
@@ -99,22 +100,24 @@ def _pairs(data: Interactions, most: int = 50_000) -> tuple[Tensor, Tensor]:
 
 
 def examine(run: Run, data: Interactions, kind: type[Method], decay: bool) -> list[Look]:
-    """Runs the search of a method's run.
+    """Run the search phase of a run.
 
     Args:
         run: a planned run of `kind`.
-        data: the split that it names.
-        kind: a method; only those that prune by thresholds will do.
+        data: the split of the run.
+        kind: a method that prunes by thresholds.
         decay: whether the thresholds have their weight decay.
 
     Returns:
-        A look at the thresholds after each epoch.
+        A measurement of the thresholds after each epoch.
 
     Raises:
         SpecError: the method has no thresholds.
     """
     if not issubclass(kind, Pruned):
-        raise SpecError(f"{run.spec.method.name} prunes by no thresholds; name a method that does")
+        raise SpecError(
+            f"{run.spec.method.name} does not prune by thresholds; name a method that does"
+        )
     training = run.spec.training
     assert training is not None
 

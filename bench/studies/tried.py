@@ -1,6 +1,6 @@
-"""Studies: what settings were tried, and what validation data say about them.
+"""Tables of tried settings with their validation metrics.
 
-Test metrics are left out on purpose: whoever chooses by this table cannot choose by them.
+The tables leave out test metrics, so that nobody chooses settings by them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ABSENT = "–"  # the version that wrote the record had no such setting
 
 
 def settings(record: Record) -> dict[str, Any]:
-    """What was set in a run, by dotted name, `method.` and `backbone.` for their own."""
+    """Return the settings of a run by dotted name; the name of method or backbone is the prefix."""
     parts = {
         **(record.spec.training or {}),
         record.spec.backbone.name: record.spec.backbone.config,
@@ -36,10 +36,10 @@ def _flat(value: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Any]]:
 
 
 def render_studies(records: Iterable[Record]) -> str:
-    """One Markdown table for each data set, backbone, method and budget, best first.
+    """Return a Markdown table for each data set, backbone, method and budget, best run first.
 
-    Columns are the settings that differ within the table; the others are listed above it. A table
-    of one run says nothing about a choice and is left out.
+    Columns are the settings that differ within the table; a line above the table lists the others.
+    A table of one run is left out, because it compares nothing.
     """
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in records:

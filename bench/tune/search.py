@@ -1,4 +1,4 @@
-"""Tunes several methods alike: the same trials, sampler, pruning and conditions for each."""
+"""Tune several methods with the same number of trials, sampler, pruning and conditions."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ from bench.tune.trial import pruned_trials
 FOLDER = "tune"
 """Folder of studies inside a results folder."""
 
-_FACTOR = 5.0  # of the suite's learning rate, either way
+_FACTOR = 5.0  # the search covers the suite's learning rate divided and multiplied by this
 _L2 = LogRange(1e-7, 1e-2)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What all methods of a study have in common.
+    """Settings that all methods of a study share.
 
     Attributes:
-        suite: settings of the runs; one backbone. What it sets of a method at the budget is where
-            the search starts, and stays where the method's space says nothing. Learning rates of a
-            method's own are what a search finds, so that it starts from the board's.
-        budget: the amount that the methods are tuned at.
-        trials: of each method.
+        suite: settings of the runs, with one backbone. The search starts from the suite's settings
+            of the method at the budget. Settings outside the method's search space stay fixed.
+            The suite's learning rates of single methods are ignored, because the search finds
+            them; it starts from the shared one.
+        budget: the budget at which the methods are tuned.
+        trials: number of trials of each method.
         own: training settings that each method tunes for itself, of `protocol.OWNED_TRAINING`.
-        seed: of the runs; not one that boards use, so that no board's seed was selected on.
-        sampler_seed: of the search.
+        seed: seed of the runs; boards use other seeds, so that no setting was selected on theirs.
+        sampler_seed: seed of the search.
     """
 
     suite: Suite
@@ -55,25 +56,25 @@ class Terms:
         for name in self.own:
             if name not in OWNED_TRAINING:
                 raise SpecError(
-                    f"--own {name}: a method may own {' and '.join(OWNED_TRAINING)}; the rest of"
-                    " the training is shared by a board"
+                    f"--own {name}: a method may tune {' and '.join(OWNED_TRAINING)} for itself;"
+                    " a board shares all other settings of training"
                 )
         if len(self.suite.backbones) != 1:
             raise SpecError(
                 f"tuning is for one backbone, the suite has {', '.join(self.suite.backbones)};"
                 " name one with --backbone"
             )
-        # A refit has no validation part to judge by, and the search starts from no earlier one.
+        # A refit leaves no validation part, and earlier tuned learning rates are not used.
         suite = with_override(without_own_rates(self.suite), {"training.refit": False})
         object.__setattr__(self, "suite", suite)
 
     @property
     def training(self) -> Training:
-        """What all trials share, unless it is in `own`."""
+        """The training settings of all trials, except those in `own`."""
         return shared_training(self.suite, self.suite.backbones[0])
 
     def conditions(self, data: Interactions) -> dict[str, Any]:
-        """What the settings were tuned under, for the file of the best ones."""
+        """The conditions of the tuning, for the file of the best settings."""
         suite = self.suite
         return {
             "dataset": data.name,
@@ -94,7 +95,7 @@ class Terms:
 
 
 class Tuning:
-    """The study of one method: what is asked of the pool, and what came of it."""
+    """The study of one method: its runs and their outcomes."""
 
     def __init__(self, terms: Terms, kind: type[Method], data: Interactions, root: Path) -> None:
         self.terms, self.kind, self.data = terms, kind, data
@@ -105,7 +106,9 @@ class Tuning:
         self.space: dict[str, Space] = dict(kind.space)
         unknown = set(kind.space) - set(kind.Config.model_fields)
         if unknown:
-            raise SpecError(f"{kind.name}: `space` names {min(unknown)!r}, which is no knob of it")
+            raise SpecError(
+                f"{kind.name}: `space` names {min(unknown)!r}, which is not a knob of the method"
+            )
         self.start = {name: getattr(config, name) for name in kind.space}
         for name in terms.own:
             low, high = training.lr / _FACTOR, training.lr * _FACTOR
@@ -118,7 +121,7 @@ class Tuning:
             "config": config.record(),
             "space": {name: repr(one) for name, one in self.space.items()},
         }
-        del conditions["trials"]  # a study with more trials goes on from one with fewer
+        del conditions["trials"]  # a study with more trials continues one with fewer
         suite = terms.suite
         folder = root / data.split / suite.backbones[0] / kind.name
         path = folder / f"{study_id(conditions)}.jsonl"
@@ -126,13 +129,13 @@ class Tuning:
         self._asked: dict[str, list[Asked]] = {}
 
     def settings(self, params: Mapping[str, Any]) -> Tuned:
-        """Parameters of a trial as settings of the method."""
+        """Return the parameters of a trial as settings of the method."""
         own = {k.removeprefix("training."): v for k, v in params.items() if "." in k}
         knobs = {k: v for k, v in params.items() if "." not in k}
         return Tuned(config=self._knobs | knobs, training=own)
 
     def planned(self, params: Mapping[str, Any]) -> Planned:
-        """The run of a trial: its parameters go before what the suite says."""
+        """Return the run of a trial; its parameters override the suite."""
         terms = self.terms
         suite = terms.suite
         if params:
@@ -141,7 +144,7 @@ class Tuning:
         return planner.run(self.kind, suite.backbones[0], self._label, terms.seed)
 
     def ask(self, many: int) -> list[Run]:
-        """Runs of the next round that have no outcome yet; equal ones once."""
+        """Return the runs of the next round without an outcome; each distinct run once."""
         self._asked = {}
         runs: dict[str, Run] = {}
         for asked in self.study.ask(many):
@@ -159,12 +162,12 @@ class Tuning:
                 runs[run.spec.id] = run
         return list(runs.values())
 
-    def called(self, run: str) -> str:
-        """Which trials asked for a run."""
+    def name_of(self, run: str) -> str:
+        """Return the name of a run, made of the trials that asked for it."""
         return "trial " + " and ".join(str(asked.number) for asked in self._asked[run])
 
     def take(self, run: str, outcome: Mapping[str, Any]) -> None:
-        """Keeps the outcome of a run for the trials that asked for it."""
+        """Store the outcome of a run for the trials that asked for it."""
         for asked in self._asked.pop(run, ()):
             first = next((n for n, e in self.study.outcomes.items() if e["run"] == run), None)
             entry = {"value": None, "curve": [], **outcome, "run": run, "params": asked.params}
@@ -173,7 +176,7 @@ class Tuning:
             self.study.keep(asked.number, entry)
 
     def outcome(self) -> Outcome:
-        """What the study came to."""
+        """Return the outcome of the study."""
         finished = {n: e for n, e in self.study.outcomes.items() if n < self.terms.trials}
         found, first = best(finished), finished.get(0)
         default = first["value"] if first and first["status"] == "complete" else None
@@ -193,13 +196,13 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method's study came to.
+    """Outcome of the study of a method.
 
     Attributes:
-        method: its name.
-        counts: trials planned and what became of them.
+        method: name of the method.
+        counts: number of planned trials, and of trials by outcome.
         tuned: the best settings; None if no trial was completed.
-        default: validation NDCG@20 of the defaults; None if their trial failed.
+        default: validation NDCG@20 of the default settings; None if their trial failed.
         path: the log of all trials.
     """
 
@@ -221,18 +224,18 @@ def tune(
     names: dict[str, str],
     time_limit: float | None = None,
 ) -> list[Outcome]:
-    """Runs what is missing of every method's trials.
+    """Run the missing trials of every method.
 
     Args:
-        terms: common to all methods.
+        terms: settings that all methods share.
         kinds: the methods.
         data: the split.
-        results: the results folder; studies lie in its folder `tune`.
-        job: what the workers need.
-        workers: processes.
-        listener: told of progress as by `bench.runs.pool`; "done" has the outcome as `record`.
-        names: filled with what each run is called, by id, before it starts.
-        time_limit: seconds a trial may take; a longer one has failed.
+        results: the results folder; its folder `tune` holds the studies.
+        job: settings of all workers.
+        workers: number of processes.
+        listener: called as by `bench.runs.pool`; "done" has the outcome as `record`.
+        names: receives the name of each run, by id, before it starts.
+        time_limit: most seconds of a trial; a longer one counts as failed.
     """
     store = Store(results / FOLDER)
     tunings = [Tuning(terms, kind, data, store.root) for kind in kinds]
@@ -249,16 +252,16 @@ def tune(
 
     for start in range(0, terms.trials, ROUND):
         many = min(ROUND, terms.trials - start)
-        bars = {one.kind.name: tuple(one.study.bars()) for one in tunings}
+        thresholds = {one.kind.name: tuple(one.study.thresholds()) for one in tunings}
         runs = []
         for one in tunings:
             for run in one.ask(many):
-                names[run.spec.id] = f"{one.kind.name} {one.called(run.spec.id)}"
+                names[run.spec.id] = f"{one.kind.name} {one.name_of(run.spec.id)}"
                 runs.append(run)
         if runs:
             place = replace(job, results=str(store.root))
             at_once = min(workers, len(runs))
-            run_all(runs, place, at_once, listen, time_limit, fail, pruned_trials(bars))
+            run_all(runs, place, at_once, listen, time_limit, fail, pruned_trials(thresholds))
         for one in tunings:
             one.study.tell()
     return [one.outcome() for one in tunings]

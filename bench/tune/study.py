@@ -1,8 +1,8 @@
-"""A study: one method's trials, in rounds, with a log that a killed study continues from.
+"""A study: the trials of one method in rounds, and a log from which a killed study continues.
 
-Trials are asked for in rounds of `ROUND`, and whatever a round learns from is what the rounds
-before it have reported. So the trials of a study are the same for any number of workers, and for a
-study that was killed and continued.
+The sampler proposes trials in rounds of `ROUND`. A round learns from the earlier rounds only. So
+the trials of a study are the same for any number of workers, and for a study that was killed and
+continued.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from bench.method.search_space import Choice, LogRange, Space
 from bench.records.schema import digest
 
 ROUND = 4
-_DIGITS = 3  # of a suggested number: more would only make settings harder to read
-_GRACE = 3  # evaluations that no trial is pruned before
+_DIGITS = 3  # significant digits of a suggested number; more would make settings harder to read
+_GRACE = 3  # number of first evaluations after which no trial is pruned
 
 
 def distribution(space: Space) -> BaseDistribution:
-    """How optuna names it."""
+    """Return the distribution of optuna for a search space."""
     if isinstance(space, Choice):
         return CategoricalDistribution(space.values)
     if isinstance(space, LogRange):
@@ -48,7 +48,7 @@ def distribution(space: Space) -> BaseDistribution:
 
 @dataclass(frozen=True)
 class Asked:
-    """A trial that is to be run: its number in the study, and the settings it tries."""
+    """A proposed trial: its number in the study and its settings."""
 
     number: int
     params: dict[str, Any]
@@ -56,14 +56,14 @@ class Asked:
 
 @dataclass
 class Study:
-    """One method's trials.
+    """The trials of one method.
 
     Args:
-        path: of the log; it may not exist yet.
-        conditions: what is tuned under what conditions, for the log's first line.
-        space: what is searched.
+        path: path of the log; the file may not exist yet.
+        conditions: conditions of the tuning, for the first line of the log.
+        space: search space by parameter.
         start: settings of trial 0: the defaults, so that tuning never chooses worse ones.
-        seed: of the sampler.
+        seed: seed of the sampler.
     """
 
     path: Path
@@ -85,7 +85,7 @@ class Study:
                 self._study.enqueue_trial(dict(self.start))
 
     def ask(self, many: int) -> list[Asked]:
-        """The next trials, at most `ROUND`.
+        """Return the next trials, at most `ROUND`.
 
         Raises:
             BenchError: the log has other settings for one of them.
@@ -99,15 +99,18 @@ class Study:
             logged = self.outcomes.get(asked.number)
             if logged and logged["params"] != asked.params:
                 raise BenchError(
-                    f"{self.path}: trial {asked.number} tried {logged['params']}, now it would be"
-                    f" {asked.params}: another release of optuna? Take another --seed, or remove"
-                    " the file"
+                    f"{self.path}: trial {asked.number} tried {logged['params']}, but would now try"
+                    f" {asked.params}; optuna may have another version. Take another --seed, or"
+                    " remove the file"
                 )
             found.append(asked)
         return found
 
-    def bars(self) -> list[float]:
-        """What a trial must have reached after n evaluations: the median of the complete ones."""
+    def thresholds(self) -> list[float]:
+        """Return the least best value of a trial after n evaluations, for each n.
+
+        It is the median of the best values of the complete trials; empty if they are too few.
+        """
         curves = [
             one["curve"]
             for number, one in sorted(self.outcomes.items())
@@ -121,35 +124,35 @@ class Study:
         return [float("-inf")] * grace + [median(values) for values in best[grace:]]
 
     def tell(self) -> None:
-        """Lets the sampler learn from the last round; all its trials must have been kept."""
+        """Report the last round to the sampler; `keep` must have stored all its trials."""
         with _quiet():
             for one in self._pending:
                 entry = self.outcomes[one.number]
                 if entry["status"] == "complete":
                     self._study.tell(one, entry["value"])
                     continue
-                # Failed and infeasible ones count as the worst, so that their like is avoided.
+                # Failed and infeasible trials count as the worst, so that the sampler avoids them.
                 for step, value in enumerate(entry["curve"]):
                     one.report(value, step)
                 self._study.tell(one, state=TrialState.PRUNED)
         self._pending = []
 
     def keep(self, number: int, entry: dict[str, Any]) -> None:
-        """Appends the outcome of a trial to the log."""
+        """Append the outcome of a trial to the log."""
         self.outcomes[number] = entry
         append(self.path, self.conditions, {"number": number, **entry})
 
 
 def best(outcomes: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The complete trial of the highest value, the earliest of equals; None without any."""
+    """Return the complete trial of the highest value, the earliest of equals; None without one."""
     complete = [(one["value"], -n) for n, one in outcomes.items() if one["status"] == "complete"]
     return outcomes[-max(complete)[1]] if complete else None
 
 
 def counts(outcomes: Mapping[int, Mapping[str, Any]], planned: int) -> dict[str, int]:
-    """Planned trials and what became of them.
+    """Return the number of planned trials, and of trials by outcome.
 
-    A repeated trial asked for settings that an earlier one had tried, and took its outcome.
+    A repeated trial has the settings of an earlier trial and takes its outcome.
     """
     found = dict.fromkeys(("planned", "complete", "pruned", "repeated", "infeasible", "failed"), 0)
     found["planned"] = planned
@@ -160,12 +163,12 @@ def counts(outcomes: Mapping[int, Mapping[str, Any]], planned: int) -> dict[str,
 
 
 def study_id(conditions: Mapping[str, Any]) -> str:
-    """12 hex digits of the conditions."""
+    """Return 12 hex digits of the hash of the conditions."""
     return digest(dict(conditions))
 
 
 def read_log(path: Path) -> dict[int, dict[str, Any]]:
-    """Outcomes by number; lines that a kill has cut short are as if they were not there."""
+    """Return the outcomes by number; incomplete lines, left by a kill, are ignored."""
     outcomes: dict[int, dict[str, Any]] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -182,7 +185,7 @@ def read_log(path: Path) -> dict[int, dict[str, Any]]:
 
 
 def append(path: Path, conditions: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
-    """Adds a line in one write; the first line of a log states the conditions.
+    """Append a line in one write; the first line of a log states the conditions.
 
     Raises:
         BenchError: the log cannot be written.
@@ -192,7 +195,7 @@ def append(path: Path, conditions: Mapping[str, Any], entry: Mapping[str, Any]) 
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             size = os.fstat(handle).st_size
-            # A line that a kill has cut short is ended first.
+            # An incomplete line, left by a kill, is ended first.
             cut = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
             lines = [""] if cut else [] if size else [_line({"study": dict(conditions)})]
             os.write(handle, "\n".join([*lines, _line(entry), ""]).encode())
@@ -216,7 +219,7 @@ def _tidy(value: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without optuna's log lines and its notes on experimental options."""
+    """Suppress optuna's log lines and its warnings about experimental options."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

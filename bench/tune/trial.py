@@ -1,7 +1,6 @@
-"""One trial: train under some settings and measure on validation data; there is no test data here.
+"""One trial: train with some settings and measure on validation data, without test data.
 
-The data that a trial is given has lost its test part (`blind`), so that nothing, by mistake or by
-design, can be selected by it.
+`blind` removes the test part of the data before a trial, so that no setting can be selected by it.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from bench.runs.pool import Job, Work
 from bench.runs.spec import Run
 
 
-class _Hopeless(Exception):
-    """The trial is behind the bar; its value no longer matters."""
+class _PrunedError(Exception):
+    """The trial is below its threshold."""
 
 
 def blind(data: Interactions) -> Interactions:
-    """The data without their test part; identity and fingerprints stay."""
+    """Return the data without their test part; identity and fingerprints stay."""
     return replace(data, test=CSR.empty(data.users))
 
 
@@ -38,19 +37,19 @@ def trial(
     store: Store,
     device: str = "cpu",
     report: Callable[[dict[str, Any]], None] = lambda entry: None,
-    bars: Sequence[float] = (),
+    thresholds: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """Trains, packs, reads back and measures on the validation part.
+    """Train, pack, read back and measure on the validation part.
 
     Args:
-        run: what is tried; its training must not be a refit, which would leave no validation part.
-        data: the split; its test part is removed before anything else.
+        run: the run; its training must not be a refit, which would leave no validation part.
+        data: the split; its test part is removed first.
         methods: all known methods.
-        store: where a checkpoint may lie. None is left when the trial has ended, however it did.
-        device: where to train.
-        report: told of every epoch.
-        bars: the trial ends once its best validation NDCG@20 after n evaluations is below
-            `bars[n - 1]`.
+        store: folder of the checkpoint, which is removed at the end of the trial.
+        device: device of the training.
+        report: called after every epoch.
+        thresholds: the trial ends once its best validation NDCG@20 after n evaluations is below
+            `thresholds[n - 1]`.
 
     Returns:
         `status` (complete, pruned, failed), `value` (validation NDCG@20 over all users, of the
@@ -60,8 +59,8 @@ def trial(
     result: dict[str, Any] = {"status": "complete", "value": None, "size": None, "error": None}
 
     try:
-        result |= _fitted(run, blind(data), methods, store, device, report, bars, curve)
-    except _Hopeless:
+        result |= _fitted(run, blind(data), methods, store, device, report, thresholds, curve)
+    except _PrunedError:
         result["status"] = "pruned"
     except Exception as error:
         result["status"] = "failed"
@@ -78,7 +77,7 @@ def _fitted(
     store: Store,
     device: str,
     report: Callable[[dict[str, Any]], None],
-    bars: Sequence[float],
+    thresholds: Sequence[float],
     curve: list[float],
 ) -> dict[str, Any]:
     spec, training = run.spec, run.spec.training
@@ -87,14 +86,18 @@ def _fitted(
     pipeline = Pipeline(spec, data, methods, device)
     method, backbone = pipeline.build(pipeline.data)
 
-    def watch(entry: dict[str, Any]) -> None:
+    def check(entry: dict[str, Any]) -> None:
         report(entry)
-        # From the history, which a trial that goes on from a checkpoint has in full.
+        # The history is complete, also in a trial that continues from a checkpoint.
         curve[:] = [one[SELECT_ON] for one in fit.state.history if SELECT_ON in one]
-        if SELECT_ON in entry and len(curve) <= len(bars) and max(curve) < bars[len(curve) - 1]:
-            raise _Hopeless
+        if (
+            SELECT_ON in entry
+            and len(curve) <= len(thresholds)
+            and max(curve) < thresholds[len(curve) - 1]
+        ):
+            raise _PrunedError
 
-    fit = Fit(method, backbone, pipeline.data, training, spec.seed, store.work(spec.id), watch)
+    fit = Fit(method, backbone, pipeline.data, training, spec.seed, store.work(spec.id), check)
     fit.run()
     deployed = pipeline.deploy(method, backbone)
     size = deployed.packed.size
@@ -104,13 +107,13 @@ def _fitted(
     }
 
 
-def pruned_trials(bars: Mapping[str, Sequence[float]]) -> Work:
-    """What a worker of the pool does with a trial, under the bars of its method."""
-    return Work(partial(_pruned_trial, bars), dict)
+def pruned_trials(thresholds: Mapping[str, Sequence[float]]) -> Work:
+    """Return the work of the pool: trials, with the thresholds of their methods."""
+    return Work(partial(_pruned_trial, thresholds), dict)
 
 
 def _pruned_trial(
-    bars: Mapping[str, Sequence[float]],
+    thresholds: Mapping[str, Sequence[float]],
     run: Run,
     data: Interactions,
     methods: dict[str, type[Method]],
@@ -118,6 +121,6 @@ def _pruned_trial(
     job: Job,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """A trial as a worker of the pool does it, with the bars of its method."""
-    own = bars.get(run.spec.method.name, ())
+    """Run a trial in a worker of the pool, with the thresholds of its method."""
+    own = thresholds.get(run.spec.method.name, ())
     return trial(run, data, methods, store, job.device, report, own)

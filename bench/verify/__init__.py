@@ -1,1 +1,1 @@
-"""Ours against published numbers and against independent computations."""
+"""Comparison of our results with published numbers and with independent computations."""

@@ -1,4 +1,4 @@
-"""Our metrics and our propagation against computations that share nothing with them."""
+"""Our metrics and our propagation compared with independent computations."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LAYERS, DIM = 3, 16
 
 @dataclass(frozen=True)
 class Check:
-    """What a cross-check found.
+    """Result of a cross-check.
 
     Attributes:
-        name: what is compared with what.
-        difference: the largest absolute one; None if the check was not carried out.
-        tolerance: the largest that passes.
-        skipped: why it was not carried out; empty if it was.
+        name: the two computations.
+        difference: largest absolute difference; None if the check was skipped.
+        tolerance: largest difference that passes.
+        skipped: why the check was skipped; empty if it was not.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Check:
 
     @property
     def failed(self) -> bool:
-        """Carried out, and further apart than the tolerance."""
+        """Whether the difference exceeds the tolerance; false for a skipped check."""
         return self.difference is not None and not self.difference <= self.tolerance
 
 
 def random_split(seed: int) -> Interactions:
-    """Random interactions; some users have no test item, some items no interaction.
+    """Return random interactions; some users have no test item, some items no interaction.
 
-    Users have between 1 and 30 test items: more than the smaller cutoffs, fewer than the larger.
+    Other users have 1 to 30 test items, thus numbers below and above the smaller cutoffs.
     """
     rng = np.random.default_rng(seed)
     parts: list[list[tuple[int, int]]] = [[], [], []]
@@ -62,7 +62,7 @@ def random_split(seed: int) -> Interactions:
 
 
 def ours(data: Interactions, scores: Tensor) -> dict[str, float]:
-    """Test metrics of a score matrix, float32 [users, items], by the engine."""
+    """Return the test metrics of a score matrix, float32 [users, items], by the engine."""
 
     def look_up(users: Tensor, order: Tensor, out: Tensor) -> Tensor:
         out[:, : len(order)] = scores[users][:, order]
@@ -72,7 +72,7 @@ def ours(data: Interactions, scores: Tensor) -> dict[str, float]:
 
 
 def by_the_formula(data: Interactions, scores: Tensor) -> dict[str, float]:
-    """The same in float64, by sorting all items of one user at a time."""
+    """Return the same metrics in float64; sort all items of one user at a time."""
     found: dict[str, list[float]] = {f"{m}@{k}": [] for k in KS for m in ("recall", "ndcg")}
     for user in range(data.users):
         wanted = set(data.test.row(user).tolist())
@@ -91,7 +91,7 @@ def by_the_formula(data: Interactions, scores: Tensor) -> dict[str, float]:
 
 
 def by_recbole(data: Interactions, scores: Tensor) -> dict[str, float]:
-    """The same by RecBole's Collector and Evaluator, fed as its Trainer feeds them.
+    """Return the same metrics by RecBole's Collector and Evaluator, called as its Trainer does.
 
     Raises:
         BenchError: RecBole is not installed.
@@ -120,7 +120,10 @@ def by_recbole(data: Interactions, scores: Tensor) -> dict[str, float]:
 
 
 def dense_propagation(data: Interactions, rows: Tensor, layers: int) -> Tensor:
-    """Mean of E, A E, ..., A^L E with A = D^-1/2 [0 R; R^T 0] D^-1/2, dense, in float64."""
+    """Return the mean of E, A E, ..., A^L E, dense, in float64.
+
+    A = D^-1/2 [0 R; R^T 0] D^-1/2.
+    """
     size = data.users + data.items
     matrix = torch.zeros(size, size, dtype=torch.float64)
     for user in range(data.users):
@@ -139,7 +142,7 @@ def dense_propagation(data: Interactions, rows: Tensor, layers: int) -> Tensor:
 def check_metrics(
     name: str, other: Callable[[Interactions, Tensor], dict[str, float]], seeds: Sequence[int]
 ) -> Check:
-    """Our metrics of random scores against another computation of them."""
+    """Compare our metrics of random scores with another computation."""
     tolerance = 1e-6  # float32 means; the formulas, masks and users are the same
     keys = [f"{metric}@{k}" for metric in ("recall", "ndcg") for k in KS]
     found: list[float] = []
@@ -156,7 +159,7 @@ def check_metrics(
 
 
 def check_propagation(name: str, gradient: bool, seeds: Sequence[int]) -> Check:
-    """Our propagation of random rows, or its gradient, against the dense one in float64."""
+    """Compare our propagation of random rows, or its gradient, with a dense one in float64."""
     found: list[float] = []
     for seed in seeds:
         data = random_split(seed)
@@ -173,7 +176,7 @@ def check_propagation(name: str, gradient: bool, seeds: Sequence[int]) -> Check:
 
 
 def run_checks(seeds: Sequence[int] = (0, 1, 2)) -> list[Check]:
-    """All cross-checks, each on several random data sets; takes a second or two."""
+    """Run all cross-checks, each on several random data sets; takes about two seconds."""
     return [
         check_metrics("Recall, NDCG: the formula, one user at a time", by_the_formula, seeds),
         check_metrics("Recall, NDCG: RecBole's evaluator", by_recbole, seeds),
@@ -183,5 +186,5 @@ def run_checks(seeds: Sequence[int] = (0, 1, 2)) -> list[Check]:
 
 
 def _largest(differences: Sequence[float]) -> float:
-    # A NaN must not be lost among the others, as max would lose it.
+    # max would hide a NaN.
     return math.nan if any(map(math.isnan, differences)) else max(differences)

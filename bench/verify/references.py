@@ -1,4 +1,4 @@
-"""Published numbers and the records of ours that are compared with them."""
+"""Published numbers and our records that are compared with them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ class _Part(BaseModel):
 
 
 class Published(_Part):
-    """What a source reports.
+    """Numbers of a published source.
 
     Attributes:
-        source: who reports it; link: where.
-        recall, ndcg: Recall@20 and NDCG@20 on the test part; None if it has none.
-        tolerance: share of the published value that ours may be off; None if the source is shown
-            for orientation only, for the reason `why`.
+        source: name of the source; link: its address.
+        recall, ndcg: Recall@20 and NDCG@20 on the test part; None if the source has none.
+        tolerance: largest difference that passes, as a share of the published value; None if the
+            source is shown for orientation only.
+        why: why it is for orientation only.
     """
 
     source: str
@@ -44,14 +45,14 @@ class Published(_Part):
 
 
 class Reference(_Part):
-    """A run of ours, and who published numbers of it.
+    """A run of ours and the sources that published numbers of it.
 
     Attributes:
-        name: for people.
-        suite: its settings, by name or file.
-        method: which of the suite's methods.
-        refit: train again on train + validation, whatever the suite says.
-        published: the sources; none means that none was found.
+        name: name that the report shows.
+        suite: name or file of the suite with the settings.
+        method: one of the methods of the suite.
+        refit: train again on train + validation, even if the suite does not.
+        published: the sources; empty if none was found.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Reference(_Part):
     published: tuple[Published, ...] = ()
 
     def resolved(self) -> Suite:
-        """The suite, reduced to this run.
+        """Return the suite, reduced to this run.
 
         Raises:
             SpecError: there is no such suite.
@@ -74,16 +75,17 @@ class Reference(_Part):
 
 @dataclass(frozen=True)
 class Line:
-    """A metric of a source beside ours.
+    """A metric of a source and our value.
 
     Attributes:
-        reference, metric, source: what is compared.
-        published: None if the source has none, or there is no source.
-        ours: mean over the seeds; None without a run. sd: None for one seed.
-        seeds: how many runs.
+        reference, metric, source: names of the reference, the metric and the source.
+        published: the published value; None without one.
+        ours: mean over the seeds; None without a run.
+        sd: standard deviation over the seeds; None for one seed.
+        seeds: number of runs.
         tolerance: share of the published value; None for orientation.
-        verdict: what it comes to.
-        why: what keeps the two from being comparable.
+        verdict: result of the comparison.
+        why: why the two values are not comparable.
     """
 
     reference: str
@@ -99,24 +101,24 @@ class Line:
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published value."""
+        """Our value minus the published value."""
         if self.ours is None or self.published is None:
             return None
         return self.ours - self.published
 
     @property
     def failed(self) -> bool:
-        """Whether ours should agree and does not, or is missing."""
+        """Whether our value should agree with the published one, and differs or is missing."""
         return self.verdict in ("higher", "lower") or (
             self.verdict == "not run" and self.tolerance is not None
         )
 
 
 def read_references(path: Path) -> tuple[Reference, ...]:
-    """Reads a file of published numbers.
+    """Read a file of published numbers.
 
     Raises:
-        SpecError: naming the file, the key and the remedy.
+        SpecError: the file is wrong; the message names the file, the key and the remedy.
     """
     return check_model(_File, read_toml(path), str(path), "docs/verify.md has the keys").reference
 
@@ -126,9 +128,9 @@ class _File(_Part):
 
 
 def matching(reference: Reference, records: Iterable[Record]) -> list[Record]:
-    """The records of a reference run: the same data set, backbone, width, method and training.
+    """Return the records of a reference: same data set, backbone, width, method and training.
 
-    They are found without the data, so that verdicts can be read where the data are not.
+    The search needs no data, so that verdicts can be read on a machine without them.
     """
     suite = reference.resolved()
     found = []
@@ -158,7 +160,7 @@ def _same_settings(suite: Suite, record: Record) -> bool:
 
 
 def compare(references: Sequence[Reference], records: Sequence[Record]) -> list[Line]:
-    """Every metric of every source beside ours; a reference without a source has a line, too."""
+    """Return a line for every metric of every source, and for a reference without a source."""
     lines = []
     for reference in references:
         runs = matching(reference, records)

@@ -244,7 +244,7 @@ def test_full_disk_stops_the_board_with_one_line_and_fails_no_run(
 def test_data_that_has_gone_stops_the_board_with_one_line(data, tmp_path):
     board = Board(data, tmp_path / "r")
     board.path = tmp_path / "gone"
-    with pytest.raises(BenchError, match="no such data set, file or folder"):
+    with pytest.raises(BenchError, match="there is no data set, file or folder"):
         board.run()
 
 

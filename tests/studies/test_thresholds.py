@@ -33,7 +33,7 @@ def test_decay_moves_thresholds_and_the_loss_does_not():
 def test_a_method_without_thresholds_is_refused():
     result = CliRunner().invoke(app, ["thresholds", "-m", "dims", *QUICK])
     assert isinstance(result.exception, SpecError)
-    assert "dims prunes by no thresholds" in str(result.exception)
+    assert "dims does not prune by thresholds" in str(result.exception)
 
 
 def test_looks_and_figure_by_hand(tmp_path):

@@ -147,7 +147,7 @@ DATA = (
         "a data set that does not exist",
         "leaderboard -d gowala --dry-run",
         "gowala",
-        "did you mean gowalla?",
+        "did you mean 'gowalla'?",
     ),
     option(
         "a data folder that does not exist",

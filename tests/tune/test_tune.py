@@ -169,7 +169,7 @@ def test_a_pruned_trial_ends_at_once_and_leaves_no_checkpoint(store, tmp_path, m
         Store, "discard_work", lambda s, i: (saved.append(s.work(i).exists()), original(s, i))[1]
     )
     run = Tuning(terms(), METHODS["hashing"], tiny_data(), tmp_path).planned({}).run
-    found = trial(run, tiny_data(), METHODS, store, bars=[0.0, 0.0, 2.0, 2.0])
+    found = trial(run, tiny_data(), METHODS, store, thresholds=[0.0, 0.0, 2.0, 2.0])
     assert found["status"] == "pruned"
     assert len(found["curve"]) == 3
     assert saved[-1]  # there was one
@@ -282,16 +282,16 @@ def test_the_bar_is_the_median_of_the_best_so_far(tmp_path):
     curves = [[0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.1, 0.6, 0.7], [0.3, 0.3, 0.3, 0.3], [0, 0, 0, 0]]
     entry = {"status": "complete", "value": 1}
     study.outcomes = {n: {**entry, "curve": curve} for n, curve in enumerate(curves[:3])}
-    assert study.bars() == []  # too few to judge by
+    assert study.thresholds() == []  # too few to judge by
     study.outcomes[3] = {**entry, "curve": curves[3]}
     study.outcomes[4] = {"status": "pruned", "value": None, "curve": [9.0] * 5}
     study.outcomes[5] = {**entry, "curve": [9.0] * 5, "of": 1}
     # Fourth: best of .4, .7, .3, 0; fifth: .5 and, of those that have ended, .7, .3, 0.
-    assert study.bars()[:3] == [float("-inf")] * 3
-    assert study.bars()[3:] == pytest.approx([0.35, 0.4])
+    assert study.thresholds()[:3] == [float("-inf")] * 3
+    assert study.thresholds()[3:] == pytest.approx([0.35, 0.4])
 
 
-def test_counts_say_what_became_of_all_trials():
+def test_counts_of_trials_by_outcome():
     ended = {
         0: {"status": "complete"},
         1: {"status": "failed"},
@@ -390,7 +390,7 @@ def test_a_refit_is_not_tuned_by(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"own": ("batch",)}, "--own batch: a method may own lr and l2"),
+        ({"own": ("batch",)}, "--own batch: a method may tune lr and l2 for itself"),
         ({"suite": SUITE.model_copy(update={"backbones": ("mf", "lightgcn")})}, "--backbone"),
     ],
 )
