@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 from scipy.stats import ttest_ind, ttest_rel
 
 from bench.board import stats
@@ -95,3 +96,9 @@ def test_one_board_gives_no_test() -> None:
 def test_ties_share_their_rank() -> None:
     found = stats.average_ranks(["a", "b", "c"], np.array([[0.2, 0.2, 0.1], [0.2, 0.2, 0.1]]))
     assert found.ranks == (1.5, 1.5, 3.0)
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 10, 20])
+def test_the_studentized_range_is_that_of_scipy(k):
+    expected = float(scipy_stats.studentized_range.ppf(stats.CONFIDENCE, k, np.inf))
+    assert stats._studentized_range(k) * 2**0.5 == pytest.approx(expected, rel=1e-6)
