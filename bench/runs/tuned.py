@@ -29,7 +29,7 @@ class Tuned(BaseModel):
         config: its knobs, as `Method.Config` takes them.
         training: training settings of its own, of those in `protocol.OWNED_TRAINING`.
         valid: validation NDCG@20 that they reached, and `default` what its defaults reached.
-        trials: how many were planned, and what became of them.
+        trials: number of planned trials, and of trials by outcome.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -162,16 +162,16 @@ def _folder() -> Path:
 def _text(content: TunedFile) -> str:
     parts = [
         "# Written by `bench tune`; docs/tuning.md. `bench list tuned` shows it.\n",
-        tomli_w.dumps({"study": _said(content.study)}),
+        tomli_w.dumps({"study": _without_none(content.study)}),
     ]
     for name, tuned in content.method.items():
-        table = tomli_w.dumps({"method": {name: _said(tuned.model_dump())}})
+        table = tomli_w.dumps({"method": {name: _without_none(tuned.model_dump())}})
         parts.append(f"# {name}@{tuned.id_for(name)}\n{table}")
     return "\n".join(parts)
 
 
-def _said(value: Any) -> Any:
+def _without_none(value: Any) -> Any:
     """Without what is None, which TOML cannot say."""
     if isinstance(value, Mapping):
-        return {key: _said(one) for key, one in value.items() if one is not None}
+        return {key: _without_none(one) for key, one in value.items() if one is not None}
     return value
