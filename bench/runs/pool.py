@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,8 @@ class _Pool:
 def _start(context: Any, job: Job, task: Work, number: int) -> _Worker:
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, job, task, os.getpid()), daemon=True)
+    # Its first start unblocks SIGINT, which would undo what follows.
+    resource_tracker.ensure_running()
     # Only the parent handles Ctrl-C. A worker inherits that the signal is blocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
