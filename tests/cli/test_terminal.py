@@ -71,6 +71,19 @@ def test_names_and_messages_are_shown_as_they_stand(
         "run", "-d", "[red]", "-m", "failing", *QUICK, status=1
     )
     assert "failed: 1" in said("status")
+    # A whole board, one of whose runs fails, in worker processes.
+    board = ("leaderboard", "-d", "[red]", "-m", "hostile", "-m", "failing", "--seeds", "1")
+    assert "[/items/7]" in said(*board, "--workers", "1", *QUICK, "--retry-failed", status=1)
+    assert "hostile" in said("check", "mine.py", status=1)
+    assert "hostile" in said("tune", "-d", "[red]", "-m", "hostile", "--dry-run", *QUICK)
+    again = ("run", "-d", "[red]", "-m", "hostile", *QUICK, "--set", "training.lr=0.5")
+    said(*again)
+    said("studies", "results/local")  # it prints Markdown past the terminal
+    assert "0 of 3 rows moved" in said("diff", "results/local", "results/local")
+    assert "no [/w]" in said("verify", "--read", "--file", "no [/w]", status=2)
+    assert "'[/v]'" in said("speed", "-d", "[red]", "-m", "[/v]", status=2)
+    assert "'[/u]'" in said("thresholds", "-d", "[red]", "-m", "[/u]", status=2)
+    assert "[/t]" in said("new", "[/t]", status=2)
     assert TITLE in said("report")
     assert TITLE in said("choose", "--max-bytes", "1MB")
     assert TITLE in said("list", "methods", "--plugin", "mine.py")
