@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.faults import blocks
 
 from bench.cli import main
 
@@ -24,18 +25,7 @@ def bench(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two blocks of users and items that never mix, in LightGCN's text format."""
-    folder = tmp_path_factory.mktemp("data") / "blocks"
-    folder.mkdir()
-    train, test = [], []
-    for user in range(60):
-        items = [item for item in range(40) if item % 2 == user % 2]
-        held = items[user % 20], items[(user + 7) % 20]
-        train.append(" ".join(map(str, [user, *(i for i in items if i not in held)])))
-        test.append(" ".join(map(str, [user, *held])))
-    (folder / "train.txt").write_text("\n".join(train) + "\n")
-    (folder / "test.txt").write_text("\n".join(test) + "\n")
-    return folder
+    return blocks(tmp_path_factory.mktemp("data") / "blocks")
 
 
 QUICK = ("--seeds", 1, "--budget", "25%", "--set", "dim=8", "--set", "training.epochs=3")
