@@ -13,6 +13,7 @@ from torch import Tensor
 from bench.method.precision import NORMAL, Storage
 
 STEPS = 16  # scales of rows are powers of 2^(1/16): off by 2.2 % at most
+_BLOCK = 2**15  # rows whose lengths are worked out together
 _OCTAVES = (-120, 120)  # scales that float32 holds with room for products
 
 
@@ -45,11 +46,20 @@ def _nearest(values: Tensor, bits: int) -> Tensor:
     return found.copysign_(values)
 
 
+def grid(power: Tensor) -> Tensor:
+    """2^(power / 16): float32, any shape.
+
+    Worked out in float64: float32's `exp2` differs by a bit between kinds of processors, and the
+    rows of a file must not.
+    """
+    return torch.exp2(power.double() / STEPS).float()
+
+
 def _on_grid(scale: Tensor) -> Tensor:
     """The nearest power of 2^(1/16); 0 stays 0."""
     low, high = (STEPS * octave for octave in _OCTAVES)
     power = (scale.log2() * STEPS).round().clamp(low, high)
-    return torch.where(scale > 0, torch.exp2(power / STEPS), torch.zeros_like(scale))
+    return torch.where(scale > 0, grid(power), torch.zeros_like(scale))
 
 
 def _safe(scale: Tensor) -> Tensor:
@@ -101,6 +111,19 @@ def values(codes: Tensor, scale: Tensor, storage: Storage) -> Tensor:
         return (codes.to(scale.dtype) - 2 ** (storage.bits - 1)) * scale
     levels = _levels(storage.bits)[0].to(scale.device, scale.dtype)
     return levels[codes.int()] * scale
+
+
+def lengths(codes: Tensor, storage: Storage) -> Tensor:
+    """Lengths of rows in units of their scale: uint8 [n, k] -> float32 [n, 1].
+
+    Squares are rounded to multiples of 2^-32, so that float64 adds them exactly: sums in another
+    order, on another machine or in another program, give the same bits.
+    """
+    places = torch.arange(2**storage.bits, dtype=torch.uint8, device=codes.device)
+    one = torch.ones(1, 1, dtype=torch.float64, device=codes.device)
+    squares = (values(places, one, storage).square() * 2.0**32).round() / 2.0**32
+    found = [squares.view(-1)[part.int()].sum(1) for part in codes.split(_BLOCK)]
+    return torch.cat(found).sqrt().float().unsqueeze(1)
 
 
 def as_stored(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> Tensor:

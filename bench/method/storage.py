@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from bench.method.precision import Storage
-from bench.method.rounding import STEPS, quantise, side_scale, values
+from bench.method.rounding import STEPS, grid, lengths, quantise, side_scale, values
 from bench.method.size import ArrayKind, Arrays
 
 _WINDOW = 254  # steps between the smallest and the largest scale of an array, 2^15.9
@@ -61,7 +61,7 @@ def _window(scale: Tensor) -> tuple[Tensor, int]:
 
 
 def _from_window(places: Tensor, first: int) -> Tensor:
-    scale = torch.exp2((places.float() + first) / STEPS)
+    scale = grid(places.float() + first)
     return torch.where(places > 0, scale, torch.zeros_like(scale))
 
 
@@ -94,8 +94,7 @@ def _scaled(array: Tensor, storage: Storage, users: int | None) -> tuple[Tensor,
 
 def _lengths(codes: Tensor, storage: Storage) -> Tensor:
     """The scale that gives each row length 1, [n, 1]; 0 for a row of zeros."""
-    plain = values(codes, torch.ones(1, 1, device=codes.device), storage)
-    norm = plain.norm(dim=1, keepdim=True)
+    norm = lengths(codes, storage)
     return torch.where(norm > 0, 1 / norm.clamp(min=1e-30), torch.zeros_like(norm))
 
 

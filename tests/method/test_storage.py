@@ -15,7 +15,7 @@ from bench.errors import SpecError
 from bench.method import Method, Progress, Rows, Table
 from bench.method.precision import Storage
 from bench.method.registry import find_methods
-from bench.method.rounding import quantise, values
+from bench.method.rounding import grid, lengths, quantise, values
 from bench.method.size import describe, size_of
 from bench.method.storage import (
     NotFinite,
@@ -284,3 +284,22 @@ def test_a_method_file_needs_no_line_for_precision(tmp_path):
     kind = find_methods([new_method("newcomer", tmp_path)])["newcomer"]
     for bits in (1, 4, 8):
         check(trained(planned(kind, bits=bits)))
+
+
+# The same bits everywhere -------------------------------------------------------------------------
+
+
+def test_scales_are_powers_of_two_to_the_last_bit():
+    power = torch.arange(-1920, 1921)
+    exact = np.array([2.0 ** (int(k) / 16) for k in power]).astype(np.float32)
+    assert np.array_equal(grid(power).numpy(), exact)
+
+
+@pytest.mark.parametrize(("bits", "levels"), [(1, "normal"), (4, "normal"), (8, "uniform")])
+def test_lengths_of_rows_do_not_depend_on_the_order_of_sums(bits, levels):
+    storage = Storage(bits, levels, "item")
+    codes = torch.randint(0, 2**bits, (200, 301), dtype=torch.uint8)
+    shuffled = codes[:, torch.randperm(301)]
+    assert torch.equal(lengths(codes, storage), lengths(shuffled, storage))
+    plain = values(codes, torch.ones(1, 1), storage).double().norm(dim=1, keepdim=True)
+    assert torch.allclose(lengths(codes, storage).double(), plain, rtol=1e-6)
