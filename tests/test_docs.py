@@ -106,13 +106,16 @@ def test_files_of_the_program_that_pages_name_are_there(page: Path) -> None:
         assert (ROOT / name).exists(), f"{page.name} names {name}"
 
 
-@pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="needs a checkout")
-def test_the_method_in_the_readme_passes_the_checks(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.skipif(not INDEX.is_file(), reason="needs a checkout")
+@pytest.mark.parametrize(
+    ("page", "name"), [("README.md", "pophash"), ("docs/own-method.md", "cooccur")]
+)
+def test_the_methods_that_pages_show_pass_the_checks(tmp_path: Path, page: str, name: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     [code] = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
-    file = tmp_path / "pophash.py"
+    file = tmp_path / f"{name}.py"
     file.write_text(code, encoding="utf-8")
-    checks = check_method(find_methods([file])["pophash"])
+    checks = check_method(find_methods([file])[name])
     assert checks and not [check for check in checks if not check.passed]
 
 

@@ -18,6 +18,9 @@ class Backbone(nn.Module):
         name, title: on the command line and on a board.
         whole: every step needs the rows of all N ids, and `spread` gets them.
         narrow: columns that are zero in all rows change no score and can be left out.
+
+    Attributes:
+        start: state that training starts from, in place of what `reset` sets; empty: none.
     """
 
     name: ClassVar[str]
@@ -37,6 +40,7 @@ class Backbone(nn.Module):
     def __init__(self, data: Interactions, dim: int, config: Any) -> None:
         super().__init__()
         self.users, self.items, self.dim, self.config = data.users, data.items, dim, config
+        self.start: dict[str, Tensor] = {}
 
     @property
     def dot(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.check import declared, sizes, state, training
+from bench.check import declared, inputs, sizes, state, training
 from bench.check.subject import Finding, Subject
 from bench.method import Method
 
@@ -57,6 +57,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "batches": state.batches,
     "reset": state.reset,
     "round trip": state.round_trip,
+    "inputs": inputs.inputs,
     "state dict": state.state_dict,
     "initial scale": state.scale,
     "gradients": training.gradients,

@@ -12,13 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from bench.check.subject import Finding, Subject, require
 from bench.method import Method, Role
+from bench.method.table import Need
 from bench.names import wrong_name, wrong_title
 
 ALLOWED_IMPORTS = ("bench.method", "bench.methods", "torch")  # methods: for variants of one
 
 
 def identity(subject: Subject) -> str:
-    """Check name, title, revision, role and phases."""
+    """Check name, title, revision, role, phases and needs."""
     kind = subject.kind
     for attribute in ("name", "title"):
         value = getattr(kind, attribute, None)
@@ -35,6 +36,11 @@ def identity(subject: Subject) -> str:
     require(
         kind.role in get_args(Role),
         f"role is {kind.role!r}; use one of {', '.join(get_args(Role))}",
+    )
+    unknown = set(kind.needs) - set(get_args(Need))
+    require(
+        not unknown,
+        f"needs names {', '.join(sorted(unknown))}; there are {' and '.join(get_args(Need))}",
     )
     names = [phase.name for phase in kind.phases]
     require(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from bench.data import CSR, Interactions
 from bench.engine.loop import Fit
 from bench.engine.settings import Training
 from bench.errors import Infeasible
-from bench.method import Method, Phase, Progress, Table
+from bench.method import Method, Pairs, Phase, Progress, Table
 from bench.method.identity import rounds
 
 LR = 0.05
@@ -53,9 +53,24 @@ class Subject:
     ) -> Table:
         """Make a table; the budget is left out for a method that none binds."""
         counts = torch.arange(users + items).remainder(17).square() + 1  # uneven, as in real data
-        return Table(
+        table = Table(
             users, items, dim, budget if self.kind.budgeted else None, std=std, counts=counts
         )
+        return self.given(table)
+
+    def given(self, table: Table, train: CSR | None = None) -> Table:
+        """Add what the method needs: a random teacher, and pairs of these data or random ones."""
+        generator = torch.Generator().manual_seed(1)
+        if "interactions" in self.kind.needs:
+            if train is None:
+                own = torch.rand(table.users, table.items, generator=generator) < 0.2
+                users, items = own.nonzero().numpy().T
+                train = CSR.from_pairs(users, items, table.users)[0]
+            table = replace(table, interactions=Pairs.of(train, table.items))
+        if "teacher" in self.kind.needs:
+            rows = torch.randn(table.ids, table.dim, generator=generator) * table.std
+            table = replace(table, teacher=rows)
+        return table
 
     def planned(
         self, users: int = 60, items: int = 41, dim: int = 16, std: float = 0.1
@@ -91,6 +106,7 @@ class Subject:
         """Train on a tiny data set, through all phases."""
         data = tiny_data()
         table, config = self.planned(data.users, data.items)
+        table = self.given(table, data.train)
         method = _recording(self.kind)(table, config)
         backbone = MF(data, table.dim, MF.Config())
         training = Training(lr=LR, batch=64, epochs=12, search_epochs=6, patience=12)

@@ -78,10 +78,15 @@ class Fit:
     def run(self) -> State:
         """Train all phases; afterwards method and backbone have the selected weights.
 
+        A method without phases has its initial weights then.
+
         Raises:
             Diverged: the loss became infinite or not a number.
         """
         tensors: dict[str, Tensor] = {}
+        if not self.method.phases:
+            self._reset()
+            return self.state
         if (stored := self.checkpoint.load(len(self.method.phases))) is not None:
             self.state, tensors = stored  # loaded below, when the optimiser of the phase exists
         while self.state.phase < len(self.method.phases):
@@ -127,8 +132,7 @@ class Fit:
 
     def _enter(self, phase: Phase) -> Adam:
         if phase.rewind or self.state.phase == 0:
-            for part in (self.method, self.backbone):
-                part.reset(torch.Generator().manual_seed(seed_of(self.seed, type(part).__name__)))
+            self._reset()
         start = Progress(0, self._epochs(phase) * self.sampler.steps, 0, self._epochs(phase))
         self.method.begin(phase, start, self.training.lr)
         self.method.train()
@@ -139,6 +143,12 @@ class Fit:
         if not phase.fresh_optimizer and self._moments:
             optimizer.load(self._moments)
         return optimizer
+
+    def _reset(self) -> None:
+        for part in (self.method, self.backbone):
+            part.reset(torch.Generator().manual_seed(seed_of(self.seed, type(part).__name__)))
+        if self.backbone.start:
+            self.backbone.load_state_dict(self.backbone.start)
 
     def _epochs(self, phase: Phase) -> int:
         # The cap sets the pace of a search, which ends when it fits the budget, in a refit too.

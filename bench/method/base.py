@@ -10,7 +10,7 @@ Most methods need `Config`, `plan`, `build`, `reset` and `forward` and leave the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -24,7 +24,7 @@ from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
 from bench.method.size import Arrays, largest
 from bench.method.stored import Stored
-from bench.method.table import Phase, Progress, Table
+from bench.method.table import Need, Pairs, Phase, Progress, Table
 
 __all__ = [
     "AliasChoices",
@@ -34,6 +34,8 @@ __all__ = [
     "Infeasible",
     "LogRange",
     "Method",
+    "Need",
+    "Pairs",
     "Phase",
     "Progress",
     "Range",
@@ -57,6 +59,8 @@ class Method(Stored):
         role: `method`, or `ceiling`, `control`, `ablation` for what boards show apart.
         budgeted: whether a budget binds it; False runs once, at its own size.
         phases: training phases in order; empty for methods that learn nothing.
+        needs: what `table` must have beside counts: `interactions`, `teacher`, or both. Where a
+            method needs a teacher, a full table is trained first, and its work counts as the run's.
         space: knobs of `Config` that `bench tune` may set, and to what; none by default.
     """
 
@@ -67,6 +71,7 @@ class Method(Stored):
     role: ClassVar[Role] = "method"
     budgeted: ClassVar[bool] = True
     phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
+    needs: ClassVar[Set[Need]] = frozenset()
     space: ClassVar[Mapping[str, Space]] = {}
 
     class Config(BaseModel):

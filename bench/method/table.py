@@ -3,13 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from bench.budget import Budget
 
+if TYPE_CHECKING:
+    from bench.data.csr import CSR
+
 _MOST_COLUMNS = 1024  # of a wide table
+
+
+Need = Literal["interactions", "teacher"]
+"""What a method can ask for: fields of `Table` that are None unless the class names them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Training interactions in compressed sparse rows; validation and test pairs are never here.
+
+    Attributes:
+        starts: int64 [users + 1]; user u has `items[starts[u] : starts[u + 1]]`.
+        items: int64 [n], numbers of items from 0, rising within a user.
+        count: number of items.
+    """
+
+    starts: Tensor
+    items: Tensor
+    count: int
+
+    @classmethod
+    def of(cls, train: CSR, items: int) -> Pairs:
+        """The pairs of a training matrix, in memory of their own."""
+        where = torch.from_numpy(train.indices.astype("int64"))
+        return cls(torch.from_numpy(train.indptr.copy()), where, items)
+
+    def users(self) -> Tensor:
+        """The user of each pair, int64 [n]; stands beside `items`."""
+        degrees = self.starts.diff()
+        return torch.arange(len(degrees), device=degrees.device).repeat_interleave(degrees)
+
+    def matrix(self) -> Tensor:
+        """The pairs as a sparse matrix of ones: float32 [users, items], coalesced COO."""
+        ones = torch.ones(len(self.items), device=self.items.device)
+        shape = (len(self.starts) - 1, self.count)
+        where = torch.stack((self.users(), self.items))
+        return torch.sparse_coo_tensor(where, ones, shape, is_coalesced=True, check_invariants=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +72,10 @@ class Table:
             packed state, so that nothing is used there that was not stored.
         wide: whether rows may have more columns than `dim`, where the bytes allow it: columns are
             a choice for backbones that score by products.
+        interactions: the training pairs, for methods whose `needs` names them; to be read only.
+            None for other methods, and when rows are rebuilt from a packed state.
+        teacher: float32 [N, dim], rows of a trained full table, for methods whose `needs` names
+            it; to be read only. None as `interactions` is, and while sizes are planned.
     """
 
     users: int
@@ -41,6 +86,8 @@ class Table:
     std: float = 0.1
     counts: Tensor | None = None
     wide: bool = False
+    interactions: Pairs | None = None
+    teacher: Tensor | None = None
 
     @property
     def ids(self) -> int:
@@ -65,7 +112,9 @@ class Table:
 
     def bare(self) -> Table:
         """The shape alone, all that a packed state may be read with."""
-        return replace(self, budget=None, seed=0, std=0.1, counts=None)
+        return replace(
+            self, budget=None, seed=0, std=0.1, counts=None, interactions=None, teacher=None
+        )
 
     @property
     def cap(self) -> Budget:

@@ -64,6 +64,11 @@ def compact(
         model.get_submodule(name).weight.detach() for p in pairs for name in (p.user, p.item)
     ]
     kind = get_method(method)
+    if kind.needs:
+        raise BenchError(
+            f"{method} starts from {' and '.join(sorted(kind.needs))}, which RecBole's models do"
+            " not give it; choose another method"
+        )
     ids, dim = model.n_users + model.n_items, sum(pair.width for pair in pairs)
     table = Table(
         users=model.n_users,

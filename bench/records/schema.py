@@ -72,6 +72,9 @@ class SpecOf(_Part, Generic[T]):
     """Everything that may change the numbers of a run; its hash is the id of the run.
 
     The type of the training is a parameter: a mapping or a model. Equal specs have equal ids.
+
+    Attributes:
+        teacher: training of the full table that the method starts from; None is left out.
     """
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
@@ -82,6 +85,7 @@ class SpecOf(_Part, Generic[T]):
     method: MethodSpec
     budget: BudgetSpec | None
     training: T | None
+    teacher: T | None = None
     seed: Annotated[int, Field(ge=0)]
 
     def canonical(self) -> dict[str, Any]:
@@ -89,6 +93,8 @@ class SpecOf(_Part, Generic[T]):
         content = self.model_dump(mode="json", by_alias=True)
         if self.method.source is None:
             del content["method"]["source"]
+        if self.teacher is None:
+            del content["teacher"]
         return content
 
 

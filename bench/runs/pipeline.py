@@ -20,6 +20,7 @@ from bench.engine.evaluate import Evaluator, Result
 from bench.engine.rank import rank
 from bench.method import Method, Table
 from bench.runs.spec import RunSpec
+from bench.runs.teacher import Lender, Lent
 
 
 def table_for(spec: RunSpec, data: Interactions) -> Table:
@@ -71,11 +72,13 @@ class Pipeline:
         data: the split that the spec names.
         methods: all known methods.
         device: where to train and rank.
+        lender: gives the method the teacher that it may need.
 
     Attributes:
         data: the split with its ids renumbered as the training asks.
         users: int64 [users], original number of each user.
         table: what the method has to provide.
+        lent: what each training started from.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Pipeline:
         data: Interactions,
         methods: Mapping[str, type[Method]],
         device: str = "cpu",
+        lender: Lender | None = None,
     ) -> None:
         assert spec.training is not None
         numbered = number(data, spec.training.numbering)
@@ -93,11 +97,17 @@ class Pipeline:
         self._kind, self._backbone = methods[spec.method.name], get_backbone(spec.backbone.name)
         self._config = self._kind.Config.model_validate(spec.method.config)
         self._backbone_config = self._backbone.Config.model_validate(spec.backbone.config)
+        self._lender = lender or Lender(device=device)
+        self.lent: list[Lent] = []
 
     def build(self, data: Interactions) -> tuple[Method, Backbone]:
         """An untrained method and a backbone over the training part of `data`."""
-        method = self._kind(self.table, self._config).to(self.device)
+        refit = data is not self.data
+        lent = self._lender.lend(self._kind, self.spec, self.table, self.data, refit)
+        self.lent.append(lent)
+        method = self._kind(lent.table, self._config).to(self.device)
         backbone = self._backbone(data, self.spec.dim, self._backbone_config)
+        backbone.start = lent.backbone
         return method, backbone.to(self.device)
 
     def deploy(self, method: Method, backbone: Backbone) -> Deployed:

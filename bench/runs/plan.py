@@ -12,10 +12,12 @@ from bench import budget as budgets
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions
 from bench.data.numbering import Numbering, number
+from bench.engine.settings import Training
 from bench.errors import Infeasible, SpecError
 from bench.method import Method, Table
 from bench.method.identity import rounds, source_hash
 from bench.method.size import size_of
+from bench.methods.full import Full
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
 from bench.runs.popularity import Popularity, popularity_spec
 from bench.runs.settings import check_names, resolve, with_override
@@ -149,6 +151,7 @@ class Planner:
             ),
             budget=BudgetSpec(cap=cap.cap, accounting=cap.accounting) if cap else None,
             training=training,
+            teacher=self._teacher(suite, kind, backbone, training),
             seed=seed,
         )
         words = ["--backbone", backbone, "--method", kind.name, "--seed", str(seed)]
@@ -169,6 +172,16 @@ class Planner:
         except Exception as error:
             raise _unplanned(kind, "arrays", error) from error
         return Planned(run, values, stored)
+
+    def _teacher(
+        self, suite: Suite, kind: type[Method], backbone: str, training: Training
+    ) -> Training | None:
+        """The training of the full table that a method starts from, in the run's numbering."""
+        if "teacher" not in kind.needs:
+            return None
+        found = resolve(suite, Full, None, backbone).training
+        changes = {"numbering": training.numbering, "refit": training.refit}
+        return found.model_copy(update=changes)
 
     def _dataset(self) -> DatasetSpec:
         data = self._data

@@ -19,6 +19,7 @@ from bench.engine.settings import Training
 from bench.method import Method
 from bench.runs.pipeline import table_for
 from bench.runs.spec import RunSpec
+from bench.runs.teacher import stand_in
 
 _FEW_USERS = 256  # evaluated where scores are networks; the time is scaled to all users
 
@@ -68,7 +69,7 @@ class Probe:
         assert spec.training is not None
         kind, scored = methods[spec.method.name], get_backbone(spec.backbone.name)
         config = kind.Config.model_validate(spec.method.config)
-        self.method = kind(table_for(spec, data), config).to(device)
+        self.method = kind(stand_in(kind, table_for(spec, data), data), config).to(device)
         settings = scored.Config.model_validate(spec.backbone.config)
         self.backbone: Backbone = scored(data, spec.dim, settings).to(device)
         self.data, self.training, self.device = data, spec.training, torch.device(device)

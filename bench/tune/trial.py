@@ -19,6 +19,7 @@ from bench.records.store import Store
 from bench.runs.pipeline import Pipeline
 from bench.runs.pool import Job, Work
 from bench.runs.spec import Run
+from bench.runs.teacher import Lender
 
 
 class _PrunedError(Exception):
@@ -83,7 +84,7 @@ def _fitted(
     spec, training = run.spec, run.spec.training
     assert training is not None
     assert not training.refit
-    pipeline = Pipeline(spec, data, methods, device)
+    pipeline = Pipeline(spec, data, methods, device, Lender(store, device, report))
     method, backbone = pipeline.build(pipeline.data)
 
     def check(entry: dict[str, Any]) -> None:

@@ -113,6 +113,7 @@ def run_of(name: str, share: float | None = 0.6, training: Training = TRAINING) 
         method=part,
         budget=budget,
         training=training,
+        teacher=training if name in METHODS and "teacher" in METHODS[name].needs else None,
         seed=3,
     )
     return Run(spec, f"{share:.0%}" if share else None, share, f"bench run --method {name}")

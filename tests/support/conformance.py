@@ -5,7 +5,7 @@ Imports what a method may import, and nothing else: the file is itself checked.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +83,126 @@ class Continued(Sound):
     phases = (Phase("first"), Phase("second", rewind=False, fresh_optimizer=False))
 
 
-SOUND = (Sound, SoundPruned, Unbound, Continued)
+class Taught(Method):
+    """The first columns of the teacher, and no training."""
+
+    name = "taught"
+    title = "Taught"
+    fails: str = ""
+    needs: ClassVar = {"teacher"}
+    phases = ()
+
+    class Config(Method.Config):
+        """`columns`: that are stored."""
+
+        columns: int = 0
+
+    @classmethod
+    def plan(cls, table: Table, config: Any) -> Any:
+        return cls.solve("columns", table, config, low=1, high=table.dim)
+
+    def build(self) -> None:
+        self.stored = Rows(self.table.ids, self.config.columns)
+
+    def reset(self, generator: torch.Generator) -> None:
+        assert self.table.teacher is not None
+        with torch.no_grad():
+            self.stored.weight.copy_(self.table.teacher[:, : self.config.columns])
+
+    @property
+    def width(self) -> int:
+        return self.config.columns
+
+    def forward(self, ids: Tensor) -> Tensor:
+        rows = self.stored(ids)
+        return torch.nn.functional.pad(rows, (0, self.table.dim - rows.shape[-1]))
+
+
+class TaughtOn(Taught):
+    """Goes on training from the teacher's columns."""
+
+    name = "taught-on"
+    phases = (Phase("tune"),)
+
+
+class Coupled(Sound):
+    """A user shares a row with the first of its items."""
+
+    name = "coupled"
+    needs: ClassVar = {"interactions"}
+
+    slot: Tensor
+
+    def build(self) -> None:
+        super().build()
+        self.register_buffer("slot", torch.zeros(self.table.ids, dtype=torch.int16))
+
+    def reset(self, generator: torch.Generator) -> None:
+        super().reset(generator)
+        pairs = self.table.interactions
+        assert pairs is not None
+        first = pairs.items[pairs.starts[:-1].clamp(max=len(pairs.items) - 1)]
+        self.slot.copy_(torch.cat((first, torch.arange(pairs.count))) % self.config.rows)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.stored(self.slot[ids].long())
+
+
+SOUND = (Sound, SoundPruned, Unbound, Continued, Taught, TaughtOn, Coupled)
+
+
+class UnknownNeed(Sound):
+    fails = "identity"
+    needs: ClassVar = {"test"}
+
+
+class NeedsForNothing(Sound):
+    fails = "inputs"
+    needs: ClassVar = {"interactions"}
+
+
+class Undeclared(Sound):
+    fails = "inputs"
+
+    def reset(self, generator: torch.Generator) -> None:
+        super().reset(generator)
+        if self.table.teacher is not None:
+            self.stored.normal(float(self.table.teacher.std()), generator)
+
+
+class SpoilsTeacher(Taught):
+    fails = "inputs"
+
+    def reset(self, generator: torch.Generator) -> None:
+        assert self.table.teacher is not None
+        self.table.teacher[0, 0] += 1.0
+        super().reset(generator)
+
+
+class AsksAtLookUp(Sound):
+    fails = "inputs"
+
+    def forward(self, ids: Tensor) -> Tensor:
+        rows = super().forward(ids)
+        return rows if self.table.counts is None else rows * 1.0
+
+
+class SizeOfTeacher(Taught):
+    """Packs as many values as the teacher has positive ones."""
+
+    fails = "inputs"
+
+    def reset(self, generator: torch.Generator) -> None:
+        super().reset(generator)
+        assert self.table.teacher is not None
+        self.more = torch.zeros(int((self.table.teacher > 0).sum()))
+
+    def pack(self) -> dict[str, Tensor]:
+        return super().pack() | {"more": getattr(self, "more", torch.zeros(0))}
+
+    @classmethod
+    def unpack(cls, packed: Any, table: Table, config: Any) -> Any:
+        return super().unpack({"stored.weight": packed["stored.weight"]}, table, config)
 
 
 class ShoutedName(Sound):
