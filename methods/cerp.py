@@ -19,7 +19,7 @@ from bench.method import (
     Range,
     Table,
     columns,
-    most_kept,
+    fill_columns,
     solve_width,
     widen,
 )
@@ -82,31 +82,37 @@ class CERP(Pruned):
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        config = solve_width(table, config)
+        if config.buckets or config.kept:
+            return cls.solve_buckets(table, solve_width(table, config))
+        return fill_columns(cls, table, config, lambda one: cls.solve_buckets(table, one))
 
-        def kept(buckets: int) -> int:
-            shape = cls.shape(table, config.but(buckets=buckets))
-            return most_kept("stored", *shape, table.cap, cls.storage(config, "stored"))
+    @classmethod
+    def solve_buckets(cls, table: Table, config: Config) -> Config:
+        """Sets `buckets` and `kept`; keeps those that are set.
+
+        Raises:
+            Infeasible: the budget does not hold a single entry.
+        """
 
         def fits(buckets: int) -> bool:
-            if any(block == 1 for _, block, _ in cls.layout(table, config.but(buckets=buckets))):
+            one = config.but(buckets=buckets)
+            if any(block == 1 for _, block, _ in cls.layout(table, one)):
                 return False  # a bucket for each id: then Q has a row for each id, too
-            rows, columns = cls.shape(table, config.but(buckets=buckets))
+            rows, columns = cls.shape(table, one)
             try:
-                return kept(buckets) >= (1 - config.sparsity) * rows * columns
+                return cls.most_kept(table, one) >= (1 - config.sparsity) * rows * columns
             except Infeasible:  # the positions alone are too large; fewer buckets may do
                 return False
 
-        buckets = config.buckets
-        if not buckets:
+        if not config.buckets:
             # Below sqrt(N) buckets ids begin to share both rows.
             low = ceil(table.ids / min(table.parts(config.joint)) ** 0.5)
             high = table.ids
             while low < high:
                 middle = (low + high + 1) // 2
                 low, high = (middle, high) if fits(middle) else (low, middle - 1)
-            buckets = low
-        return config.but(buckets=buckets, kept=config.kept or kept(buckets))
+            config = config.but(buckets=low)
+        return config.but(kept=config.kept or cls.most_kept(table, config))
 
     @property
     def first_rows(self) -> int | None:

@@ -20,6 +20,7 @@ from bench.method import (
     Table,
     columns,
     divide,
+    fill_columns,
     solve_width,
     widen,
 )
@@ -74,8 +75,15 @@ class Hashing(Method):
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        config = solve_width(table, config)
-        return cls.solve("rows", table, config, low=1 if config.joint else 2, high=table.ids)
+        if config.rows:
+            return solve_width(table, config)
+        low = 1 if config.joint else 2
+        return fill_columns(
+            cls,
+            table,
+            config,
+            lambda one: cls.solve("rows", table, one, low=low, high=table.ids),
+        )
 
     def build(self) -> None:
         self.stored = Rows(self.config.rows, columns(self.table, self.config))

@@ -14,7 +14,7 @@ from bench.method import (
     Pruned,
     Table,
     columns,
-    most_kept,
+    fill_columns,
     solve_width,
     widen,
 )
@@ -42,13 +42,13 @@ class PEP(Pruned):
 
     @classmethod
     def plan(cls, table: Table, config: Pruned.Config) -> Pruned.Config:
-        config = solve_width(table, config)
-        return config.but(
-            kept=config.kept
-            or most_kept(
-                "stored", *cls.shape(table, config), table.cap, cls.storage(config, "stored")
-            )
-        )
+        if config.kept:
+            return solve_width(table, config)
+
+        def solve(one: Pruned.Config) -> Pruned.Config:
+            return one.but(kept=cls.most_kept(table, one))
+
+        return fill_columns(cls, table, config, solve)
 
     @property
     def first_rows(self) -> int:

@@ -21,8 +21,8 @@ from bench.method import (
     Table,
     columns,
     divide,
+    fill_columns,
     size_of,
-    solve_width,
     value_size,
     widen,
 )
@@ -36,7 +36,8 @@ class QR(Method):
     R. Two values of c give the same size: with the small one, which is that of users and of items,
     c ids of neighbouring frequency share a row of Q; with the large one ids of very different
     frequency share a row of R, and users and items have a c each, that is, a part of R's rows.
-    Budgets between the sizes of c and c + 1 are not reached: rows are whole.
+    Budgets between the sizes of c and c + 1 are not reached, because rows are whole, unless values
+    have fewer than 32 bits and rows may be wider: then columns are added.
     """
 
     name = "qr"
@@ -90,7 +91,15 @@ class QR(Method):
     def plan(cls, table: Table, config: Config) -> Config:
         if config.divisor:
             return config
-        config = solve_width(table, config)
+        return fill_columns(cls, table, config, lambda one: cls.solve_divisors(table, one))
+
+    @classmethod
+    def solve_divisors(cls, table: Table, config: Config) -> Config:
+        """Sets the divisors, and `joint` where two pairs of tables are too large.
+
+        Raises:
+            Infeasible: so is one pair.
+        """
         # The size falls with c up to about sqrt(N) and rises from there, unevenly because rows are
         # whole: scan it.
         parts, turn = table.parts(config.joint), ceil(table.ids**0.5)
@@ -119,7 +128,7 @@ class QR(Method):
             if rows(one) * row <= table.cap.cap and size(one) <= table.cap.cap:
                 return solved(one)
         if not config.joint:
-            return cls.plan(table, config.but(joint=True))
+            return cls.solve_divisors(table, config.but(joint=True))
         raise Infeasible(size(min(tries, key=rows)), table.cap.accounting, "two partitions of ids")
 
     def build(self) -> None:

@@ -18,16 +18,18 @@ from bench.method import (
     Method,
     Narrow,
     Range,
+    Storage,
     Table,
     columns,
+    fill_columns,
     size_of,
-    solve_width,
     train_rows,
     value_size,
     widen,
 )
 
 FILL = 0.992  # share of the budget that has to be used, where ranks allow
+FACTORED = 16  # many columns come in multiples of it, which have three factors of similar size
 
 
 class TTRec(Method):
@@ -96,7 +98,21 @@ class TTRec(Method):
     def plan(cls, table: Table, config: Config) -> Config:
         if config.rank1 and config.rank2:
             return config
-        config = solve_width(table, config)
+        return fill_columns(
+            cls, table, config, lambda one: cls.solve_ranks(table, one), step=FACTORED
+        )
+
+    @classmethod
+    def solve_ranks(cls, table: Table, config: Config) -> Config:
+        """Sets the ranks.
+
+        Raises:
+            Infeasible: ranks of 1 are too large.
+        """
+        if config.width and config.width > FACTORED and Storage.of(config):
+            # Widths without small factors make a lopsided train.
+            nearest = FACTORED * round(config.width / FACTORED)
+            config = config.but(width=min(table.most_columns, nearest))
         (p1, p2, p3), (q1, q2, q3) = cls.factors(table, columns(table, config), config.last_factor)
         # Ranks beyond these add parameters and no freedom.
         top1, top2 = min(p1 * q1, p2 * p3 * q2 * q3), min(p3 * q3, p1 * p2 * q1 * q2)
@@ -118,7 +134,9 @@ class TTRec(Method):
                 break
             apart = 1 - min(rank1, rank2) / max(rank1, rank2)
             used = p1 * q1 * rank1 + rank1 * p2 * q2 * rank2 + p3 * q3 * rank2
-            if apart <= config.rank_imbalance and size(rank1, rank2) <= table.cap.cap:
+            # A rank that cannot grow does not bind the other one.
+            even = apart <= config.rank_imbalance or (rank2 == top2 and rank1 > rank2)
+            if even and size(rank1, rank2) <= table.cap.cap:
                 found.append(
                     (used < FILL * budget, apart if used >= FILL * budget else -used, rank1, rank2)
                 )

@@ -18,7 +18,7 @@ from bench.method.base import (
     Space,
     Table,
 )
-from bench.method.narrow import WIDE, Narrow, columns, solve_width, value_size, widen
+from bench.method.narrow import WIDE, Narrow, columns, fill_columns, solve_width, value_size, widen
 from bench.method.precision import AWARE, Scale, Storage
 from bench.method.pruning import Pruned
 from bench.method.size import Array, Arrays, size_of
@@ -57,6 +57,7 @@ __all__ = [
     "Table",
     "columns",
     "divide",
+    "fill_columns",
     "most_kept",
     "size_of",
     "solve_width",

@@ -4,10 +4,14 @@ The number of columns that a method works in is a choice like any other, and at 
 that decides: rows of 64 columns of which five are kept hardly meet each other, while five columns
 of which four are kept do. A method that takes its columns from here stores and composes `width` of
 them; the rest of a row is zero, which leaves dot products and cosines as they are.
+
+Fewer bits a value can make room for more than a table of `dim` columns has use for. Then columns
+are added until the budget is used (`fill_columns`), where the backbone takes wider rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from torch import Tensor
@@ -16,7 +20,9 @@ from torch.nn import functional
 from bench.budget import VALUE_BYTES
 from bench.method.base import AliasChoices, Choice, Field, Method, Table
 from bench.method.precision import Storage
+from bench.method.size import size_of
 
+FILLED = 0.97  # share of a budget that has to be used before columns are added
 WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
 
 
@@ -47,6 +53,41 @@ def solve_width(table: Table, config: _N) -> _N:
     scale = storage.row_bytes(0) if storage else 0.0
     plain = max(0.0, table.cap.cap / table.ids - scale) / value_size(table, config)
     return config.but(width=min(table.most_columns, max(1, round(config.width_factor * plain))))
+
+
+def fill_columns(
+    kind: type[Method], table: Table, config: _N, solve: Callable[[_N], _N], step: int = 1
+) -> _N:
+    """Solves the size knobs; adds columns where few bits a value leave much of the budget unused.
+
+    Columns are as set. Where nobody set them they are `dim`, and more if values have fewer than 32
+    bits, a row may be wider than `dim`, and less than 97 % of the budget is used otherwise.
+
+    Args:
+        kind: the method.
+        table: what is wanted.
+        config: before its size knobs are solved.
+        solve: solves all size knobs but `width`.
+        step: columns are added by so many.
+
+    Raises:
+        Infeasible: as of `solve`.
+    """
+    best = solve(solve_width(table, config))
+    if best.width is not None or Storage.of(config) is None:
+        return best
+
+    def used(one: _N) -> int:
+        return size_of(kind.file_arrays(table, one)).of(table.cap)
+
+    size = used(best)
+    for width in range(table.dim + step, table.most_columns + 1, step):
+        if size >= FILLED * table.cap.cap:
+            break
+        wider = solve(config.but(width=width))
+        if (found := used(wider)) > size:
+            best, size = wider, found
+    return best
 
 
 def value_size(table: Table, config: Method.Config) -> float:

@@ -29,7 +29,7 @@ from bench.method.base import AliasChoices, Field, Method, Phase, Progress, Rows
 from bench.method.narrow import Narrow
 from bench.method.precision import Storage
 from bench.method.size import ArrayKind, Arrays
-from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
+from bench.method.sparse import most_kept, pack_sparse, sparse_arrays, unpack_sparse
 from bench.method.storage import rounded
 from bench.method.straight_through import Rounding
 from bench.method.user_share import divide
@@ -85,6 +85,16 @@ class Pruned(Method):
     def shape(cls, table: Table, config: Any) -> tuple[int, int]:
         """Rows and columns of the table that is pruned."""
         raise NotImplementedError
+
+    @classmethod
+    def most_kept(cls, table: Table, config: Any) -> int:
+        """The most entries that the budget can store.
+
+        Raises:
+            Infeasible: it does not hold a single one.
+        """
+        storage = cls.storage(config, "stored")
+        return most_kept("stored", *cls.shape(table, config), table.cap, storage)
 
     @classmethod
     def arrays(cls, table: Table, config: Any) -> Arrays:

@@ -2,7 +2,7 @@
 
 Three codes are exact and simple; the smallest is taken (their costs cross near densities of 6 %
 and 50 % at 64 columns):
-  dense   the table as it is (not where zero is no level of rounded values);
+  dense   the table as it is (where zero is no level of rounded values: only if all is kept);
   bitmap  one bit an entry;
   rows    how many entries each row keeps, then their columns, each in as few bits as will hold it
           (row-count coding; with one int per entry CSR would double the size of a sparse table).
@@ -54,7 +54,8 @@ def sparse_arrays(
             f"{name}.columns": (_U8, (ceil(kept * _bits(columns - 1) / 8),)),
         },
     ]
-    if (free and kept < rows * columns) or (storage is not None and storage.levels == "normal"):
+    # Normal levels have no zero for what a dense table leaves out.
+    if kept < rows * columns and (free or (storage is not None and storage.levels == "normal")):
         forms = forms[1:]
 
     return min(forms, key=lambda form: size_of(_filed(name, form, storage)).bytes)
@@ -87,7 +88,10 @@ def most_kept(
 
     if cost(1) > budget.cap:
         raise Infeasible(cost(1), "bytes", "positions of kept entries are stored too")
-    low, high = 1, rows * columns  # the cost is the least of three that grow, hence grows
+    if cost(rows * columns) <= budget.cap:
+        return rows * columns
+    # Below that the cost is the least of forms that grow, hence grows.
+    low, high = 1, rows * columns - 1
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if cost(middle) <= budget.cap else (low, middle - 1)

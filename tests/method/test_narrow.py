@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -167,3 +169,38 @@ def test_a_knob_that_was_renamed_is_read_and_recorded_under_its_old_name():
     assert kind.Config(width_factor=2.0).record() == {"first": 0.01, "kept": 0, "wide": 2.0}
     with pytest.raises(ValidationError):
         kind.Config(wide=2.0, width_factor=3.0)
+
+
+WIDE = Table(2_000, 3_000, 64, wide=True)
+
+
+@pytest.mark.parametrize("bits", [8, 4, 3, 2, 1])
+@pytest.mark.parametrize("share", [0.05, 0.2])
+@pytest.mark.parametrize("name", NARROW)
+def test_few_bits_leave_no_budget_unused(name, share, bits):
+    """Rows, divisors and ranks end somewhere; then columns are added."""
+    kind, cap = get_method(name), round(share * WIDE.ids * 64 * 4)
+    table = replace(WIDE, budget=Budget(cap))
+    config = kind.plan(table, kind.Config(bits=bits))
+    used = size_of(kind.file_arrays(table, config)).bytes
+    assert 0.97 * cap <= used <= cap
+    assert kind.plan(table, config) == config
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_columns_are_added_to_nothing_else(name):
+    """Not to float32, not where a backbone takes `dim` columns, not where somebody set them."""
+    kind = get_method(name)
+    table = replace(WIDE, budget=Budget(round(0.5 * WIDE.ids * 64 * 4)))
+    assert kind.plan(table, kind.Config()).width is None
+    assert kind.plan(replace(table, wide=False), kind.Config(bits=1)).width is None
+    assert kind.plan(table, kind.Config(bits=1, width=64)).width == 64
+
+
+def test_a_train_of_many_columns_has_three_factors():
+    """A multiple of the plain table's columns may be a prime number."""
+    kind, table = get_method("ttrec"), replace(WIDE, budget=Budget(128_000))
+    config = kind.plan(table, kind.Config(bits=4, width_factor=2.0))
+    assert config.width == 96  # 2 x 49 columns, to the next multiple of 16
+    assert kind.factors(table, 96)[1] == (4, 4, 6)
+    assert kind.plan(table, kind.Config(width_factor=2.0)).width == 13
