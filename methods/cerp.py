@@ -51,6 +51,8 @@ class CERP(Pruned):
         "kept_user_share": USERS,
         "width_factor": WIDE,
     }
+    # The code's gamma of 1; see above. All columns, and buckets that keep half of their entries.
+    published: ClassVar = {"joint": True, "sparsity": 0.5, "gamma": 7680.0}
 
     class Config(Pruned.Config):
         """Knobs of the two tables.
@@ -132,6 +134,11 @@ class CERP(Pruned):
             start += buckets + count
         index = torch.where(part.unsqueeze(-1) == 0, rows[0], rows[-1])
         return widen(self.entries(index).sum(-2), self.table)
+
+    def outcome(self) -> str:
+        buckets = sum(count for count, _, _ in self.layout(self.table, self.config))
+        pruned = 1 - self.mask.float().mean()
+        return f"{buckets:,} buckets for {self.table.ids:,} ids, {pruned:.0%} pruned"
 
     def penalty(self, rows: Tensor, progress: Progress) -> Tensor | float:
         if not self.searching or not self.config.gamma:

@@ -39,6 +39,9 @@ class Dims(Method):
     def forward(self, ids: Tensor) -> Tensor:
         return widen(self.stored(ids), self.table)
 
+    def outcome(self) -> str:
+        return f"{self.config.width} columns of {self.config.bits or 32} bits"
+
 
 class QuantisedDims(Dims):
     """Fewer dimensions at a low precision: the plainest way to spend few bytes well."""

@@ -49,6 +49,7 @@ class Hashing(Method):
         "user_share": USERS,
         "width_factor": WIDE,
     }
+    published: ClassVar = {"hashes": 1, "head": 0.0, "joint": False}
 
     hash: Tensor
 
@@ -128,6 +129,12 @@ class Hashing(Method):
             n if head and rows >= n else int(head * rows)
             for (_, rows), n in zip(self.parts(), (ids[0], ids[-1]), strict=True)
         )
+
+    def outcome(self) -> str:
+        heads, ids = self.heads(), self.table.parts(self.config.joint)
+        alone = sum(heads[-len(ids) :]) / self.table.ids
+        hashes = "1 hash" if self.config.hashes == 1 else f"{self.config.hashes} hashes"
+        return f"{self.config.rows:,} rows, own rows for {alone:.0%} of the ids, {hashes}"
 
     def forward(self, ids: Tensor) -> Tensor:
         rows = self.stored(self.slots(ids)).sum(-2)

@@ -35,6 +35,7 @@ class PEP(Pruned):
         "kept_user_share": USERS,
         "width_factor": WIDE,
     }
+    published: ClassVar = {"gain": 1.0}
 
     @classmethod
     def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:
@@ -56,6 +57,9 @@ class PEP(Pruned):
 
     def start(self, generator: torch.Generator) -> None:
         self.stored.normal(self.table.std, generator)
+
+    def outcome(self) -> str:
+        return f"{self.kept_share()} of {self.width} columns kept"
 
     def forward(self, ids: Tensor) -> Tensor:
         return widen(self.entries(ids), self.table)

@@ -50,6 +50,7 @@ class QR(Method):
         "user_share": USERS,
         "width_factor": WIDE,
     }
+    published: ClassVar = {"combine": "mult", "divisor_size": "small", "joint": False}
 
     class Config(Narrow):
         """Knobs of the tables.
@@ -154,6 +155,10 @@ class QR(Method):
             factor = std**0.5 if self.config.combine == "mult" else std / 2**0.5
             self.quotient.normal(factor, generator)
             self.remainder.normal(factor, generator)
+
+    def outcome(self) -> str:
+        quotients, remainders = len(self.quotient.weight), len(self.remainder.weight)
+        return f"{quotients:,} quotient rows and {remainders:,} remainder rows"
 
     def forward(self, ids: Tensor) -> Tensor:
         part, own = self.table.locate(ids, self.config.joint)

@@ -48,6 +48,7 @@ class TTRec(Method):
         "last_factor": Choice((None, 1, 2)),
         "width_factor": WIDE,
     }
+    published: ClassVar = {"rank_imbalance": 0.0}
 
     class Config(Narrow):
         """Own knobs.
@@ -129,7 +130,8 @@ class TTRec(Method):
         budget = int(table.cap.cap / unit) - container - spare
         found = []
         for rank1 in range(1, top1 + 1):
-            rank2 = min((budget - p1 * q1 * rank1) // (rank1 * p2 * q2 + p3 * q3), top2)
+            rank2 = (budget - p1 * q1 * rank1) // (rank1 * p2 * q2 + p3 * q3)
+            rank2 = min(rank2, top2, round(rank1 / (1 - config.rank_imbalance)))
             if rank2 < 1:
                 break
             apart = 1 - min(rank1, rank2) / max(rank1, rank2)
@@ -163,6 +165,9 @@ class TTRec(Method):
         with torch.no_grad():
             for core in (self.core1, self.core2.transpose(1, 2), self.core3.transpose(1, 2)):
                 core.copy_(torch.randn(core.shape, generator=generator).mul_(std))
+
+    def outcome(self) -> str:
+        return f"ranks {self.config.rank1} and {self.config.rank2}, {self.width} columns"
 
     def forward(self, ids: Tensor) -> Tensor:
         (_, p2, p3), (q1, q2, q3) = self.p, self.q

@@ -45,7 +45,7 @@ class Kept:
     @property
     def title(self) -> str:
         """Return the method's title."""
-        return self.row.first.method.title
+        return self.row.title
 
 
 @dataclass(frozen=True)

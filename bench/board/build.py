@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,9 @@ from bench.records.schema import Record
 
 NO_BACKBONE = "none"
 """The backbone of references, such as popularity; they stand on every board of their data."""
+
+FORMS = {"published": " (as published)", "tuned": " (tuned)"}
+"""What is said of a method's form on a board that has both."""
 
 
 def by_board(records: Sequence[Record]) -> Iterable[list[Record]]:
@@ -54,7 +57,8 @@ def build(
     Raises:
         BenchError: a `board.json` that cannot be read.
     """
-    rows = _rows(records, measured)
+    titles = _titles(records)
+    rows = _rows(records, measured, titles)
     protocol = _common_protocol(rows, records)
     first = min(
         (r for r in records if agrees(protocol_of(r), protocol)),
@@ -71,8 +75,8 @@ def build(
         )
     )
     lifted = {row.key for row in (*((ceiling,) if ceiling else ()), *references)}
-    rules = _Rules(protocol, _wanted_seeds(results / split / "board.json"), references,
-                   score_users(rows, users))  # fmt: skip
+    wanted = _wanted_seeds(results / split / "board.json")
+    rules = _Rules(protocol, wanted, references, score_users(rows, users), titles)
     leaderboards = _leaderboards(
         [row for row in rows if row.key not in lifted],
         [r for r in records if r.status != "ok"],
@@ -104,16 +108,30 @@ class _Rules:
         wanted: seeds that a row must have; None for as many as any row has.
         references: the rankings without embeddings.
         scores: the headline by user, by row key.
+        titles: how methods are called on the board, by run id.
     """
 
     protocol: Mapping[str, Any]
     wanted: int | None
     references: Sequence[Row]
     scores: Mapping[str, UserScores]
+    titles: Mapping[str, str]
+
+
+def _titles(records: Sequence[Record]) -> dict[str, str]:
+    """Return the method of each run, with its form where the board has a published one."""
+    both = {r.method.name for r in records if r.spec.method.form}
+    return {
+        r.id: r.method.title
+        + ("" if r.method.name not in both else FORMS[r.spec.method.form or "tuned"])
+        for r in records
+    }
 
 
 def _rows(
-    records: Sequence[Record], measured: Mapping[str, Mapping[str, float | None]]
+    records: Sequence[Record],
+    measured: Mapping[str, Mapping[str, float | None]],
+    titles: Mapping[str, str],
 ) -> list[Row]:
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -131,7 +149,8 @@ def _rows(
         rows.append(
             Row(
                 key,
-                first.method.title,
+                titles[first.id],
+                titles[first.id],
                 tuple(members),
                 numbers,
                 MappingProxyType(protocol_of(first)),
@@ -230,7 +249,7 @@ def _leaderboard(
         seeds=asked,
         entries=rank(ranked, control, rules.references, rules.scores),
         apart=tuple(sorted(apart, key=lambda e: (e.row.label, e.row.key))),
-        gaps=_gaps(missing),
+        gaps=_gaps(missing, rules.titles),
         control=control,
     )
 
@@ -269,9 +288,7 @@ def _labelled(rows: Sequence[Row]) -> list[Row]:
             own = facts[row.key]
             told = ", ".join(f"{name}={own[name]}" for name in varied if name in own)
             suffix = told if len(told) <= 60 else row.key
-            labelled.append(
-                Row(row.key, f"{title} ({suffix})", row.records, row.numbers, row.protocol)
-            )
+            labelled.append(replace(row, label=f"{title} ({suffix})"))
     return sorted(labelled, key=lambda r: r.key)
 
 
@@ -282,11 +299,11 @@ def _facts(row: Row) -> dict[str, Any]:
     return {**facts, **own}
 
 
-def _gaps(missing: Sequence[Record]) -> tuple[Gap, ...]:
+def _gaps(missing: Sequence[Record], titles: Mapping[str, str]) -> tuple[Gap, ...]:
     grouped: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in missing:
         message = record.error.message if record.error else ""
-        grouped[record.status, record.method.title, message].append(record)
+        grouped[record.status, titles[record.id], message].append(record)
     gaps = []
     for (status, title, message), members in sorted(grouped.items()):
         members.sort(key=lambda r: (r.spec.seed, r.id))

@@ -200,7 +200,7 @@ def _change(
     assert known is not None  # a key comes from one of the two
     budget = known.first.budget.label if known.first.budget else ""
     place = (key[0], key[1], budget)
-    title = known.first.method.title
+    title = known.title
 
     def result(verdict: str, reason: str = "") -> Change:
         return Change(place, title, verdict, before, after, comparison, reason)

@@ -31,6 +31,7 @@ class Row:
 
     Attributes:
         key: 12 hex digits, the hash of their spec without the seed.
+        title: the method, and its form where the board has several.
         label: the title, and what tells it apart where a leaderboard has several rows of it.
         records: the good runs, by seed.
         numbers: what was measured, by quantity key, over seeds.
@@ -38,6 +39,7 @@ class Row:
     """
 
     key: str
+    title: str
     label: str
     records: tuple[Record, ...]
     numbers: Mapping[str, stats.Summary]
@@ -50,8 +52,9 @@ class Row:
 
     @property
     def method(self) -> str:
-        """Return the method's name."""
-        return self.first.method.name
+        """Return the method's name, with `:published` for its published form."""
+        form = self.first.spec.method.form
+        return f"{self.first.method.name}:{form}" if form else self.first.method.name
 
     @property
     def role(self) -> str:
@@ -284,7 +287,7 @@ class Board:
         for (accounting, method), points in found.items():
             ordered = tuple(points[cap] for cap in sorted(points))
             first = ordered[0].row.first.method
-            title = f"{first.title} ({accounting} budget)" if several else first.title
+            title = ordered[0].row.title + (f" ({accounting} budget)" if several else "")
             curves.append(Curve(method, title, first.role, ordered))
         return tuple(
             sorted(curves, key=lambda c: (-(c.points[-1].row.mean(HEADLINE) or 0), c.title))

@@ -134,7 +134,7 @@ def average_ranks(leaderboards: Sequence[Leaderboard]) -> stats.Ranking | None:
     for leaderboard in leaderboards:
         scores: dict[str, tuple[float, float]] = defaultdict(lambda: (-np.inf, 0.0))
         for entry in leaderboard.entries:
-            title = entry.row.first.method.title
+            title = entry.row.title
             offer = (entry.row.preference, entry.row.mean(HEADLINE) or 0.0)
             scores[title] = max(offer, scores[title])
         if scores:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.check.subject import Finding, Subject, require
 from bench.method import Method, Role
+from bench.method.identity import published
 from bench.method.table import Need
 from bench.names import wrong_name, wrong_title
 
@@ -94,6 +95,13 @@ def config(subject: Subject) -> str:
             f" and str knobs ({error.error_count()} errors)"
         ) from error
     require(again == config, f"the planned Config {stored} reads back as {again}")
+    try:
+        kind.Config.model_validate(dict(published(kind)))
+    except ValidationError as error:
+        raise Finding(
+            f"`published` is not a Config: {error.errors()[0]['loc'][0]}:"
+            f" {error.errors()[0]['msg']}; name knobs of Config, with values that they take"
+        ) from error
     return f"{len(stored)} knobs; unknown and mistyped keys are refused"
 
 

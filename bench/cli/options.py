@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -81,6 +82,22 @@ Bits = Annotated[
     Optional[list[int]],
     typer.Option(
         "--bits", help="Precision of stored values: 32, 16, 8, 6, 4, 3, 2, 1; more than one: each."
+    ),
+]
+
+
+class Form(str, Enum):
+    """Whose knobs a method has."""
+
+    tuned = "tuned"
+    published = "published"
+
+
+MethodForm = Annotated[
+    Form,
+    typer.Option(
+        "--form",
+        help="tuned: with the settings of the suite; published: with the knobs of the paper.",
     ),
 ]
 Refit = Annotated[

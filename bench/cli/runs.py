@@ -142,6 +142,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Random seed of the run.", min=0)] = 0,
     accounting: options.Accounting = None,
     bits: options.Bits = None,
+    form: options.MethodForm = options.Form.tuned,
     refit: options.Refit = False,
     settings: options.Settings = None,
     tuned: options.Tuned = None,
@@ -167,9 +168,12 @@ def run(
         methods=(method,),
         budgets=(budget,) if budget else (),
         backbones=(backbone,) if backbone else (),
+        forms=(form.value,),
     )
     plan = asked.plan(chosen, seeds=(seed,))
     one = _the_run(plan, method)
+    if (one.run.spec.method.form or "tuned") != form.value:
+        raise BenchError(f"{method} has no published form; leave out --form")
     store = Store(results)
     console.out.say(about(plan.data))
     console.out.say(json.dumps(one.run.spec.canonical(), sort_keys=True))

@@ -39,6 +39,7 @@ def plan_table(planned: Sequence[Planned], done: set[str]) -> Grid:
         (
             Column("backbone", leaves=2),
             Column("method"),
+            Column("form", leaves=2),
             Column("budget"),
             Column("bits", leaves=2),
             number("limit", leaves=3),
@@ -54,9 +55,10 @@ def plan_table(planned: Sequence[Planned], done: set[str]) -> Grid:
     for one in planned:
         spec = one.run.spec
         bits = spec.method.config.get("bits", "")
-        key = spec.backbone.name, spec.method.name, one.run.label, bits
+        form = spec.method.form or ""
+        key = spec.backbone.name, spec.method.name, form, one.run.label, bits
         rows.setdefault(key, []).append(one)
-    for (backbone, method, label, bits), members in rows.items():
+    for (backbone, method, form, label, bits), members in rows.items():
         first = members[0]
         limit = first.run.spec.budget
         size = "", "", ""
@@ -68,6 +70,7 @@ def plan_table(planned: Sequence[Planned], done: set[str]) -> Grid:
         grid.add(
             backbone,
             method,
+            form,
             label or "",
             str(bits),
             f"{limit.cap:,}" if limit else "",
@@ -76,4 +79,4 @@ def plan_table(planned: Sequence[Planned], done: set[str]) -> Grid:
             str(left),
             f"infeasible: {first.infeasible}" if first.infeasible else "",
         )
-    return grid.without_empty("note").without_empty("bits")
+    return grid.without_empty("note").without_empty("bits").without_empty("form")

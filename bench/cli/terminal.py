@@ -17,6 +17,7 @@ def run_name(spec: dict[str, Any], label: str | None) -> str:
     bits = spec["method"]["config"].get("bits")
     parts = (
         spec["method"]["name"],
+        "as published" if spec["method"].get("form") else "",
         f"{bits} bits" if bits else "",
         label or "",
         spec["backbone"]["name"],

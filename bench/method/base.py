@@ -62,6 +62,8 @@ class Method(Stored):
         needs: what `table` must have beside counts: `interactions`, `teacher`, or both. Where a
             method needs a teacher, a full table is trained first, and its work counts as the run's.
         space: knobs of `Config` that `bench tune` may set, and to what; none by default.
+        published: knobs of the form that the paper describes, where it differs from what is tuned;
+            all other knobs have their defaults then. Boards show both forms.
     """
 
     name: ClassVar[str]
@@ -73,6 +75,7 @@ class Method(Stored):
     phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
     needs: ClassVar[Set[Need]] = frozenset()
     space: ClassVar[Mapping[str, Space]] = {}
+    published: ClassVar[Mapping[str, Any]] = {}
 
     class Config(BaseModel):
         """A method's own knobs. Subclass it; unknown or mistyped keys are errors.
@@ -196,3 +199,7 @@ class Method(Stored):
     def groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """Optimiser groups: `params`, and `lr` or `weight_decay` where they differ."""
         yield {"params": list(self.parameters()), "lr": lr}
+
+    def outcome(self) -> str:
+        """What the method made of its budget, in a few words for boards; "" for nothing to say."""
+        return ""

@@ -1,10 +1,12 @@
-"""Which code a method is, and whether it rounds by itself."""
+"""Which code a method is, whether it rounds by itself, and what its paper's form is."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.method.base import Method
 
@@ -19,6 +21,12 @@ def source_hash(kind: type[Method]) -> str | None:
     if kind.__module__.startswith(_OWN):
         return None
     return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()[:12]
+
+
+def published(kind: type[Method]) -> Mapping[str, Any]:
+    """The knobs of a method's published form; empty without one. A subclass does not inherit it."""
+    found: Mapping[str, Any] = vars(kind).get("published", {})
+    return found
 
 
 def rounds(kind: type[Method]) -> bool:

@@ -48,6 +48,10 @@ def _keep(mask: Tensor, margins: Tensor, count: int) -> None:
     mask.view(-1)[order[:count]] = True
 
 
+class ThresholdsTooLow(RuntimeError):
+    """A search with a fixed gain has ended above its budget."""
+
+
 class Pruned(Method):
     """Base of methods whose table(s) are searched by soft thresholds and then cut.
 
@@ -64,7 +68,9 @@ class Pruned(Method):
 
         `kept`: entries kept. `threshold_start`: thresholds at the start of the search, in units of
         the magnitude that the budget would cut at in the initial table. `kept_user_share`: share
-        of the kept entries that belongs to users; none: what the cut leaves them.
+        of the kept entries that belongs to users; none: what the cut leaves them. `gain`: g; none:
+        what lets thresholds pass every weight. With a `gain` of its own a search may keep more
+        than the budget to the end, and the run fails.
         """
 
         kept: int = 0
@@ -80,6 +86,7 @@ class Pruned(Method):
             validation_alias=AliasChoices("kept_user_share", "kept_users"),
             serialization_alias="kept_users",
         )
+        gain: float | None = Field(None, gt=0)
 
     @classmethod
     def shape(cls, table: Table, config: Any) -> tuple[int, int]:
@@ -152,7 +159,7 @@ class Pruned(Method):
             cut = float(size.kthvalue(max(1, size.numel() - self.config.kept)).values)
             # By the end thresholds have passed whatever Adam can have made of a weight.
             most = cut + lr * progress.steps
-            self.gain = max(1.0, most / _CEILING)
+            self.gain = self.config.gain or max(1.0, most / _CEILING)
             first = _logit(min(self.config.threshold_start * cut / self.gain, _CEILING))
             last = _logit(min(most / self.gain, _CEILING))
             self.thresholds.fill_(first)
@@ -201,11 +208,21 @@ class Pruned(Method):
     def target(self) -> int:
         return self.config.kept
 
+    def kept_share(self) -> str:
+        """The share of the table's entries that is kept, in words."""
+        return f"{self.mask.float().mean():.1%}"
+
     @torch.no_grad()
     def finish(self, phase: Phase) -> None:
         if not phase.until_budget:
             return
         margins, kept, first = self._margins(), self.config.kept, self.first_rows
+        left = int((margins > 0).sum())
+        if self.config.gain is not None and left > kept:
+            raise ThresholdsTooLow(
+                f"with gain = {self.config.gain:g} the thresholds end below "
+                f"{self.config.gain / 2:g} and keep {left:,} entries; the budget holds {kept:,}"
+            )
         self.mask.fill_(False)
         if self.config.kept_user_share is None or first is None:
             _keep(self.mask, margins, kept)

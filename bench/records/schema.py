@@ -49,12 +49,14 @@ class MethodSpec(_Part):
 
     Attributes:
         source: hash of its file, for a method that is not part of the program; None is left out.
+        form: `published` for the knobs of the paper; None, for any others, is left out.
     """
 
     name: Name
     revision: int
     config: dict[str, Any]
     source: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = None
+    form: Literal["published"] | None = None
 
 
 class BudgetSpec(_Part):
@@ -91,8 +93,9 @@ class SpecOf(_Part, Generic[T]):
     def canonical(self) -> dict[str, Any]:
         """Return the spec in the form of a record."""
         content = self.model_dump(mode="json", by_alias=True)
-        if self.method.source is None:
-            del content["method"]["source"]
+        for key in ("source", "form"):
+            if content["method"][key] is None:
+                del content["method"][key]
         if self.teacher is None:
             del content["teacher"]
         return content
@@ -103,12 +106,13 @@ Spec = SpecOf[dict[str, Any]]
 
 
 class Method(_Part):
-    """Names of a method and its role on a board."""
+    """Names of a method and its role on a board; what it made of its budget, in its own words."""
 
     name: Name
     title: Name
     paper: str | None = None
     role: Literal["ceiling", "control", "method", "reference", "ablation"]
+    outcome: Annotated[str, Field(max_length=200)] = ""
 
 
 class Budget(BudgetSpec):

@@ -178,12 +178,10 @@ def _overview(board: Board) -> Iterable[str]:
     cells: dict[str, dict[str, Entry]] = {}
     for leaderboard in leaderboards:
         for entry in leaderboard.entries:
-            cells.setdefault(entry.row.first.method.title, {}).setdefault(leaderboard.label, entry)
+            cells.setdefault(entry.row.title, {}).setdefault(leaderboard.label, entry)
         for entry in leaderboard.apart:
             if entry.incomplete:
-                cells.setdefault(entry.row.first.method.title, {}).setdefault(
-                    leaderboard.label, entry
-                )
+                cells.setdefault(entry.row.title, {}).setdefault(leaderboard.label, entry)
 
     def average(title: str) -> float:
         return -sum(entry.row.mean(HEADLINE) or 0.0 for entry in cells[title].values())

@@ -100,6 +100,7 @@ def leaderboard_columns(leaderboard: Leaderboard) -> tuple[Column, ...]:
     return (
         Column("rank", "Rank", lambda board, entry: str(entry.rank or "")),
         Column("method", "Method", lambda board, entry: f"{entry.row.label}{marks(entry)}", False),
+        Column("outcome", "Structure", lambda board, entry: entry.row.first.method.outcome, False),
         _mean(HEADLINE),
         _interval(HEADLINE),
         _sd(HEADLINE),

@@ -118,7 +118,13 @@ def _trained(
         (*(phase for one in pipeline.lent for phase in one.phases), *training.phases),
         tuple(training.history),
         lookup_speed(deployed.method, pipeline.table),
+        _one_line(deployed.method.outcome()),
     )
+
+
+def _one_line(words: str) -> str:
+    """What a method says of itself, as a record may hold it."""
+    return " ".join(str(words).split())[:200]
 
 
 class _Training:

@@ -28,6 +28,7 @@ class Measured:
         per_user: arrays of the test part.
         phases, history: of the training, as JSON holds them.
         lookup: rows a second, by batch; None where no rows are looked up.
+        outcome: what the method says that it made of its budget.
     """
 
     size: schema.Size
@@ -37,18 +38,22 @@ class Measured:
     phases: tuple[dict[str, Any], ...] = ()
     history: tuple[dict[str, Any], ...] = ()
     lookup: dict[str, float] | None = None
+    outcome: str = ""
 
     def onto(self, record: Record) -> Record:
         """The record with these fields."""
-        fields = {
+        fields: dict[str, Any] = {
             "size": self.size,
             "metrics": self.metrics,
             "phases": tuple(schema.Phase.model_validate(one) for one in self.phases),
             "history": self.history,
             "timings": self.timings,
         }
-        looked = {"lookup": self.lookup} if self.lookup is not None else {}
-        return record.model_copy(update=fields | looked)
+        if self.lookup is not None:
+            fields["lookup"] = self.lookup
+        if self.outcome:
+            fields["method"] = record.method.model_copy(update={"outcome": self.outcome})
+        return record.model_copy(update=fields)
 
 
 def size_record(packed: Packed, ids: int, dim: int, backbone_values: int) -> schema.Size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,15 +14,16 @@ from bench.data import Interactions
 from bench.data.numbering import Numbering, number
 from bench.engine.settings import Training
 from bench.errors import Infeasible, SpecError
+from bench.files import check_model
 from bench.method import Method, Table
-from bench.method.identity import rounds, source_hash
+from bench.method.identity import published, rounds, source_hash
 from bench.method.size import size_of
 from bench.methods.full import Full
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
 from bench.runs.popularity import Popularity, popularity_spec
 from bench.runs.settings import check_names, resolve, with_override
 from bench.runs.spec import Run, RunSpec
-from bench.runs.suite import Suite
+from bench.runs.suite import HINT, Form, Suite
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ def plan(
                 continue
             kind = methods[name]
             for label in suite.budgets if kind.budgeted else (None,):
-                for bits in _precisions(suite, kind):
+                for form, bits in _variants(suite, kind):
                     for seed in range(suite.seeds) if seeds is None else seeds:
-                        planned.append(planner.run(kind, backbone, label, seed, bits))
+                        planned.append(planner.run(kind, backbone, label, seed, bits, form))
     return planned
 
 
@@ -82,6 +83,14 @@ def _usual(suite: Suite, methods: Mapping[str, type[Method]]) -> tuple[str, ...]
 def _precisions(suite: Suite, kind: type[Method]) -> Sequence[int | None]:
     """The precisions that a method runs at; None: as its settings say."""
     return (None,) if rounds(kind) else suite.bits or (None,)
+
+
+def _variants(suite: Suite, kind: type[Method]) -> Iterator[tuple[Form, int | None]]:
+    """The forms of a method, and the precisions of each; the published one is float32."""
+    forms = suite.forms if published(kind) else ("tuned",)
+    for form in dict.fromkeys(forms):
+        for bits in (None,) if form == "published" else _precisions(suite, kind):
+            yield form, bits
 
 
 class Planner:
@@ -109,6 +118,7 @@ class Planner:
         label: str | None,
         seed: int,
         bits: int | None = None,
+        form: Form = "tuned",
     ) -> Planned:
         """A run with its size knobs solved, or why no size fits.
 
@@ -118,6 +128,7 @@ class Planner:
             label: the budget; None for a method that no budget binds.
             seed: of the run.
             bits: of a stored value; None: as the settings say.
+            form: whose knobs it has: those of the suite, or those of the paper.
 
         Raises:
             SpecError: a bad configuration or budget.
@@ -133,6 +144,8 @@ class Planner:
         wide = get_backbone(backbone).narrow
         table = Table(data.users, data.items, suite.dim, cap, seed, training.init_std, counts, wide)
         config, infeasible = found.config, None
+        if form == "published":
+            config = check_model(kind.Config, dict(published(kind)), f"{kind.name}.published", HINT)
         try:
             config = kind.plan(table, config)
         except Infeasible as error:
@@ -148,6 +161,7 @@ class Planner:
                 revision=kind.revision,
                 config=config.record(),
                 source=source_hash(kind),
+                form="published" if form == "published" else None,
             ),
             budget=BudgetSpec(cap=cap.cap, accounting=cap.accounting) if cap else None,
             training=training,
@@ -158,6 +172,7 @@ class Planner:
         words += ["--tuned", found.tuned] if found.tuned else []
         words += ["--budget", label] if label else []
         words += ["--bits", str(bits)] if bits is not None else []
+        words += ["--form", form] if form != "tuned" else []
         run = Run(
             spec,
             label.replace(" ", "") if label else None,

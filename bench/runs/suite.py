@@ -16,6 +16,7 @@ from bench.files import check_model, read_toml
 from bench.records.protocol import OWNED_TRAINING
 
 HINT = "see `bench list`"
+Form = Literal["tuned", "published"]
 TRAINING, BACKBONE = "training.", "backbone."
 
 
@@ -80,6 +81,8 @@ class Suite(_Part):
         seeds: how many, from 0.
         bits: precisions of stored values; every method runs at each. None: as its settings say.
             Methods with precision knobs of their own run once.
+        forms: `tuned`: with the knobs of the suite and its tuned settings; `published`: with the
+            knobs of the paper, all columns and float32. Methods without a published form run once.
         training: settings of the loop.
         backbone, method: configurations by name.
         override: what holds for some of the runs; see `bench.runs.settings`.
@@ -94,6 +97,7 @@ class Suite(_Part):
     dim: int = Field(64, ge=1)
     seeds: int = Field(3, ge=1)
     bits: tuple[Bits, ...] = ()
+    forms: tuple[Form, ...] = Field(("tuned",), min_length=1)
     training: Training = Training()
     backbone: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}

@@ -203,6 +203,24 @@ def test_several_settings_of_a_method_are_told_apart(tmp_path: Path) -> None:
     assert curve.points[0].row.key == best.key
 
 
+def test_a_board_with_both_forms_of_a_method_names_them(tmp_path: Path) -> None:
+    for seed in range(3):
+        put(tmp_path, "cerp", seed=seed)
+        put(tmp_path, "dims", seed=seed)
+        record, users = make(TOY, "mf", "cerp", 0.1, seed)
+        record["spec"]["method"]["form"] = "published"
+        write(tmp_path, record, users)
+    record, _ = make(TOY, "mf", "cerp", 0.05, 0, status="infeasible")
+    record["spec"]["method"]["form"] = "published"
+    write(tmp_path, record, None)
+    (board,) = board_of(tmp_path).boards
+    *_, leaderboard = board.leaderboards
+    labels = {e.row.label for e in leaderboard.entries}
+    assert labels == {"CERP (as published)", "CERP (tuned)", "Fewer dimensions"}
+    assert {curve.title for curve in board.curves} == labels
+    assert [gap.title for gap in board.leaderboards[0].gaps] == ["CERP (as published)"]
+
+
 def test_infeasible_is_a_gap_and_failed_is_listed(many: Path) -> None:
     board = next(g for g in board_of(many).boards if g.dataset == "toy")
     gaps = {(one.label, gap.title): gap for one in board.leaderboards for gap in one.gaps}

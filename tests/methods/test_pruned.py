@@ -71,6 +71,16 @@ def test_cut_keeps_exactly_the_largest_margins(searching):
     assert searching.mask.tolist() == [[False, False, True], [False, False, True]]
 
 
+def test_a_search_with_the_gain_of_the_paper_fails_where_it_ends_above_the_budget():
+    method = make("pep", Table(1, 1, 3), kept=2, gain=1.0)
+    method.begin(SEARCH, START, 1.0)  # weights that may grow to 1,000 ask for a large gain
+    assert method.gain == 1
+    fill(method.stored.weight, [[0.8, -0.6, 0.3], [0.1, 0.2, 0.7]])
+    fill(method.thresholds, torch.zeros(2, 3))
+    with pytest.raises(RuntimeError, match=r"gain = 1 .* below 0.5 and keep 3 .* holds 2"):
+        method.finish(SEARCH)
+
+
 def test_equal_margins_are_cut_by_index(searching):
     fill(searching.stored.weight, torch.full((2, 3), 0.7))
     searching.finish(SEARCH)

@@ -68,7 +68,7 @@ def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
     handles = [
         Line2D([], [], color=looks[name].colour, linestyle=looks[name].line, linewidth=1.3,
                marker=looks[name].marker, markersize=4.5, markeredgecolor="white",
-               markeredgewidth=0.5, label=row.first.method.title)
+               markeredgewidth=0.5, label=row.title)
         for name, row in sorted(methods.items())
     ]  # fmt: skip
     handles.append(Line2D([], [], color="#444444", linestyle="", marker="|", markersize=9,

@@ -22,6 +22,8 @@ FIRST = (
 """Methods that have the looks that differ most. New names go to the end; none may move."""
 FIRST_CONTROLS = ("dims", "magnitude")
 CONTROL_COLOURS = ("#000000", "#6B6B6B")
+PUBLISHED = (1, 2)
+"""Dashes of a method as published; colour and marker are those of the method."""
 DARK = {
     "#0072B2": "#4FA8E0", "#D55E00": "#F0803C", "#009E73": "#2CC79A", "#CC79A7": "#E59CC4",
     "#E69F00": "#F2B632", "#56B4E9": "#8FD0F5", "#882255": "#D6619B", "#332288": "#9D90F5",
@@ -89,6 +91,10 @@ def styles(methods: Iterable[tuple[str, str]]) -> Mapping[str, Style]:
 
 
 def _style(name: str, role: str) -> Style:
+    name, _, form = name.partition(":")
+    if form:
+        tuned = _style(name, role)
+        return Style(tuned.colour, tuned.marker, PUBLISHED)
     order = FIRST_CONTROLS if role == "control" else FIRST
     # Other names are spread by their hash: two may look alike, but none ever changes its looks.
     digest = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)

@@ -48,7 +48,7 @@ const open = (row) => {
   Object.assign(facts, {
     Budget: row.budget ? `${row.budget}, at most ${shown(row.cap, 0)}` : "none",
     "Rank in its budget": row.rank ?? (row.reason ? "not ranked: " + row.reason : "stands aside"),
-    Paper: row.paper, Revision: row.revision, Phases: row.phases });
+    Structure: row.outcome, Paper: row.paper, Revision: row.revision, Phases: row.phases });
   if (row.runs.some((run) => run.shared)) facts.Timings = "left out: other runs shared the machine";
   place.replaceChildren(make("h2", row.label), pairs(facts),
     ...titled("Reproduce", ...commands), ...titled("Runs", wide),

@@ -245,6 +245,7 @@ def _row(
         "method": row.method,
         "role": row.role,
         "paper": row.first.method.paper or "",
+        "outcome": row.first.method.outcome,
         "marks": tables.marks(entry),
         "reason": entry.reason,
         "key": row.key,
