@@ -50,6 +50,10 @@ class Infeasible(BenchError):
         super().__init__(f"needs at least {minimum:,} {unit}{': ' + reason if reason else ''}")
 
 
+class Unreachable(BenchError):
+    """Training came to no size that fits the budget. A result, too: a gap in the curve."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name, after `there is no method 'crep'; `.
 

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.errors import Unreachable
 from bench.method.base import AliasChoices, Field, Method, Phase, Progress, Rows, Table
 from bench.method.narrow import Narrow
 from bench.method.precision import Storage
@@ -48,10 +49,6 @@ def _keep(mask: Tensor, margins: Tensor, count: int) -> None:
     mask.view(-1)[order[:count]] = True
 
 
-class ThresholdsTooLow(RuntimeError):
-    """A search with a fixed gain has ended above its budget."""
-
-
 class Pruned(Method):
     """Base of methods whose table(s) are searched by soft thresholds and then cut.
 
@@ -69,8 +66,8 @@ class Pruned(Method):
         `kept`: entries kept. `threshold_start`: thresholds at the start of the search, in units of
         the magnitude that the budget would cut at in the initial table. `kept_user_share`: share
         of the kept entries that belongs to users; none: what the cut leaves them. `gain`: g; none:
-        what lets thresholds pass every weight. With a `gain` of its own a search may keep more
-        than the budget to the end, and the run fails.
+        what lets thresholds pass every weight. With a `gain` of its own a search may end above the
+        budget; then the run is infeasible.
         """
 
         kept: int = 0
@@ -219,7 +216,7 @@ class Pruned(Method):
         margins, kept, first = self._margins(), self.config.kept, self.first_rows
         left = int((margins > 0).sum())
         if self.config.gain is not None and left > kept:
-            raise ThresholdsTooLow(
+            raise Unreachable(
                 f"with gain = {self.config.gain:g} the thresholds end below "
                 f"{self.config.gain / 2:g} and keep {left:,} entries; the budget holds {kept:,}"
             )

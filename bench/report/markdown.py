@@ -77,8 +77,9 @@ def gap_text(gap: Gap, accounting: str) -> str:
         "seeds " + ", ".join(str(seed) for seed in gap.seeds)
     )  # fmt: skip
     if gap.status == "infeasible":
-        need = f"needs at least {gap.minimum:,} {accounting}" if gap.minimum is not None else ""
-        return f"{gap.title}: infeasible{', ' + need if need else ''}"
+        if gap.minimum is None:
+            return f"{gap.title}: infeasible ({seeds}): {gap.message}"
+        return f"{gap.title}: infeasible, needs at least {gap.minimum:,} {accounting}"
     message = f": {gap.message.splitlines()[0]}" if gap.message else ""
     return f"{gap.title}: {gap.status} ({seeds}){message}"
 

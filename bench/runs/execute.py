@@ -15,7 +15,7 @@ from bench.data import Interactions
 from bench.engine.deploy import lookup_speed
 from bench.engine.evaluate import breakdown
 from bench.engine.loop import Fit
-from bench.errors import StoreError
+from bench.errors import StoreError, Unreachable
 from bench.files import write_atomic
 from bench.method import Method
 from bench.records.schema import Record, Timings
@@ -24,7 +24,7 @@ from bench.runs.environment import environment, now, peak_memory, reset_peak
 from bench.runs.measured import Measured, metrics_record, size_record
 from bench.runs.pipeline import Pipeline
 from bench.runs.popularity import measure_popularity
-from bench.runs.record import failed, new_record
+from bench.runs.record import failed, infeasible, new_record
 from bench.runs.spec import Run
 from bench.runs.teacher import Lender
 
@@ -70,6 +70,8 @@ def execute(
         record, per_user = store.checked(found.onto(record)), found.per_user
     except StoreError:
         raise  # no fault of the run, which goes on from its checkpoint once there is room
+    except Unreachable as error:
+        record = infeasible(record, error)
     except Exception as error:
         record = failed(record, type(error).__name__, str(error), traceback.format_exc())
     assert record.timings is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.data import Interactions
-from bench.errors import Infeasible
+from bench.errors import Infeasible, Unreachable
 from bench.method import Method
 from bench.records import schema
 from bench.records.schema import Record
@@ -72,7 +72,9 @@ def failed(record: Record, kind: str, message: str, traceback: str = "") -> Reco
     )
 
 
-def infeasible(record: Record, why: Infeasible) -> Record:
-    """The record of a run that no size of its method fits."""
-    error = schema.Failure(type="Infeasible", message=str(why), traceback="", minimum=why.minimum)
+def infeasible(record: Record, why: Infeasible | Unreachable) -> Record:
+    """The record of a run whose method has, or comes to, no size that fits."""
+    minimum = why.minimum if isinstance(why, Infeasible) else None
+    name = type(why).__name__
+    error = schema.Failure(type=name, message=str(why), traceback="", minimum=minimum)
     return record.model_copy(update={"status": "infeasible", "error": error})

@@ -9,7 +9,7 @@ import torch
 
 from bench.budget import Budget
 from bench.engine.adam import Adam
-from bench.errors import Infeasible
+from bench.errors import Infeasible, Unreachable
 from bench.method import Method, Phase, Progress, Table
 from bench.method.registry import get_method
 from bench.method.size import size_of
@@ -77,7 +77,7 @@ def test_a_search_with_the_gain_of_the_paper_fails_where_it_ends_above_the_budge
     assert method.gain == 1
     fill(method.stored.weight, [[0.8, -0.6, 0.3], [0.1, 0.2, 0.7]])
     fill(method.thresholds, torch.zeros(2, 3))
-    with pytest.raises(RuntimeError, match=r"gain = 1 .* below 0.5 and keep 3 .* holds 2"):
+    with pytest.raises(Unreachable, match=r"gain = 1 .* below 0.5 and keep 3 .* holds 2"):
         method.finish(SEARCH)
 
 

@@ -93,7 +93,9 @@ def execute(*given, **named):
     return run_it(*given, **named).stored()
 
 
-def run_of(name: str, share: float | None = 0.6, training: Training = TRAINING) -> Run:
+def run_of(
+    name: str, share: float | None = 0.6, training: Training = TRAINING, **knobs: object
+) -> Run:
     data = tiny_data()
     budget = None
     if share is not None:
@@ -103,7 +105,7 @@ def run_of(name: str, share: float | None = 0.6, training: Training = TRAINING) 
     else:
         kind = METHODS[name]
         table = Table(data.users, data.items, DIM, budget.budget() if budget else None)
-        config = kind.plan(table, kind.Config())
+        config = kind.plan(table, kind.Config(**knobs))
         part = MethodSpec(name=name, revision=kind.revision, config=config.model_dump(mode="json"))
     spec = RunSpec(
         schema=1,
@@ -144,6 +146,21 @@ def test_every_method_leaves_a_record_that_the_reader_accepts(name, tiny, store)
     if run.spec.budget:
         assert record["size"]["bytes"] <= run.spec.budget.cap
         assert record["size"]["bytes"] == record["size"]["file_bytes"]
+
+
+def test_a_record_says_what_the_method_made_of_its_budget(tiny, store):
+    record = execute(run_of("dims"), tiny, METHODS, store)
+    width = record["spec"]["method"]["config"]["width"]
+    assert record["method"]["outcome"] == f"{width} columns of 32 bits"
+
+
+def test_a_search_that_ends_above_its_budget_is_infeasible(tiny, store):
+    training = TRAINING.model_copy(update={"init_std": 30.0})  # beyond all thresholds below 1/2
+    record = execute(run_of("pep", training=training, gain=1.0), tiny, METHODS, store)
+    assert record["status"] == "infeasible"
+    assert record["error"]["type"] == "Unreachable"
+    assert record["error"]["message"].startswith("with gain = 1 the thresholds end below 0.5")
+    assert scan(store.root).rejected == ()
 
 
 def test_metrics_are_those_of_the_stored_artefact(tiny, store, monkeypatch):
