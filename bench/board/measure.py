@@ -51,8 +51,11 @@ def _at(record: Record, path: Sequence[str]) -> float | None:
 def row_key(record: Record) -> str:
     """Return the hash of a record's spec without its seed: what the runs of a row share."""
     spec = record.spec.model_dump(by_alias=True, exclude={"seed"})
-    if record.spec.method.form is None:  # as in records from before there were forms
+    # Left out as in records from before there were any, so that keys of rows stay.
+    if record.spec.method.form is None:
         del spec["method"]["form"]
+    if record.spec.teacher is None:
+        del spec["teacher"]
     return digest(spec)
 
 
