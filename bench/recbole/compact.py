@@ -113,6 +113,7 @@ class Compact:
         }
         self._steps = self._step = self._epochs = 0
         self._searching: Phase | None = None
+        self._phase: Phase | None = None
         self._ready = not self._has_hooks()
         self._rewind()
         # Hides the method of the class; RecBole's trainer calls the attribute of the model.
@@ -196,9 +197,11 @@ class Compact:
     def _has_hooks(self) -> bool:
         """Whether training the method needs more than gradients."""
         kind = type(self.method)
-        hooks = ("begin", "groups", "penalty")
+        hooks = ("begin", "advance", "groups", "penalty")
         own = any(getattr(kind, name) is not getattr(Method, name) for name in hooks)
-        return own or len(self.method.phases) > 1
+        # Rounding in the last part of the training asks how long the training is.
+        rounds = any(rounding.aware for rounding, _ in self.method.rounded_tables())
+        return own or rounds or len(self.method.phases) > 1
 
     def _rewind(self) -> None:
         """Go back to the initial weights, of the embeddings and of the rest of the model."""
@@ -216,6 +219,7 @@ class Compact:
     def _begin(self, trainer: Any, steps: int, phase: Phase, epochs: int) -> None:
         if phase.rewind:
             self._rewind()
+        self._phase = phase
         self._step, self._steps, self._epochs = 0, steps, epochs
         lr = trainer.learning_rate
         self.method.begin(phase, self._progress(), lr)
@@ -261,6 +265,8 @@ class Compact:
             if due and method.live() <= method.target():
                 raise _Reached
         progress, self._step = self._progress(), self._step + 1
+        if self._phase is not None:
+            method.advance(self._phase, progress)
         shared.recording = type(method).penalty is not Method.penalty
         losses = type(self.model).calculate_loss(self.model, interaction)
         if not shared.recording:

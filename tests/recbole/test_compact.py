@@ -7,6 +7,7 @@ import torch
 from support.recbole import world
 
 from bench.errors import BenchError, Infeasible, SpecError
+from bench.method import Rounding
 from bench.recbole import compact
 from bench.recbole.tables import Lookup
 
@@ -104,6 +105,31 @@ def test_methods_with_a_search_say_that_they_need_preparation(tmp_path, monkeypa
         compact(model, "cerp", "30%")
         with pytest.raises(BenchError, match="prepare"):
             here.trainer(model).fit(here.train, here.valid, verbose=False)
+
+
+def test_the_last_part_of_the_training_sees_rounded_rows(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR", epochs=4, train_batch_size=8192) as here:
+        model, seen = here.model(), []
+        small = compact(model, "qr", "30%", config={"bits": 4, "aware": 0.5})
+        trainer = here.trainer(model)
+        with pytest.raises(BenchError, match="prepare"):
+            trainer.fit(here.train, here.valid, verbose=False)
+        small.prepare(trainer, here.train)
+        straight = Rounding.straight
+
+        def counted(self, rows, index=None):
+            found = straight(self, rows, index)
+            seen.append(bool((found != rows).any()))
+            return found
+
+        monkeypatch.setattr(Rounding, "straight", counted)
+        trainer.fit(here.train, None, verbose=False, saved=False)
+        # Two tables, users, positives and negatives, in two of the four epochs.
+        assert len(seen) == 2 * 3 * 2 * len(here.train)
+        assert all(seen)
+        rows = model.user_embedding(torch.arange(5))
+        small.deploy()
+        assert torch.equal(rows, model.user_embedding(torch.arange(5)))
 
 
 def test_a_search_needs_adam(tmp_path, monkeypatch):
