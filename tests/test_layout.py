@@ -60,9 +60,9 @@ def settings() -> dict:
 # What is installed -------------------------------------------------------------------------------
 
 
-def test_only_bench_is_installed_at_top_level():
+def test_the_program_and_the_reader_of_its_files_are_installed_at_top_level():
     packages = settings()["packages"]
-    assert {name.partition(".")[0] for name in packages} == {"bench"}
+    assert {name.partition(".")[0] for name in packages} == {"bench", "compact_lookup"}
     assert "py-modules" not in settings()
 
 
@@ -70,10 +70,11 @@ def test_every_package_of_the_checkout_is_installed():
     listed = set(settings()["packages"])
     found = {
         module_name(path / "x.py").rpartition(".")[0]
-        for path in (ROOT / "bench").rglob("*")
+        for top in ("bench", "compact_lookup")
+        for path in (ROOT / top, *(ROOT / top).rglob("*"))
         if path.is_dir() and list(path.glob("*.py"))
     }
-    assert found <= listed | {"bench"}
+    assert found <= listed
 
 
 def test_data_files_of_packages_are_installed():
@@ -111,7 +112,10 @@ def test_wheel_holds_cards_suites_templates_and_nothing_else(tmp_path):
     )
     [wheel] = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {n.partition("/")[0] for n in names if ".dist-info/" not in n} == {"bench"}
+    assert {n.partition("/")[0] for n in names if ".dist-info/" not in n} == {
+        "bench",
+        "compact_lookup",
+    }
     assert "bench/methods/_template.py" in names
     for source, target in (("datasets", "cards"), ("bench/suites", "suites")):
         cards = {path.name for path in (ROOT / source).glob("*.toml")}

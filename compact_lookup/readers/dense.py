@@ -1,0 +1,40 @@
+"""Tables with a row for each id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from compact_lookup.container import File
+from compact_lookup.values import Index, Rows, Values
+
+
+def table(file: File) -> Callable[[Index], Rows]:
+    """One table, all ids alike."""
+    return Values(file, "stored.weight", (file.ids, file.columns), file.users)
+
+
+def graded(file: File) -> Callable[[Index], Rows]:
+    """Users, popular items and other items, in as many bits as each has."""
+    head = min(file.items - 1, max(1, round(file.config["head"] * file.items)))
+    counts = {"user": file.users, "head": head, "tail": file.items - head}
+    grades, start = [], 0
+    for name, count in counts.items():
+        bits = file.config[f"{name}_bits"]
+        users = count if name == "user" else None
+        grades.append((start, Values(file, name, (count, file.columns), users, bits)))
+        start += count
+
+    def rows(ids: Index) -> Rows:
+        found = np.empty((len(ids), file.columns), np.float32)
+        for first, grade in grades:
+            here = np.flatnonzero((ids >= first) & (ids < first + grade.rows))
+            if len(here):
+                found[here] = grade(ids[here] - first)
+        return found
+
+    return rows
+
+
+METHODS = {"full": table, "dims": table, "dims-quantised": table, "graded": graded}

@@ -1,0 +1,26 @@
+"""Users and items as the parts of one id space, which methods divide their tables by."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compact_lookup.container import File
+from compact_lookup.values import Index
+
+
+def parts(file: File, joint: bool) -> tuple[int, ...]:
+    """Numbers of ids that share rows: all, or users and items apart."""
+    return (file.ids,) if joint else (file.users, file.items)
+
+
+def locate(file: File, joint: bool, ids: Index) -> tuple[Index, Index]:
+    """The part that each id is in, 0 or 1, and its number there."""
+    part = np.zeros_like(ids) if joint else (ids >= file.users).astype(np.int64)
+    return part, ids - part * file.users
+
+
+def divide(count: int, share: float | None, most: tuple[int, int]) -> tuple[int, int]:
+    """How many of `count` rows are users' and items', of which there are `most`."""
+    users = round(count * (most[0] / sum(most) if share is None else share))
+    users = max(max(1, count - most[1]), min(users, min(count - 1, most[0])))
+    return users, count - users

@@ -1,0 +1,78 @@
+"""Tables whose rows several ids share: hashing, and quotients with remainders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+import numpy as np
+
+from compact_lookup.container import File
+from compact_lookup.readers.fields import divide, locate, parts
+from compact_lookup.values import Index, Rows, Values
+
+_PRIME = 2**31 - 1
+
+
+def _shared(file: File, name: str, rows: int) -> Values:
+    """A table of rows that ids share; where there is a row for each id, they have sides."""
+    return Values(file, name, (rows, file.columns), file.users if rows == file.ids else None)
+
+
+def hashing(file: File) -> Callable[[Index], Rows]:
+    """Sums of rows at universal hashes; the first ids may have rows of their own."""
+    config = file.config
+    joint, head, hashes = bool(config["joint"]), config["head"], file.whole(config["hashes"], 64)
+    rows = file.whole(config["rows"], file.ids)
+    table = _shared(file, "stored.weight", rows)
+    factor, shift = file.array("hash", np.int32, (hashes, 2)).astype(np.int64).T
+    sides = np.array([(0, rows)] * 2)
+    if not joint:
+        users, items = divide(rows, config.get("users"), (file.users, file.items))
+        sides = np.array([(0, users), (users, items)])
+    first, count = sides.T
+    ids = parts(file, joint)
+    own = [
+        n if head and c >= n else int(head * c)
+        for c, n in zip(count, (ids[0], ids[-1]), strict=True)
+    ]
+    heads = np.array(own)
+    alone = np.float32(hashes**-0.5)
+
+    def look_up(ids: Index) -> Rows:
+        part, number = locate(file, joint, ids)
+        start, private = first[part], heads[part]
+        shared, mine = np.maximum(1, count[part] - private), number < private
+        total: Rows | None = None
+        for a, c in zip(factor, shift, strict=True):
+            hashed = private + (number * a + c) % _PRIME % shared
+            found = table(start + np.where(mine, number, hashed))
+            total = found if total is None else total + found
+        assert total is not None
+        return total * np.where(mine, alone, np.float32(1))[:, None] if head else total
+
+    return look_up
+
+
+def quotients(file: File) -> Callable[[Index], Rows]:
+    """A row at the quotient of an id and one at its remainder, multiplied or added."""
+    config, joint = file.config, bool(file.config["joint"])
+    first = file.whole(config["divisor"], file.ids)
+    last = first if joint else file.whole(config.get("item_divisor") or first, file.ids)
+    ids, divisors = parts(file, joint), (first,) if joint else (first, last)
+    blocks = [ceil(n / c) for n, c in zip(ids, divisors, strict=True)]
+    add = config["combine"] == "add"
+    quotient = _shared(file, "quotient.weight", sum(blocks))
+    remainder = _shared(file, "remainder.weight", sum(divisors))
+
+    def look_up(ids: Index) -> Rows:
+        part, number = locate(file, joint, ids)
+        divisor = first + part * (last - first)
+        one = quotient(number // divisor + part * blocks[0])
+        other = remainder(number % divisor + part * first)
+        return one + other if add else one * other
+
+    return look_up
+
+
+METHODS = {"hashing": hashing, "qr": quotients}

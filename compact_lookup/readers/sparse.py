@@ -1,0 +1,122 @@
+"""Pruned tables: the values that are left, and a code for where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compact_lookup.container import File
+from compact_lookup.readers.fields import locate, parts
+from compact_lookup.values import Index, Rows, Values, windows
+
+_STRIDE = 16  # rows between those whose first value is known without counting
+
+
+class _Numbers:
+    """Whole numbers of some bits each in one stream, the most significant bit first."""
+
+    def __init__(self, stream: NDArray[np.uint8], bits: int) -> None:
+        self.bits, self.stream = np.uint64(bits), windows(stream, 8)
+
+    def __call__(self, index: Index) -> Index:
+        start = index.astype(np.uint64) * self.bits
+        raw = self.stream[start >> np.uint64(3)].view(">u8")[..., 0].astype(np.uint64)
+        high = np.uint64(64) - self.bits
+        return (raw << (start & np.uint64(7)) >> high).astype(np.int64)
+
+
+class _Pruned:
+    """A table of which `kept` values are stored: int64 [n] -> float32 [n, columns]."""
+
+    def __init__(self, file: File, rows: int, columns: int) -> None:
+        self.file, self.rows, self.columns = file, rows, columns
+        self.kept = file.whole(file.config["kept"], rows * columns)
+        self.mask = self.counts = None
+        if "stored.mask" in file.arrays:
+            mask = file.array("stored.mask", np.uint8, (ceil(rows * columns / 8),))
+            self.mask = windows(mask, ceil(columns / 8) + 1)
+        elif "stored.counts" in file.arrays:
+            bits, place = columns.bit_length(), max(1, (columns - 1).bit_length())
+            counts = file.array("stored.counts", np.uint8, (ceil(rows * bits / 8),))
+            places = file.array("stored.columns", np.uint8, (ceil(self.kept * place / 8),))
+            self.counts, self.places = _Numbers(counts, bits), _Numbers(places, place)
+        else:
+            self.values = Values(file, "stored", (rows, columns))
+            return
+        self.values = Values(file, "stored", (self.kept,))
+        firsts, total = [], 0
+        for start in range(0, rows, 4096 * _STRIDE):
+            some = self._count(np.arange(start, min(rows, start + 4096 * _STRIDE)))
+            firsts.append(total + np.cumsum(some)[_STRIDE - 1 :: _STRIDE])
+            total += int(some.sum())
+        self.firsts = np.concatenate(([0], *firsts))
+        if total != self.kept:
+            raise file.bad(f"{total} values have a place, {self.kept} are stored")
+
+    def _flags(self, index: Index) -> NDArray[np.uint8]:
+        """Which entries of rows are kept, [n, columns]."""
+        assert self.mask is not None
+        start = index * self.columns
+        shift, raw = (start & 7).astype(np.uint8)[:, None], self.mask[start >> 3]
+        raw = (raw[:, :-1] << shift) | (raw[:, 1:] >> (8 - shift))
+        return np.unpackbits(raw, axis=1, count=self.columns)
+
+    def _count(self, index: Index) -> Index:
+        """How many values rows keep."""
+        if self.counts is not None:
+            return self.counts(index)
+        return self._flags(index).sum(1, dtype=np.int64)
+
+    def __call__(self, index: Index) -> Rows:
+        """The rows at `index`."""
+        if self.mask is None and self.counts is None:
+            return self.values(index)
+        near = np.minimum(index[:, None] // _STRIDE * _STRIDE + np.arange(_STRIDE), self.rows - 1)
+        counts = self._count(near.ravel()).reshape(near.shape)
+        within = np.arange(_STRIDE) < (index % _STRIDE)[:, None]
+        first = self.firsts[index // _STRIDE] + (counts * within).sum(1)
+        count = counts[np.arange(len(index)), index % _STRIDE]
+        row = np.repeat(np.arange(len(index)), count)
+        place = np.arange(len(row)) + np.repeat(first - (np.cumsum(count) - count), count)
+        column = self.places(place) if self.mask is None else np.nonzero(self._flags(index))[1]
+        if len(column) and int(column.max()) >= self.columns:
+            raise self.file.bad("a value lies outside of its row")
+        found = np.zeros((len(index), self.columns), np.float32)
+        found[row, column] = self.values(place)[:, 0]
+        return found
+
+
+def pruned(file: File) -> Callable[[Index], Rows]:
+    """One table with a row for each id."""
+    return _Pruned(file, file.ids, file.columns)
+
+
+def composed(file: File) -> Callable[[Index], Rows]:
+    """Sums of two rows: at the remainder by the buckets, and at the block of neighbours."""
+    joint = bool(file.config["joint"])
+    buckets, layout, rows = file.whole(file.config["buckets"], file.ids), [], 0
+    for ids in parts(file, joint):
+        own = max(1, round(buckets * ids / file.ids))
+        block = ceil(ids / own)
+        layout.append((rows, own, block))
+        rows += own + ceil(ids / block)
+    first, modulus, block = np.array(layout).T
+    table = _Pruned(file, rows, file.columns)
+
+    def look_up(ids: Index) -> Rows:
+        part, number = locate(file, joint, ids)
+        one = table(first[part] + number % modulus[part])
+        return one + table(first[part] + modulus[part] + number // block[part])
+
+    return look_up
+
+
+METHODS = {
+    **dict.fromkeys(("pep", "magnitude", "pep-magnitude"), pruned),
+    **dict.fromkeys(
+        ("cerp", "cerp-noreg", "cerp-noretrain", "cerp-norewind", "cerp-magnitude"), composed
+    ),
+}

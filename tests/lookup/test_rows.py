@@ -1,0 +1,135 @@
+"""Rows that `compact_lookup` reads are those of the program, for every method and precision."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.exported import made, makeable, rows_of, write
+
+import compact_lookup
+from bench.method.precision import NORMAL
+from bench.method.registry import find_methods
+from compact_lookup import values
+from compact_lookup.readers import READERS
+
+METHODS = find_methods()
+# Sums in another order: these methods multiply matrices.
+INEXACT = {"ttrec"}
+FOLDER = Path(compact_lookup.__file__).parent
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_a_reader(name):
+    assert name in READERS, (
+        f"nothing reads the files of {name} without PyTorch: write a function that takes a"
+        " compact_lookup.File and returns a function from ids to rows, with NumPy only, in a"
+        f" module of compact_lookup/readers, and list it there as METHODS = {{{name!r}: ...}}"
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_rows_are_those_of_the_program_to_the_bit(name, tmp_path):
+    tried = 0
+    for knobs, method in makeable(METHODS[name]):
+        table = compact_lookup.load(write(tmp_path, method))
+        wanted, found = rows_of(method), table.rows(np.arange(method.table.ids))
+        assert found.dtype == np.float32 and found.shape == (len(wanted), table.columns)
+        assert not wanted[:, table.columns :].any(), knobs
+        wanted = wanted[:, : table.columns]
+        if name in INEXACT:
+            np.testing.assert_allclose(found, wanted, atol=1e-6, err_msg=str(knobs))
+        else:
+            np.testing.assert_array_equal(found, wanted, err_msg=str(knobs))
+        some = np.random.default_rng(0).integers(0, len(wanted), (3, 5))
+        np.testing.assert_allclose(table.rows(some), found[some], atol=1e-6, err_msg=str(knobs))
+        tried += 1
+    assert tried
+
+
+def test_a_catalogue_with_many_blocks_of_pruned_rows_is_read(tmp_path):
+    method = made(METHODS["magnitude"], users=3000, items=2001)
+    table = compact_lookup.load(write(tmp_path, method))
+    np.testing.assert_array_equal(table.rows(np.arange(5001)), rows_of(method)[:, : table.columns])
+
+
+def test_levels_are_those_of_the_program():
+    assert values._NORMAL == NORMAL
+
+
+def test_ids_are_whole_numbers_of_the_table(tmp_path):
+    table = compact_lookup.load(write(tmp_path, made(METHODS["dims"])))
+    assert table.rows([]).shape == (0, table.columns)
+    assert table.rows(3).shape == (table.columns,)
+    for wrong in (-1, 102, [0, 102]):
+        with pytest.raises(IndexError, match="0 to 101"):
+            table.rows(wrong)
+    for wrong in (0.5, "u1", [True]):
+        with pytest.raises(TypeError, match="whole numbers"):
+            table.rows(wrong)
+
+
+def test_a_method_that_is_not_known_needs_a_reader(tmp_path):
+    class Own(METHODS["dims"]):
+        name = "own-method"
+
+    method = made(Own)
+    with pytest.raises(compact_lookup.NoReader, match=r"own-method.*reader"):
+        compact_lookup.load(write(tmp_path, method))
+
+    def reader(file):
+        return compact_lookup.Values(file, "stored.weight", (file.ids, file.columns))
+
+    table = compact_lookup.load(tmp_path, reader=reader)
+    np.testing.assert_array_equal(table.rows(np.arange(102)), rows_of(method)[:, : table.columns])
+
+
+def test_the_arrays_of_the_file_are_held_once(tmp_path):
+    import tracemalloc
+
+    method = made(METHODS["dims-quantised"], users=30_000, items=20_000, dim=32)
+    folder = write(tmp_path, method)
+    size = (folder / "embeddings.safetensors").stat().st_size
+    tracemalloc.start()
+    try:
+        table = compact_lookup.load(folder)
+        held, _ = tracemalloc.get_traced_memory()
+        assert held < 1.1 * size + 200_000
+        tracemalloc.reset_peak()
+        table.rows(np.arange(64))
+        assert tracemalloc.get_traced_memory()[1] - held < 200_000
+    finally:
+        tracemalloc.stop()
+
+
+# What it needs ------------------------------------------------------------------------------------
+
+
+def test_only_numpy_and_safetensors_are_imported():
+    code = (
+        "import sys, compact_lookup; sys.exit(any(name in sys.modules for name in"
+        " ('torch', 'pandas', 'pydantic', 'scipy', 'bench')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent)
+    assert done.returncode == 0
+
+
+def test_the_module_stays_small():
+    """Lines of code; the readers of single methods are apart."""
+    lines = 0
+    for path in FOLDER.glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        tree = ast.parse(source)
+        texts: set[int] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                texts |= set(range(node.lineno, (node.end_lineno or 0) + 1))
+        lines += sum(
+            bool(line.strip()) and not line.lstrip().startswith("#") and number not in texts
+            for number, line in enumerate(source.splitlines(), 1)
+        )
+    assert lines < 400

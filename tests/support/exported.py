@@ -1,0 +1,92 @@
+"""Files and folders as `bench export` writes them, of methods that nothing was trained for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from bench.budget import Budget
+from bench.check.subject import Subject
+from bench.errors import Infeasible, SpecError
+from bench.method import Method, Table
+from bench.method.search_space import Choice
+
+COSINE = {"name": "mf", "config": {"similarity": "cosine", "lengths": 0.1}}
+
+
+def made(
+    kind: type[Method], users: int = 61, items: int = 41, dim: int = 13, **knobs: Any
+) -> Method:
+    """A method with these knobs under the smallest of several budgets that it can have.
+
+    Raises:
+        Infeasible: it has no size.
+    """
+    subject = Subject(kind)
+    config, last = kind.Config.model_validate(knobs), Infeasible(1, "bytes")
+    for share in (0.05, 0.1, 0.15, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0):
+        table = subject.table(users, items, dim, Budget(int(share * (users + items) * dim * 4)))
+        try:
+            return subject.settled(table, kind.plan(table, config))
+        except Infeasible as error:
+            last = error
+    raise last
+
+
+def settings(kind: type[Method]) -> Iterator[dict[str, Any]]:
+    """The defaults, each precision, and each knob at the ends of what it may be tuned to."""
+    yield {}
+    if not kind.Config.own_precision:
+        for bits in (16, 8, 6, 4, 3, 2, 1):
+            for scale in ("row", "item", "side") if bits < 16 else ("row",):
+                yield {"bits": bits, "scale": scale}
+        yield {"bits": 2, "levels": "uniform"}
+    for knob, space in kind.space.items():
+        ends = space.values if isinstance(space, Choice) else (space.low, space.high)
+        for value in ends:
+            if value is not None:
+                yield {knob: value}
+
+
+def makeable(kind: type[Method]) -> Iterator[tuple[dict[str, Any], Method]]:
+    """All `settings` that the method has a size for."""
+    for knobs in settings(kind):
+        try:
+            yield knobs, made(kind, **knobs)
+        except (Infeasible, SpecError, ValueError):
+            continue
+
+
+def content(method: Method, backbone: dict[str, Any] | None = None) -> bytes:
+    """The file of a method."""
+    table: Table = method.table
+    header = {
+        "format": 2,
+        "method": {"name": method.name, "config": method.config.record()},
+        "table": {"users": table.users, "items": table.items, "dim": table.dim, "wide": table.wide},
+        "backbone": backbone or COSINE,
+    }
+    arrays = {name: tensor.cpu().contiguous() for name, tensor in method.store().items()}
+    return safetensors.torch.save(arrays, {"bench": json.dumps(header)})
+
+
+@torch.no_grad()
+def rows_of(method: Method) -> np.ndarray:
+    """Rows of all ids as the program reads them back from the arrays of the file."""
+    stored: dict[str, Tensor] = dict(method.store())
+    back = type(method).restore(stored, method.table.bare(), method.config)
+    return back(torch.arange(method.table.ids)).numpy()
+
+
+def write(folder: Path, method: Method, **options: Any) -> Path:
+    """The file of a method in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "embeddings.safetensors").write_bytes(content(method, **options))
+    return folder
