@@ -97,3 +97,9 @@ def fraction(budget: Budget, ids: int, dim: int) -> float:
     """Share of the full float32 table that a budget allows."""
     full = ids * dim * (VALUE_BYTES if budget.accounting == "bytes" else 1)
     return budget.cap / full
+
+
+def share_of(text: str) -> float | None:
+    """Share of the full table that a budget in percent is; None for another amount."""
+    match = _AMOUNT.fullmatch(text)
+    return float(match[1]) / 100 if match and match[2] == "%" else None

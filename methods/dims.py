@@ -16,6 +16,7 @@ class Dims(Method):
     name = "dims"
     title = "Fewer dimensions"
     role = "control"
+    space: ClassVar = {"bits": Choice((None,))}  # this control is the one in float32
 
     class Config(Method.Config):
         """`width`: columns stored."""

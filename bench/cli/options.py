@@ -121,6 +121,13 @@ Workers = Annotated[
     Optional[int],
     typer.Option("--workers", help="Runs at the same time; one for each core if not given.", min=1),
 ]
+Cluster = Annotated[
+    Optional[str],
+    typer.Option(
+        "--cluster",
+        help="Run on a dask cluster: address or file of its scheduler, or `local`.",
+    ),
+]
 Threads = Annotated[int, typer.Option("--threads", help="Processor threads of each run.", min=1)]
 TimeLimit = Annotated[
     Optional[float],

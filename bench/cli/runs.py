@@ -38,15 +38,16 @@ def leaderboard(
     refit: options.Refit = False,
     settings: options.Settings = None,
     tuned: options.Tuned = None,
+    tune: Annotated[
+        Optional[int],
+        typer.Option(help="Tune first, with so many trials of each method at each budget.", min=1),
+    ] = None,
     plugin: options.Plugins = None,
     data_dir: options.DataDir = None,
     results: options.Results = options.RESULTS,
     reports: options.Reports = options.REPORTS,
     workers: options.Workers = None,
-    cluster: Annotated[
-        Optional[str],
-        typer.Option(help="Run on a dask cluster: address or file of its scheduler, or `local`."),
-    ] = None,
+    cluster: options.Cluster = None,
     threads: options.Threads = 1,
     device: options.Device = "cpu",
     time_limit: options.TimeLimit = None,
@@ -62,6 +63,7 @@ def leaderboard(
     from bench.cli.board import show_report
     from bench.cli.show_plan import plan_table
     from bench.cli.terminal import Live
+    from bench.cli.tuning import Options, tuned_suite
     from bench.records.store import Store
     from bench.runs import schedule
 
@@ -74,12 +76,15 @@ def leaderboard(
         backbones=tuple(backbone or ()),
         seeds=seeds,
     )
+    many = workers or schedule.default_workers(device)
+    if tune is not None:
+        how = Options.of_board(tune, results, many, cluster, threads, device, time_limit)
+        chosen = tuned_suite(asked, chosen, how, dry_run)
     plan = asked.plan(chosen)
     store = Store(results)
     done = schedule.finished(plan.runs, store, retry_failed)
     console.out.say(about(plan.data))
     console.out.print(plan_table(plan.runs, done))
-    many = workers or schedule.default_workers(device)
     if dry_run:
         _estimate(plan, done, store.root, many, threads, device)
         return

@@ -2,61 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from bench.cli.grid import Column, Grid, number
 from bench.cli.terminal import Live, duration
 
 if TYPE_CHECKING:
-    from bench.tune.search import Outcome, Tuning
+    from bench.tune.cell import Subject
+    from bench.tune.search import Outcome
 
 
 class Trials(Live):
-    """Progress of a study; a line for each finished trial."""
+    """Progress of a tuning; a line for each finished trial.
+
+    Args:
+        console: where it is shown.
+        names: names of the runs, which end with the stage, by id.
+        left: returns the number of missing trials by stage.
+        work: work of a trial by stage.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        names: dict[str, str],
+        left: Callable[[], dict[str, int]],
+        work: dict[str, float],
+    ) -> None:
+        super().__init__(console, sum(left().values()), names)
+        self._left, self._work = left, work
+
+    def __call__(self, kind: str, content: dict[str, Any]) -> None:
+        """Takes one message of the pool; the number of missing trials may have changed."""
+        self._total = self._done + sum(self._left().values()) + (kind == "done")
+        self._bar.update(self._all, total=self._total)
+        super().__call__(kind, content)
+
+    def weight(self, run: str) -> float:
+        """Work of a trial, by the stage in its name."""
+        return self._work.get(self._names.get(run, "").rpartition(" ")[2], 1.0)
+
+    def whole(self) -> float:
+        """Work of all trials."""
+        missing = self._left()
+        return self._spent + sum(self._work[stage] * many for stage, many in missing.items())
 
     def _line(self, name: str, record: dict[str, Any]) -> str:
-        count = f"[{self._done}/{self._total}] {name}: {record['status']}"
+        count = f"[{self._done}/{self._total}] {name}: "
         if record["status"] == "complete":
             return (
-                f"{count}  valid NDCG@20 {record['value']:.4f}  {record['size']['bytes']:,} bytes"
+                f"{count}valid NDCG@20 {record['value']:.4f}  {record['size']['bytes']:,} bytes"
                 f"  {duration(record['seconds'])}"
             )
-        if record["status"] == "pruned":
-            return (
-                f"{count} after {len(record['curve'])} evaluations  best {max(record['curve']):.4f}"
-            )
-        return f"{count}: {record['error']}"
+        return f"{count}{record['status']}: {record['error']}"
 
 
-def spaces(tunings: Sequence[Tuning]) -> Grid:
-    """What is searched for each method, and from where."""
-    grid = Grid(
-        "Search spaces",
-        (Column("method"), Column("setting"), Column("start"), Column("space", wraps=True)),
-    )
-    for one in tunings:
-        for name, space in one.space.items() or [("", "nothing to tune")]:
-            grid.add(one.kind.name, name, str(one.start.get(name, "")), str(space))
+def spaces(subjects: Sequence[Subject]) -> Grid:
+    """What is searched for each method."""
+    grid = Grid("Search spaces", (Column("method"), Column("setting"), Column("space", wraps=True)))
+    for one in subjects:
+        name = one.when.method[0] if one.when.method else "all methods"
+        for setting, space in one.space.items():
+            grid.add(name, setting, str(space))
     return grid
 
 
 def outcomes(found: Sequence[Outcome]) -> Grid:
-    """Trials of each method by their outcome, the score of the defaults and of the best."""
+    """Trials of each method and budget by their outcome, the score of the start and of the best."""
     grid = Grid(
         "Validation NDCG@20; no test data was read",
-        (Column("method"), Column("trials", wraps=True), number("defaults"), number("best")),
+        (
+            Column("method"),
+            Column("budget"),
+            Column("trials", wraps=True, leaves=2),
+            number("passes", leaves=1),
+            number("start"),
+            number("best"),
+            Column("settings", wraps=True, leaves=3),
+        ),
     )
     for one in found:
-        scores = one.default, one.tuned.valid if one.tuned else None
-        shown = ("" if score is None else f"{score:.4f}" for score in scores)
-        trials = ", ".join(f"{count} {what}" for what, count in one.counts.items() if count)
-        grid.add(one.method, trials, *shown)
+        best = one.found
+        counts = {what: many for what, many in one.counts.items() if what != "passes"}
+        scores = (best.default, best.valid) if best else (None, None)
+        grid.add(
+            " ".join(one.when.method) or "all methods",
+            " ".join(one.when.budget),
+            ", ".join(f"{many} {what}" for what, many in counts.items() if many),
+            f"{one.counts['passes']:,}",
+            *("" if score is None else f"{score:.4f}" for score in scores),
+            "  ".join(f"{key}={value}" for key, value in best.set.items()) if best else "none",
+        )
     return grid
-
-
-def chosen(one: Outcome) -> str:
-    """The best settings of a method with their id, and where all trials are, in one line."""
-    if one.tuned is None:
-        return f"{one.method}: no trial was completed; {one.path}"
-    return f"{one.method} {one.tuned.id_for(one.method)}: {one.tuned.settings()}  ({one.path})"

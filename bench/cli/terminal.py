@@ -42,7 +42,7 @@ class Live:
     def __init__(self, console: Console, total: int, names: dict[str, str]) -> None:
         self._console, self._total = console, total
         self._names = names
-        self._done = 0
+        self._done, self._spent = 0, 0.0
         self._began = time.monotonic()
         self._share: dict[int, float] = {}
         self._bar = Progress(
@@ -83,16 +83,26 @@ class Live:
                 total=content["epochs"],
                 note=f"{content['phase']}  loss {content['loss']:.4f}  {score}",
             )
-            self._share[worker] = 0.8 * content["epoch"] / content["epochs"]
+            part = 0.8 * content["epoch"] / content["epochs"]
+            self._share[worker] = part * self.weight(content["id"])
         elif kind == "done":
             self._done += 1
+            self._spent += self.weight(content["id"])
             self._share.pop(worker, None)
             self._console.print(self._line(name, content["record"]), soft_wrap=True)
             self._bar.update(line, description="idle", note="", completed=0)
-        finished = self._done + sum(self._share.values())
-        left = (time.monotonic() - self._began) * (self._total / max(finished, 1e-9) - 1)
+        finished = self._spent + sum(self._share.values())
+        left = (time.monotonic() - self._began) * (self.whole() / max(finished, 1e-9) - 1)
         note = f"about {duration(left)} left" if finished > 0.5 else ""
         self._bar.update(self._all, completed=self._done, note=note)
+
+    def weight(self, run: str) -> float:
+        """Work of a run, in any unit."""
+        return 1.0
+
+    def whole(self) -> float:
+        """Work of all runs, in the same unit."""
+        return self._total
 
     def _line(self, name: str, record: Any) -> str:
         assert isinstance(record, Record)

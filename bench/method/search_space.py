@@ -30,3 +30,13 @@ class LogRange:
 
 
 Space = Choice | Range | LogRange
+
+
+BITS = Choice((None, 8, 6, 4, 3, 2))
+"""Values of `bits`, which is searched for every method without precision knobs of its own.
+
+A method whose values stay float32 says `"bits": Choice((None,))` in its `space`.
+"""
+
+COARSE = ("bits", "width_factor", "user_share", "kept_user_share", "training.lr")
+"""The settings that matter most; a search varies these alone at first."""

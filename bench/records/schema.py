@@ -182,6 +182,30 @@ class Timings(_Part):
     parallel: bool = False
 
 
+class Trials(_Part):
+    """The tuning that the settings of a run come from.
+
+    Attributes:
+        settings: file and id of the settings.
+        planned: number of trials.
+        complete: trials that were trained for all passes.
+        pruned: trials that ended after a share of the passes, because others were better.
+        repeated: trials with the settings of an earlier one, which were not trained again.
+        infeasible: trials whose settings fit no size into the budget.
+        failed: trials that raised an error.
+        passes: passes over the training data of all trials together.
+    """
+
+    settings: Name
+    planned: Count | None = None
+    complete: Count | None = None
+    pruned: Count | None = None
+    repeated: Count | None = None
+    infeasible: Count | None = None
+    failed: Count | None = None
+    passes: Count | None = None
+
+
 class Failure(_Part):
     """The reason why a run has no numbers."""
 
@@ -195,6 +219,7 @@ class Record(_Part):
     """One run: its spec, its outcome and its machine.
 
     Attributes:
+        tuning: the trials that its settings come from; None for settings that no trial chose.
         history: one mapping per epoch; empty unless the caller asked for it.
         path: path of the record, relative to the results folder, with forward slashes.
     """
@@ -207,6 +232,7 @@ class Record(_Part):
     method: Method
     budget: Budget | None
     data: Data
+    tuning: Trials | None = None
     size: Size | None = None
     metrics: Metrics | None = None
     phases: tuple[Phase, ...] = Field(default=(), strict=False)

@@ -29,16 +29,15 @@ import distributed
 import numpy as np
 import torch
 
-from bench.data import CSR, Interactions
+from bench.data import Interactions
 from bench.engine.malloc import keep_freed_memory
 from bench.errors import BenchError
 from bench.method import Method
 from bench.method.registry import find_methods
 from bench.records.scan import check_record
-from bench.records.schema import Record
 from bench.records.store import Store
-from bench.runs.execute import execute
-from bench.runs.pool import Job, Listener
+from bench.runs.parcel import pack, sources, unpack
+from bench.runs.pool import BOARD, Job, Listener, Work
 from bench.runs.spec import Run, decode, encode
 from bench.runs.worklist import Worklist
 
@@ -46,8 +45,6 @@ _log = logging.getLogger(__name__)
 LOCAL = "local"
 _ATTEMPTS = 3  # attempts of a run whose worker cannot write, or whose task the scheduler has lost
 _WORKER_WAIT = 30.0  # seconds without any worker until a warning
-_PARTS = ("train", "valid", "test")
-_FIELDS = ("name", "split", "title", "note", "users", "items", "fingerprint", "repairs", "temporal")
 
 
 @contextlib.contextmanager
@@ -93,7 +90,8 @@ def run_on_cluster(
     client: distributed.Client,
     listener: Listener,
     time_limit: float | None = None,
-    fail: Callable[[Run, str, str], Record] | None = None,
+    fail: Callable[[Run, str, str], Any] | None = None,
+    work: Work = BOARD,
 ) -> None:
     """Execute all runs; return when each has a record.
 
@@ -106,6 +104,8 @@ def run_on_cluster(
         time_limit: most seconds of a run; a longer one becomes a failed record, and its worker is
             restarted.
         fail: writes the record of a run that no worker could finish (run, type, message).
+        work: the function that a worker applies to a run. The records of a board are written into
+            the results folder; results of other work only reach the listener.
 
     Raises:
         BenchError: the workers cannot execute the runs, the scheduler has ended, or the results
@@ -118,14 +118,14 @@ def run_on_cluster(
             " with --nthreads 1 (--threads says how many threads a run has)"
         )
     store = Store(Path(job.results))
-    state = WorkerState(pack(data), _sources(job.plugins), job.device, job.threads)
+    state = WorkerState(pack(data), sources(job.plugins), job.device, job.threads, work)
     try:
         client.register_plugin(state, name=state.name)
     except Exception as error:  # any error of a worker while it unpacks its state
         raise BenchError(f"{_worker_error(error)}") from error
     try:
         with Worklist(runs, store) as worklist:
-            _Driver(worklist, client, state.name, store, listener, time_limit, fail).work()
+            _Driver(worklist, client, state.name, store, listener, time_limit, fail, work).work()
     finally:
         with contextlib.suppress(Exception):  # the cluster may have ended
             client.unregister_worker_plugin(state.name)
@@ -142,8 +142,10 @@ class _Driver:
         store: Store,
         listener: Listener,
         time_limit: float | None,
-        fail: Callable[[Run, str, str], Record] | None,
+        fail: Callable[[Run, str, str], Any] | None,
+        task: Work,
     ) -> None:
+        self.task = task
         self.worklist, self.client, self.topic, self.store = worklist, client, topic, store
         self.listener, self.time_limit, self.fail = listener, time_limit, fail
         self.messages: queue.Queue[tuple[str, Any]] = queue.Queue()
@@ -175,7 +177,7 @@ class _Driver:
         while (found := self.worklist.next()) is not None:
             run, record = found
             if record is not None:
-                self._done(run, record)
+                self._done(run, record.short())
                 continue
             # A repeated run needs another key: dask returns the earlier result for a known key.
             key = f"bench-{run.spec.id}-{uuid4().hex[:8]}"
@@ -200,7 +202,7 @@ class _Driver:
         if task.status == "finished":
             problem, record, arrays = task.result()
             if problem is None:
-                self._done(run, self._written(run, record, arrays))
+                self._done(run, self._read(run, record, arrays))
                 return
             self._retry(run, problem)
         elif task.status == "error":
@@ -212,8 +214,11 @@ class _Driver:
         else:
             self._retry(run, "the scheduler has lost the task")
 
-    def _written(self, run: Run, text: bytes, arrays: bytes | None) -> Record:
+    def _read(self, run: Run, text: bytes, arrays: bytes | None) -> Any:
+        """Return the result of a task; the record of a board is written first."""
         raw: dict[str, Any] = json.loads(text)
+        if self.task is not BOARD:
+            return self.task.read(raw)
         if raw["id"] != run.spec.id or raw["spec"] != run.spec.canonical():
             raise BenchError(
                 f"a worker sent the record {raw['id']} for the run {run.spec.id}; install the"
@@ -226,18 +231,19 @@ class _Driver:
             with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
                 per_user = {name: stored[name] for name in stored.files}
         self.store.write(record, per_user)
-        return record
+        return record.short()
 
-    def _done(self, run: Run, record: Record) -> None:
+    def _done(self, run: Run, record: Any) -> None:
         self.worklist.close(run)
         worker, _ = self.began.pop(run.spec.id, ("", 0.0))
         number = self.numbers.get(worker, -1)
-        content = {"id": run.spec.id, "worker": number, "record": record.short()}
+        content = {"id": run.spec.id, "worker": number, "record": record}
         self.listener("done", content)
 
     def _failed(self, run: Run, kind: str, message: str) -> None:
         if self.fail is not None:
-            self._done(run, self.fail(run, kind, message))
+            record = self.fail(run, kind, message)
+            self._done(run, record)
         else:
             self.worklist.close(run)
 
@@ -280,11 +286,15 @@ class WorkerState(distributed.WorkerPlugin):
         plugins: content of the plugin files, by file name.
         device: where to train.
         threads: threads of torch.
+        work: the function that is applied to a run.
     """
 
-    def __init__(self, data: bytes, plugins: dict[str, str], device: str, threads: int) -> None:
+    def __init__(
+        self, data: bytes, plugins: dict[str, str], device: str, threads: int, work: Work = BOARD
+    ) -> None:
         self.name = f"bench-{uuid4().hex[:12]}"
         self._packed, self._plugins, self._device, self._threads = data, plugins, device, threads
+        self._work = work
 
     def setup(self, worker: distributed.Worker) -> None:
         """Called by dask once on every worker; the first run unpacks the data."""
@@ -322,10 +332,11 @@ class WorkerState(distributed.WorkerPlugin):
             )
         keep_freed_memory()
         torch.set_num_threads(self._threads)
-        execute(
-            run, data, methods, store, self._device, True, lambda e: self._send("epoch", run, e)
-        )
+        job = Job("", None, str(self._folder), (), self._device, self._threads, True)
+        found = self._work.do(run, data, methods, store, job, lambda e: self._send("epoch", run, e))
         path = store.path(run.spec, run.spec.id)
+        if not path.exists():  # not the run of a board
+            return json.dumps(found).encode(), None
         arrays = store.per_user(run.spec, run.spec.id)
         stream = io.BytesIO()
         if arrays is not None:
@@ -347,7 +358,7 @@ class WorkerState(distributed.WorkerPlugin):
         self._worker.log_event(self.name, json.dumps(message))
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("name", "_packed", "_plugins", "_device", "_threads")
+        kept = ("name", "_packed", "_plugins", "_device", "_threads", "_work")
         return {name: getattr(self, name) for name in kept}
 
 
@@ -356,36 +367,6 @@ def _do(state: str, task: bytes) -> tuple[str | None, bytes, bytes | None]:
     found = distributed.get_worker().plugins[state]
     assert isinstance(found, WorkerState)
     return found.do(task)
-
-
-def pack(data: Interactions) -> bytes:
-    """Return a split as bytes: a NumPy archive without objects."""
-    arrays: dict[str, Any] = {}
-    for part in _PARTS:
-        matrix: CSR = getattr(data, part)
-        arrays |= {f"{part}.indptr": matrix.indptr, f"{part}.indices": matrix.indices}
-    fields = {name: getattr(data, name) for name in (*_FIELDS, "fingerprints")}
-    meta = np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, meta=meta, **arrays)
-    return stream.getvalue()
-
-
-def unpack(content: bytes) -> Interactions:
-    """Return the split of such bytes."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        fields = json.loads(stored["meta"].tobytes())
-        for part in _PARTS:
-            fields[part] = CSR(stored[f"{part}.indptr"], stored[f"{part}.indices"])
-    return Interactions(**fields)
-
-
-def _sources(plugins: Sequence[str]) -> dict[str, str]:
-    """Return the plugin files by name; a number keeps files of equal names apart."""
-    return {
-        f"{number}-{Path(path).name}": Path(path).read_text(encoding="utf-8")
-        for number, path in enumerate(plugins)
-    }
 
 
 def _worker_error(error: BaseException) -> str:

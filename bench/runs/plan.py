@@ -56,7 +56,7 @@ def plan(
         SpecError: an unknown method or backbone, a bad configuration or budget.
     """
     check_names(suite, (*methods, Popularity.name))
-    wanted = suite.methods or _usual(suite, methods)
+    wanted = suite.methods or usual_methods(suite, methods)
     planner = Planner(suite, data, command)
     planned = [planner.popularity()]
     for backbone in suite.backbones:
@@ -71,7 +71,7 @@ def plan(
     return planned
 
 
-def _usual(suite: Suite, methods: Mapping[str, type[Method]]) -> tuple[str, ...]:
+def usual_methods(suite: Suite, methods: Mapping[str, type[Method]]) -> tuple[str, ...]:
     """All methods but ablations; where budgets count values, those that store float32."""
     return tuple(
         name
@@ -138,7 +138,8 @@ class Planner:
         cap = budgets.parse_budget(label, ids, suite.dim, suite.accounting) if label else None
         if bits is not None:
             suite = with_override(suite, {"bits": None if bits == 32 else bits}, method=kind.name)
-        found = resolve(suite, kind, label, backbone)
+        fraction = budgets.fraction(cap, ids, suite.dim) if cap else None
+        found = resolve(suite, kind, label, backbone, fraction)
         training = found.training
         counts = self._counted(training.numbering)
         wide = get_backbone(backbone).narrow
@@ -176,8 +177,9 @@ class Planner:
         run = Run(
             spec,
             label.replace(" ", "") if label else None,
-            budgets.fraction(cap, ids, suite.dim) if cap else None,
+            fraction,
             f"{self._command} {shlex.join(words)}",
+            found.tuning,
         )
         if infeasible:
             return Planned(run, infeasible=infeasible)

@@ -61,6 +61,8 @@ def new_record(run: Run, data: Interactions, methods: Mapping[str, type[Method]]
         "started": now(),
         "finished": now(),
     }
+    if run.tuning is not None:
+        fields["tuning"] = run.tuning.model_dump(exclude_none=True)
     return Record.model_validate(fields)
 
 

@@ -85,14 +85,19 @@ def run_missing(
             if cluster is None:
                 run_all(todo, job, min(workers, len(todo)), listener, time_limit, fail)
             else:
-                clusters = _clusters()
-                with clusters.connect(cluster, min(workers, len(todo))) as client:
-                    clusters.run_on_cluster(todo, job, data, client, listener, time_limit, fail)
+                dask = clusters()
+                with dask.connect(cluster, min(workers, len(todo))) as client:
+                    dask.run_on_cluster(todo, job, data, client, listener, time_limit, fail)
         finally:
             store.sweep()
 
 
-def _clusters() -> ModuleType:
+def clusters() -> ModuleType:
+    """The module for runs on a dask cluster.
+
+    Raises:
+        BenchError: dask is not installed.
+    """
     try:
         from bench.runs import cluster
     except ModuleNotFoundError as error:

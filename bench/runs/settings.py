@@ -17,8 +17,9 @@ from bench.engine.settings import Training
 from bench.errors import SpecError, did_you_mean
 from bench.files import check_model, parse_value
 from bench.method import Method
+from bench.records.schema import Trials
 from bench.runs.suite import BACKBONE, HINT, TRAINING, Override, Suite, When, check_override
-from bench.runs.tuned import find_tuned
+from bench.runs.tuned import NONE, find_tuned
 
 _TABLES = ("training", "backbone", "method", "override")
 
@@ -33,6 +34,7 @@ class Settings:
         backbone: of the backbone.
         knobs: those of the method that somebody has set; the others have their defaults.
         tuned: the tuned settings among them, as `name@id`; "" without.
+        tuning: the trials that those are the result of.
     """
 
     config: Any
@@ -40,9 +42,16 @@ class Settings:
     backbone: Any
     knobs: dict[str, Any]
     tuned: str = ""
+    tuning: Trials | None = None
 
 
-def resolve(suite: Suite, kind: type[Method], budget: str | None, backbone: str) -> Settings:
+def resolve(
+    suite: Suite,
+    kind: type[Method],
+    budget: str | None,
+    backbone: str,
+    share: float | None = None,
+) -> Settings:
     """The settings of a method under a budget and a backbone.
 
     Args:
@@ -50,6 +59,7 @@ def resolve(suite: Suite, kind: type[Method], budget: str | None, backbone: str)
         kind: the method.
         budget: as the suite writes it; None for a method that no budget binds.
         backbone: its name.
+        share: the budget as a share of the full table; None: only known from percent.
 
     Raises:
         SpecError: a key that nothing has, or a value that it cannot take.
@@ -61,17 +71,24 @@ def resolve(suite: Suite, kind: type[Method], budget: str | None, backbone: str)
         "backbone": copy.deepcopy(suite.backbone.get(backbone, {})),
         "method": copy.deepcopy(suite.method.get(kind.name, {})),
     }
-    tuned = ""
-    for one, origin in _expanded(suite):
-        if one.when.matches(kind.name, budget, backbone):
+    tuning = None
+    for one in suite.override:
+        if one.tuned:
+            name, file = one.tuned.partition("@")[0], find_tuned(one.tuned)
+            for shared in file.shared(backbone):
+                _apply(shared.set, content, who)
+            if found := file.find(kind.name, budget, backbone, share):
+                _apply(found.settings, content, who)
+                tuning = found.trials(name)
+        elif one.when.matches(kind.name, budget, backbone):
             _apply(one.set, content, who)
-            tuned = origin or tuned
     return Settings(
         check_model(kind.Config, content["method"], who, HINT),
         check_model(Training, content["training"], who, HINT, TRAINING),
         check_model(scored.Config, content["backbone"], who, HINT, f"{backbone}."),
         content["method"],
-        tuned,
+        tuning.settings if tuning else "",
+        tuning,
     )
 
 
@@ -88,16 +105,34 @@ def shared_training(suite: Suite, backbone: str = "", source: str = "suite") -> 
     """
     content = {"training": suite.training.model_dump()}
     for one in suite.override:
-        if one.when.method or one.when.budget or not one.when.matches("", None, backbone):
-            continue
-        _apply(_of_training(one), content, source)
+        if one.tuned:
+            for shared in find_tuned(one.tuned).shared(backbone):
+                _apply(_of_training(shared), content, source)
+        elif not one.when.method and not one.when.budget and one.when.matches("", None, backbone):
+            _apply(_of_training(one), content, source)
     return check_model(Training, content["training"], source, HINT, TRAINING)
 
 
-def without_own_rates(suite: Suite) -> Suite:
-    """The suite without tuned settings and without rates of a method's or a budget's own."""
-    kept = []
+def shared_backbone(suite: Suite, backbone: str) -> dict[str, Any]:
+    """The settings of a backbone, without what a method or a budget has of its own."""
+    content = {"backbone": copy.deepcopy(suite.backbone.get(backbone, {}))}
     for one in suite.override:
+        if not one.when.method and not one.when.budget and one.when.matches("", None, backbone):
+            _apply({k: v for k, v in one.set.items() if k.startswith(BACKBONE)}, content, "suite")
+    return content["backbone"]
+
+
+def untuned(suite: Suite, backbone: str) -> Suite:
+    """The suite without tuned settings of methods and without rates of a method or budget.
+
+    Tuned settings that all methods share stay.
+    """
+    kept: list[Override] = []
+    for one in suite.override:
+        if one.tuned:
+            shared = find_tuned(one.tuned).shared(backbone)
+            kept += [Override(when=same.when, set=same.set) for same in shared]
+            continue
         rest = one.set
         if one.when.method or one.when.budget:
             rest = {key: rest[key] for key in rest.keys() - _of_training(one).keys()}
@@ -205,20 +240,6 @@ def _backbone(name: str) -> type[Backbone]:
     return known[name]
 
 
-def _expanded(suite: Suite) -> Iterable[tuple[Override, str]]:
-    """The overrides in order, tuned settings among them, and which tuned settings each is of."""
-    for one in suite.override:
-        if not one.tuned:
-            yield one, ""
-            continue
-        name = one.tuned.partition("@")[0]
-        for method, found in find_tuned(one.tuned).method.items():
-            content = {**found.config, **{TRAINING + k: v for k, v in found.training.items()}}
-            if content:
-                cited = f"{name}@{found.id_for(method)}"
-                yield Override(when=When(method=(method,)), set=content), cited
-
-
 def _apply(settings: Mapping[str, Any], content: dict[str, Any], where: str) -> None:
     """Puts values into the tables `training`, `backbone` and `method`.
 
@@ -235,4 +256,4 @@ def _apply(settings: Mapping[str, Any], content: dict[str, Any], where: str) -> 
                 raise SpecError(f"{where}: {key}: {part} is a value, not a table")
         if key == "training.objective.name":
             place.clear()  # another objective has other knobs
-        place[last] = copy.deepcopy(value)
+        place[last] = None if value == NONE else copy.deepcopy(value)

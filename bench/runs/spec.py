@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from bench.engine.settings import Training
-from bench.records.schema import Spec, SpecOf, digest
+from bench.records.schema import Spec, SpecOf, Trials, digest
 
 
 class RunSpec(SpecOf[Training]):
@@ -41,12 +41,14 @@ class Run:
         label: the budget as it was asked for; None without a budget.
         fraction: the budget as a share of the full table.
         command: what the user types to repeat it.
+        tuning: the trials that its settings come from.
     """
 
     spec: RunSpec
     label: str | None
     fraction: float | None
     command: str
+    tuning: Trials | None = None
 
 
 def encode(run: Run) -> bytes:
@@ -57,6 +59,7 @@ def encode(run: Run) -> bytes:
             "label": run.label,
             "fraction": run.fraction,
             "command": run.command,
+            "tuning": run.tuning and run.tuning.model_dump(exclude_none=True),
         }
     ).encode()
 
@@ -65,4 +68,5 @@ def decode(text: bytes) -> Run:
     """A run from its text."""
     task = json.loads(text)
     spec = RunSpec.model_validate(task["spec"])
-    return Run(spec, task["label"], task["fraction"], task["command"])
+    tuning = task["tuning"] and Trials.model_validate(task["tuning"])
+    return Run(spec, task["label"], task["fraction"], task["command"], tuning)

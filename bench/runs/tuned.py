@@ -1,64 +1,155 @@
-"""Tuned settings as TOML: what `bench tune` writes and boards take.
+"""Files of tuned settings: `bench tune` writes them, suites and `--tuned` take them.
 
-A file holds, for each method, the best settings that a study found, and the conditions of the
-study, which are the same for all of them: a board on which one method had more trials than another
-would compare the trials.
+A file holds overrides, as a suite does, one for each method and budget, with the trials that each
+is the result of. A budget that a file lacks takes the settings of the nearest one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import log
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench import paths
+from bench.budget import share_of
 from bench.errors import SpecError, did_you_mean
 from bench.files import check_model, read_toml, write_atomic
-from bench.records.protocol import OWNED_TRAINING
+from bench.records.schema import Trials
+from bench.runs.suite import TRAINING, Override, When, check_override
+
+NONE = "none"
+"""TOML has no null: this text stands for it in settings."""
 
 
-class Tuned(BaseModel):
-    """The settings of one method.
+class Found(Override):
+    """An override with what is known of its origin.
 
     Attributes:
-        config: its knobs, as `Method.Config` takes them.
-        training: training settings of its own, of those in `protocol.OWNED_TRAINING`.
-        valid: validation NDCG@20 that they reached, and `default` what its defaults reached.
-        trials: number of planned trials, and of trials by outcome.
+        valid: validation NDCG@20 of these settings, the mean over the seeds of the tuning.
+        default: validation NDCG@20 of the settings that the search started from.
+        trials: number of planned trials, of trials by outcome, and of passes over the data.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    config: dict[str, Any] = {}
-    training: dict[str, float] = {}
     valid: float | None = None
     default: float | None = None
-    trials: dict[str, int] = {}
+    trials: dict[str, int] = Field(default_factory=dict)
 
-    def id_for(self, method: str) -> str:
+
+@dataclass(frozen=True)
+class Tuned:
+    """The settings that a file has for a method at a budget.
+
+    Attributes:
+        method: its name.
+        label: the budget that they were tuned at; "" for a method without a budget.
+        settings: by key, as `Override.set`.
+        shared: settings of all methods among the file's.
+        origin: the override that says most about their trials.
+    """
+
+    method: str
+    label: str
+    settings: Mapping[str, Any]
+    shared: Mapping[str, Any]
+    origin: Found
+
+    @cached_property
+    def id(self) -> str:
         """First 8 hex digits of the sha256 of method and settings: what a board cites."""
-        content = {"method": method, "config": self.config, "training": self.training}
+        own = self.settings
+        content: dict[str, Any] = {
+            "method": self.method,
+            "config": {key: own[key] for key in own if not key.startswith(TRAINING)},
+            "training": {
+                key.removeprefix(TRAINING): own[key] for key in own if key.startswith(TRAINING)
+            },
+        }
+        if self.shared:
+            content["shared"] = dict(self.shared)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    def settings(self) -> str:
-        """All settings in one line."""
-        own = {f"training.{key}": value for key, value in self.training.items()}
-        return "  ".join(f"{key}={value}" for key, value in (self.config | own).items())
+    def trials(self, name: str) -> Trials:
+        """What a record says of the tuning; `name` is that of the file."""
+        return Trials(settings=f"{name}@{self.id}", **self.origin.trials)
+
+    def __str__(self) -> str:
+        return "  ".join(f"{key}={value}" for key, value in self.settings.items())
 
 
 class TunedFile(BaseModel):
-    """All methods of a file, and the conditions that they were tuned under."""
+    """All overrides of a file, and the conditions of their tuning."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     study: dict[str, Any] = {}
-    method: dict[str, Tuned] = {}
+    override: tuple[Found, ...] = ()
+
+    def shared(self, backbone: str) -> tuple[Found, ...]:
+        """The overrides for all methods: objective and backbone."""
+        found = (one for one in self.override if not one.when.method)
+        return tuple(one for one in found if one.when.matches("", None, backbone))
+
+    def find(
+        self, method: str, budget: str | None, backbone: str, share: float | None = None
+    ) -> Tuned | None:
+        """The settings of a method at a budget, or at the nearest budget that the file has.
+
+        Args:
+            method: its name.
+            budget: as it is written; None for a method without a budget.
+            backbone: its name.
+            share: the budget as a share of the full table; None: only known from a `budget` in
+                percent.
+        """
+        own = [
+            one
+            for one in self.override
+            if method in one.when.method and backbone in (one.when.backbone or (backbone,))
+        ]
+        label = _nearest([name for one in own for name in one.when.budget], budget, share)
+        own = [one for one in own if one.when.matches(method, label or None, backbone)]
+        if not own:
+            return None
+        settings = {key: value for one in own for key, value in one.set.items()}
+        shared = {k: v for one in self.shared(backbone) for k, v in one.set.items()}
+        return Tuned(method, label, settings, shared, own[-1])
+
+    def rows(self) -> Iterator[Tuned]:
+        """The settings of each method at each of its budgets."""
+        seen = set()
+        known = sorted({name for one in self.override for name in one.when.backbone})
+        for one in self.override:
+            for backbone in one.when.backbone or known or ("",):
+                for method in one.when.method:
+                    for label in one.when.budget or (None,):
+                        if (key := (method, label, backbone)) in seen:
+                            continue
+                        seen.add(key)
+                        if found := self.find(method, label, backbone):
+                            yield found
+
+
+def _nearest(labels: Sequence[str], budget: str | None, share: float | None) -> str:
+    """The label of a budget, or the one whose size is nearest in ratio; "" if none can be."""
+    if budget is None or not labels:
+        return ""
+    squeezed = {"".join(label.split()): label for label in labels}
+    if (same := "".join(budget.split())) in squeezed:
+        return squeezed[same]
+    wanted = share or share_of(budget)
+    known = {label: size for label in labels if (size := share_of(label))}
+    if not wanted or not known:
+        return ""
+    return min(known, key=lambda label: abs(log(known[label] / wanted)))
 
 
 def list_tuned() -> dict[str, TunedFile]:
@@ -70,7 +161,7 @@ def find_tuned(name: str) -> TunedFile:
     """Tuned settings by name or file.
 
     Args:
-        name: `gowalla`, `./my.toml`, or either with an id as `gowalla@1a2b3c4d`.
+        name: `gowalla-mf`, `./my.toml`, or either with an id as `gowalla-mf@1a2b3c4d`.
 
     Raises:
         SpecError: there is none, it is malformed, or it no longer holds the settings of that id.
@@ -85,11 +176,9 @@ def find_tuned(name: str) -> TunedFile:
             f"there are no tuned settings {place!r}; {did_you_mean(place, known)}; or name a file"
         )
     found = read_tuned(path)
-    ids = {tuned.id_for(method): method for method, tuned in found.method.items()}
-    if wanted and wanted not in ids:
+    if wanted and wanted not in (ids := [one.id for one in found.rows()]):
         raise SpecError(
-            f"{path}: no method has the settings {wanted} any more; it holds"
-            f" {', '.join(f'{method} {one}' for one, method in ids.items())}"
+            f"{path}: no method has the settings {wanted} any more; it holds {', '.join(ids)}"
         )
     return found
 
@@ -101,57 +190,68 @@ def read_tuned(path: Path) -> TunedFile:
         SpecError: naming the file, the key and the remedy.
     """
     found = check_model(TunedFile, read_toml(path), str(path), "`bench tune` writes it")
-    for method, tuned in found.method.items():
-        for key in tuned.training:
-            if key not in OWNED_TRAINING:
-                raise SpecError(
-                    f"{path}: method.{method}.training.{key}: a method may own"
-                    f" {' and '.join(OWNED_TRAINING)}; the rest is shared by a board"
-                )
+    for number, one in enumerate(found.override):
+        if one.tuned:
+            raise SpecError(f"{path}: override.{number}: tuned: a file cannot take another file")
+        if one.set:
+            check_override(one, f"{path}: override.{number}")
     return found
 
 
-def check_tuned(path: Path, study: Mapping[str, Any], methods: Iterable[str]) -> dict[str, Tuned]:
-    """What a file holds for other methods than these, to be kept beside them.
+def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> tuple[Found, ...]:
+    """Returns the overrides of a file that are for other runs than these, and that would stay.
+
+    Args:
+        path: the file; it may not exist.
+        study: the conditions of the new overrides.
+        cells: the runs that new overrides are for.
 
     Raises:
-        SpecError: these others were tuned under other conditions.
+        SpecError: those that would stay were tuned under other conditions.
     """
     if not path.is_file():
-        return {}
-    before, replaced = read_tuned(path), set(methods)
-    kept = {name: one for name, one in before.method.items() if name not in replaced}
+        return ()
+    before, replaced = read_tuned(path), list(cells)
+    kept = tuple(one for one in before.override if one.when not in replaced)
     keys = sorted({*before.study, *study})
     other = [key for key in keys if before.study.get(key) != study.get(key)]
     if kept and other:
         raise SpecError(
-            f"{path}: {', '.join(kept)} tuned with {other[0]} = {before.study.get(other[0])!r},"
-            f" not {study.get(other[0])!r}; tune all methods alike, or name another --out"
+            f"{path}: it holds {_named(kept[0].when)}, tuned with {other[0]} ="
+            f" {before.study.get(other[0])!r}, not {study.get(other[0])!r}; tune all methods alike,"
+            " or name another --out"
         )
     return kept
 
 
-def write_tuned(path: Path, study: Mapping[str, Any], methods: Mapping[str, Tuned]) -> None:
-    """Writes settings; other methods that the file holds stay.
+def write_tuned(path: Path, study: Mapping[str, Any], found: Iterable[Found]) -> None:
+    """Writes overrides; those of other methods and budgets that the file holds stay.
 
     Raises:
         SpecError: these were tuned under other conditions, or the file cannot be written.
     """
-    kept = check_tuned(path, study, methods)
-    whole = TunedFile(study=dict(study), method=dict(sorted({**kept, **methods}.items())))
+    new = tuple(found)
+    kept = check_tuned(path, study, [one.when for one in new])
+    # Those for all methods first, because later overrides replace earlier ones.
+    order = sorted((*kept, *new), key=lambda one: (one.when.method, _size(one.when)))
+    whole = TunedFile(study=dict(study), override=tuple(order))
     write_atomic(path, lambda stream: stream.write(_text(whole).encode()))
 
 
 def listing(name: str, tuned: TunedFile) -> list[str]:
     """Lines that tell people what a file holds."""
     study = tuned.study
-    lines = [
-        f"{name:12} {study.get('split', '')}, {study.get('backbone', '')},"
-        f" {study.get('budget', '')}, {study.get('trials', '?')} trials a method"
-    ]
-    for method, one in tuned.method.items():
-        score = "" if one.valid is None else f"valid NDCG@20 {one.valid:.4f}  "
-        lines.append(f"    {one.id_for(method)}  {method:10} {score}{one.settings()}")
+    conditions = [str(study[key]) for key in ("split", "backbone") if key in study]
+    conditions += [f"{study['trials']} trials a method and budget"] if "trials" in study else []
+    conditions += [str(study["note"])] if "note" in study else []
+    lines = [f"{name:12} {', '.join(conditions)}"]
+    for one in tuned.override:
+        if not one.when.method:
+            lines.append(f"    all methods: {one.set}")
+    for row in tuned.rows():
+        valid = row.origin.valid
+        score = "" if valid is None else f"valid NDCG@20 {valid:.4f}  "
+        lines.append(f"    {row.id}  {row.method:14} {row.label:5} {score}{row}")
     return lines
 
 
@@ -159,19 +259,43 @@ def _folder() -> Path:
     return paths.folder("tuned")
 
 
+def _named(when: When) -> str:
+    return " ".join((*(when.method or ("settings of all methods",)), *when.budget))
+
+
+def _size(when: When) -> float:
+    return share_of(when.budget[0]) or 0.0 if when.budget else 0.0
+
+
 def _text(content: TunedFile) -> str:
     parts = [
-        "# Written by `bench tune`; docs/tuning.md. `bench list tuned` shows it.\n",
-        tomli_w.dumps({"study": _without_none(content.study)}),
+        "# Tuned settings; docs/tuning.md. `bench list tuned` shows them with their ids.\n",
+        tomli_w.dumps({"study": _toml(content.study)}),
     ]
-    for name, tuned in content.method.items():
-        table = tomli_w.dumps({"method": {name: _without_none(tuned.model_dump())}})
-        parts.append(f"# {name}@{tuned.id_for(name)}\n{table}")
+    for one in content.override:
+        lines = [f"when = {_inline(_when(one.when))}", f"set = {_inline(_toml(one.set))}"]
+        for key in ("valid", "default"):
+            if (score := getattr(one, key)) is not None:
+                lines.append(f"{key} = {score}")
+        if one.trials:
+            lines.append(f"trials = {_inline(one.trials)}")
+        parts.append("[[override]]\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _without_none(value: Any) -> Any:
-    """Without what is None, which TOML cannot say."""
+def _when(when: When) -> dict[str, Any]:
+    content = when.model_dump()
+    return {k: v[0] if len(v) == 1 else list(v) for k, v in content.items() if v}
+
+
+def _inline(content: Mapping[str, Any]) -> str:
+    """A mapping as a TOML table in one line."""
+    pairs = [" ".join(tomli_w.dumps({k: v}, indent=0).split()) for k, v in content.items()]
+    return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
+
+
+def _toml(value: Any) -> Any:
+    """A value with `NONE` for what TOML cannot say."""
     if isinstance(value, Mapping):
-        return {key: _without_none(one) for key, one in value.items() if one is not None}
-    return value
+        return {key: _toml(one) for key, one in value.items()}
+    return NONE if value is None else value

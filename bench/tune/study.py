@@ -1,4 +1,8 @@
-"""A study: the trials of one method in rounds, and a log from which a killed study continues.
+"""A study: the trials of one method at one budget.
+
+All trials run with a share of the passes over the data (stage "short"). The best ones, and the
+settings that the search starts from, run with all passes ("full"). The best three of these run once
+more with another seed ("again"), and the best mean of two seeds is chosen.
 
 The sampler proposes trials in rounds of `ROUND`. A round learns from the earlier rounds only. So
 the trials of a study are the same for any number of workers, and for a study that was killed and
@@ -7,14 +11,12 @@ continued.
 
 from __future__ import annotations
 
-import json
-import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -24,15 +26,17 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import TrialState
 
 from bench.errors import BenchError
-from bench.method.search_space import Choice, LogRange, Space
-from bench.records.schema import digest
+from bench.method.search_space import COARSE, Choice, LogRange, Space
+from bench.tune.log import Key, append, read_log
 
+SHORT, FULL, AGAIN = "short", "full", "again"
 ROUND = 4
+FINALISTS = 3  # trials that run with a second seed
+_COARSE_TRIALS = 8  # first trials, in which only the settings that matter most vary
 _DIGITS = 3  # significant digits of a suggested number; more would make settings harder to read
-_GRACE = 3  # number of first evaluations after which no trial is pruned
+_WORST = 0.0  # what the sampler is told of a failed trial, so that it avoids such settings
 
 
 def distribution(space: Space) -> BaseDistribution:
@@ -46,171 +50,196 @@ def distribution(space: Space) -> BaseDistribution:
     return FloatDistribution(space.low, space.high)
 
 
+def promoted(trials: int) -> int:
+    """Return how many of so many trials run with all passes, besides the start."""
+    return max(FINALISTS, trials // 4)
+
+
 @dataclass(frozen=True)
 class Asked:
-    """A proposed trial: its number in the study and its settings."""
+    """A proposed trial: its number in the study, its stage, and its settings."""
 
     number: int
+    stage: str
     params: dict[str, Any]
+
+    @property
+    def key(self) -> Key:
+        """Return what its outcome is kept under."""
+        return self.number, self.stage
 
 
 @dataclass
 class Study:
-    """The trials of one method.
+    """The trials of one method at one budget.
 
     Args:
         path: path of the log; the file may not exist yet.
         conditions: conditions of the tuning, for the first line of the log.
         space: search space by parameter.
-        start: settings of trial 0: the defaults, so that tuning never chooses worse ones.
+        first: settings of the first trials. Those of trial 0 always run with all passes, so that
+            tuning never chooses worse ones.
+        trials: number of trials.
         seed: seed of the sampler.
     """
 
     path: Path
     conditions: Mapping[str, Any]
     space: Mapping[str, Space]
-    start: Mapping[str, Any]
+    first: Sequence[Mapping[str, Any]]
+    trials: int
     seed: int
-    outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[Key, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.outcomes = read_log(self.path)
+        self._kinds = {name: distribution(one) for name, one in self.space.items()}
+        self._asked: list[Asked] = []
         self._pending: list[optuna.trial.Trial] = []
         with _quiet():
-            sampler = optuna.samplers.TPESampler(
+            self._sampler = optuna.samplers.TPESampler(
                 seed=self.seed, multivariate=True, constant_liar=True, n_startup_trials=ROUND
             )
-            self._study = optuna.create_study(direction="maximize", sampler=sampler)
-            if self.space:
-                self._study.enqueue_trial(dict(self.start))
+            self._study = optuna.create_study(direction="maximize", sampler=self._sampler)
 
-    def ask(self, many: int) -> list[Asked]:
-        """Return the next trials, at most `ROUND`.
+    def rounds(self) -> Iterator[list[Asked]]:
+        """Yield the trials that have no outcome yet, round by round.
+
+        Before it asks for the next round, the caller passes each outcome to `keep`.
 
         Raises:
             BenchError: the log has other settings for one of them.
         """
-        kinds = {name: distribution(one) for name, one in self.space.items()}
-        with _quiet():
-            self._pending = [self._study.ask(kinds) for _ in range(min(many, ROUND))]
+        for start in range(0, self.trials, ROUND):
+            asked = self._propose(start, min(ROUND, self.trials - start))
+            yield self._missing(asked)
+            self._tell(asked)
+        short = self._best(SHORT, range(self.trials))
+        best = short[: promoted(self.trials)]
+        if 0 not in best:
+            best = [0, *best]
+        yield self._missing([self._stage(number, FULL) for number in best])
+        best = self._best(FULL, best)[:FINALISTS]
+        yield self._missing([self._stage(number, AGAIN) for number in best])
+
+    def keep(self, asked: Asked, entry: dict[str, Any]) -> None:
+        """Append the outcome of a trial to the log."""
+        self.outcomes[asked.key] = entry
+        line = {"number": asked.number, "stage": asked.stage, **entry}
+        append(self.path, self.conditions, line)
+
+    def value(self, number: int, *stages: str) -> float | None:
+        """Return the mean validation score of a trial over stages; None if one has none."""
+        found = [self.outcomes.get((number, stage), {}).get("value") for stage in stages]
+        known = [value for value in found if value is not None]
+        return fmean(known) if len(known) == len(stages) else None
+
+    def chosen(self) -> int | None:
+        """Return the number of the best trial by the mean of two seeds; None without one."""
+        for stages in ((FULL, AGAIN), (FULL,)):
+            scores = {n: self.value(n, *stages) for n in range(self.trials)}
+            found = [(score, -n) for n, score in scores.items() if score is not None]
+            if found:
+                return -max(found)[1]
+        return None
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of planned trials, of trials by outcome, and of passes.
+
+        Each trial has one outcome: `complete` with all passes, `pruned` after a share of them,
+        `repeated` with the settings of an earlier trial, `infeasible`, or `failed`.
+        """
+        found = dict.fromkeys(
+            ("planned", "complete", "pruned", "repeated", "infeasible", "failed"), 0
+        )
+        found["planned"] = self.trials
+        for number in range(self.trials):
+            short, full = (self.outcomes.get((number, stage)) for stage in (SHORT, FULL))
+            if short is None:
+                continue
+            if short["status"] == "complete" and "of" in short:
+                found["repeated"] += 1
+            elif (full or short)["status"] != "complete":
+                found[(full or short)["status"]] += 1
+            else:
+                found["complete" if full else "pruned"] += 1
+        passes = sum(one.get("passes", 0) for one in self.outcomes.values())
+        return found | {"passes": passes}
+
+    def _propose(self, start: int, many: int) -> list[Asked]:
+        best = self._best(SHORT, range(start))
+        base = self._asked[best[0]].params if best else self.first[0]
         found = []
-        for one in self._pending:
-            asked = Asked(one.number, {key: _tidy(value) for key, value in one.params.items()})
-            logged = self.outcomes.get(asked.number)
-            if logged and logged["params"] != asked.params:
+        for number in range(start, start + many):
+            known = number < len(self.first)
+            params = dict(self.first[number]) if known else self._suggest(number, base)
+            asked = Asked(number, SHORT, params)
+            logged = self.outcomes.get(asked.key)
+            if logged and logged["params"] != params:
                 raise BenchError(
-                    f"{self.path}: trial {asked.number} tried {logged['params']}, but would now try"
-                    f" {asked.params}; optuna may have another version. Take another --seed, or"
-                    " remove the file"
+                    f"{self.path}: trial {number} tried {logged['params']}, but would now try"
+                    f" {params}; optuna may have another version; remove the file"
                 )
             found.append(asked)
+        self._asked += found
         return found
 
-    def thresholds(self) -> list[float]:
-        """Return the least best value of a trial after n evaluations, for each n.
-
-        It is the median of the best values of the complete trials; empty if they are too few.
-        """
-        curves = [
-            one["curve"]
-            for number, one in sorted(self.outcomes.items())
-            if one["status"] == "complete" and "of" not in one and one["curve"]
-        ]
-        if len(curves) < ROUND:
-            return []
-        length = max(map(len, curves))
-        best = [[max(curve[: n + 1]) for curve in curves] for n in range(length)]
-        grace = max(_GRACE, length // 5)
-        return [float("-inf")] * grace + [median(values) for values in best[grace:]]
-
-    def tell(self) -> None:
-        """Report the last round to the sampler; `keep` must have stored all its trials."""
+    def _suggest(self, number: int, base: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the sampler for a trial; settings that do not vary yet are those of `base`."""
+        coarse = [name for name in self._kinds if name in COARSE]
+        wide = number < _COARSE_TRIALS and len(coarse) > 1
+        fixed = {n: base[n] for n in self._kinds if n not in coarse} if wide else {}
+        free = {name: one for name, one in self._kinds.items() if name not in fixed}
         with _quiet():
-            for one in self._pending:
-                entry = self.outcomes[one.number]
-                if entry["status"] == "complete":
-                    self._study.tell(one, entry["value"])
-                    continue
-                # Failed and infeasible trials count as the worst, so that the sampler avoids them.
-                for step, value in enumerate(entry["curve"]):
-                    one.report(value, step)
-                self._study.tell(one, state=TrialState.PRUNED)
-        self._pending = []
+            trial = self._study.ask(free)
+        self._pending.append(trial)
+        return fixed | {key: _tidy(value) for key, value in trial.params.items()}
 
-    def keep(self, number: int, entry: dict[str, Any]) -> None:
-        """Append the outcome of a trial to the log."""
-        self.outcomes[number] = entry
-        append(self.path, self.conditions, {"number": number, **entry})
+    def _stage(self, number: int, stage: str) -> Asked:
+        return Asked(number, stage, self._asked[number].params)
 
+    def _missing(self, asked: Sequence[Asked]) -> list[Asked]:
+        return [one for one in asked if one.key not in self.outcomes]
 
-def best(outcomes: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the complete trial of the highest value, the earliest of equals; None without one."""
-    complete = [(one["value"], -n) for n, one in outcomes.items() if one["status"] == "complete"]
-    return outcomes[-max(complete)[1]] if complete else None
+    def _best(self, stage: str, numbers: Sequence[int]) -> list[int]:
+        """Return trials by their score in a stage, best first, without repeated ones."""
+        scores = {
+            n: self.outcomes[n, stage]
+            for n in numbers
+            if (n, stage) in self.outcomes and "of" not in self.outcomes[n, stage]
+        }
+        good = [n for n, one in scores.items() if one["value"] is not None]
+        return sorted(good, key=lambda n: (-scores[n]["value"], n))
 
-
-def counts(outcomes: Mapping[int, Mapping[str, Any]], planned: int) -> dict[str, int]:
-    """Return the number of planned trials, and of trials by outcome.
-
-    A repeated trial has the settings of an earlier trial and takes its outcome.
-    """
-    found = dict.fromkeys(("planned", "complete", "pruned", "repeated", "infeasible", "failed"), 0)
-    found["planned"] = planned
-    for number, one in outcomes.items():
-        if number < planned:
-            found["repeated" if "of" in one else one["status"]] += 1
-    return found
-
-
-def study_id(conditions: Mapping[str, Any]) -> str:
-    """Return 12 hex digits of the hash of the conditions."""
-    return digest(dict(conditions))
+    def _tell(self, asked: Sequence[Asked]) -> None:
+        """Report trials to the sampler, with values outside of the space moved into it."""
+        with _quiet():
+            for trial in self._pending:  # each is added again below, with all of its settings
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            self._pending.clear()
+            for one in asked:
+                value = self.outcomes[one.key]["value"]
+                params = {n: _inside(kind, one.params[n]) for n, kind in self._kinds.items()}
+                self._study.add_trial(
+                    optuna.trial.create_trial(
+                        params=params,
+                        distributions=self._kinds,
+                        value=_WORST if value is None else value,
+                    )
+                )
 
 
-def read_log(path: Path) -> dict[int, dict[str, Any]]:
-    """Return the outcomes by number; incomplete lines, left by a kill, are ignored."""
-    outcomes: dict[int, dict[str, Any]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and "number" in entry:
-            outcomes.setdefault(entry.pop("number"), entry)
-    return outcomes
-
-
-def append(path: Path, conditions: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
-    """Append a line in one write; the first line of a log states the conditions.
-
-    Raises:
-        BenchError: the log cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            size = os.fstat(handle).st_size
-            # An incomplete line, left by a kill, is ended first.
-            cut = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-            lines = [""] if cut else [] if size else [_line({"study": dict(conditions)})]
-            os.write(handle, "\n".join([*lines, _line(entry), ""]).encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise BenchError(
-            f"{path}: cannot be written: {error.strerror or error}; make room or name another"
-            " folder with --results"
-        ) from error
-
-
-def _line(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, ensure_ascii=True, allow_nan=False)
+def _inside(kind: BaseDistribution, value: Any) -> Any:
+    """Return the value of a space that is nearest to a value."""
+    if isinstance(kind, CategoricalDistribution):
+        if value in kind.choices:
+            return value
+        numbers = [one for one in kind.choices if isinstance(one, (int, float))]
+        if isinstance(value, (int, float)) and numbers:
+            return min(numbers, key=lambda one: abs(one - value))
+        return kind.choices[0]
+    assert isinstance(kind, (FloatDistribution, IntDistribution))
+    return min(max(value, kind.low), kind.high)
 
 
 def _tidy(value: Any) -> Any:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from bench.data import CSR, Interactions
@@ -20,10 +19,6 @@ from bench.runs.pipeline import Pipeline
 from bench.runs.pool import Job, Work
 from bench.runs.spec import Run
 from bench.runs.teacher import Lender
-
-
-class _PrunedError(Exception):
-    """The trial is below its threshold."""
 
 
 def blind(data: Interactions) -> Interactions:
@@ -38,7 +33,6 @@ def trial(
     store: Store,
     device: str = "cpu",
     report: Callable[[dict[str, Any]], None] = lambda entry: None,
-    thresholds: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Train, pack, read back and measure on the validation part.
 
@@ -49,26 +43,21 @@ def trial(
         store: folder of the checkpoint, which is removed at the end of the trial.
         device: device of the training.
         report: called after every epoch.
-        thresholds: the trial ends once its best validation NDCG@20 after n evaluations is below
-            `thresholds[n - 1]`.
 
     Returns:
-        `status` (complete, pruned, failed), `value` (validation NDCG@20 over all users, of the
-        packed state), `curve` (validation NDCG@20 at each evaluation), `size`, `seconds`, `error`.
+        `status` (complete, failed), `value` (validation NDCG@20 over all users, of the packed
+        state), `passes` (epochs of all phases), `size`, `seconds`, `error`.
     """
-    began, curve = time.perf_counter(), list[float]()
+    began, passes = time.perf_counter(), list[dict[str, Any]]()
     result: dict[str, Any] = {"status": "complete", "value": None, "size": None, "error": None}
-
     try:
-        result |= _fitted(run, blind(data), methods, store, device, report, thresholds, curve)
-    except _PrunedError:
-        result["status"] = "pruned"
+        result |= _fitted(run, blind(data), methods, store, device, report, passes)
     except Exception as error:
         result["status"] = "failed"
         result["error"] = f"{type(error).__name__}: {error}"
         result["traceback"] = traceback.format_exc()
     store.discard_work(run.spec.id)
-    return result | {"curve": curve, "seconds": time.perf_counter() - began}
+    return result | {"passes": len(passes), "seconds": time.perf_counter() - began}
 
 
 def _fitted(
@@ -78,8 +67,7 @@ def _fitted(
     store: Store,
     device: str,
     report: Callable[[dict[str, Any]], None],
-    thresholds: Sequence[float],
-    curve: list[float],
+    passes: list[dict[str, Any]],
 ) -> dict[str, Any]:
     spec, training = run.spec, run.spec.training
     assert training is not None
@@ -90,13 +78,7 @@ def _fitted(
     def check(entry: dict[str, Any]) -> None:
         report(entry)
         # The history is complete, also in a trial that continues from a checkpoint.
-        curve[:] = [one[SELECT_ON] for one in fit.state.history if SELECT_ON in one]
-        if (
-            SELECT_ON in entry
-            and len(curve) <= len(thresholds)
-            and max(curve) < thresholds[len(curve) - 1]
-        ):
-            raise _PrunedError
+        passes[:] = fit.state.history
 
     fit = Fit(method, backbone, pipeline.data, training, spec.seed, store.work(spec.id), check)
     fit.run()
@@ -108,13 +90,7 @@ def _fitted(
     }
 
 
-def pruned_trials(thresholds: Mapping[str, Sequence[float]]) -> Work:
-    """Return the work of the pool: trials, with the thresholds of their methods."""
-    return Work(partial(_pruned_trial, thresholds), dict)
-
-
-def _pruned_trial(
-    thresholds: Mapping[str, Sequence[float]],
+def _trial_run(
     run: Run,
     data: Interactions,
     methods: dict[str, type[Method]],
@@ -122,6 +98,9 @@ def _pruned_trial(
     job: Job,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Run a trial in a worker of the pool, with the thresholds of its method."""
-    own = thresholds.get(run.spec.method.name, ())
-    return trial(run, data, methods, store, job.device, report, own)
+    """Execute a trial in a worker."""
+    return trial(run, data, methods, store, job.device, report)
+
+
+TRIALS = Work(_trial_run, dict)
+"""Trials, as the work of a pool or of a cluster."""

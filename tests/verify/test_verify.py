@@ -220,7 +220,9 @@ def test_records_of_the_same_settings_are_found_and_no_others(place):
 
 
 def test_records_of_tuned_settings_are_found(place):
-    (place / "t.toml").write_text("[method.full]\ntraining = { lr = 0.02 }\n")
+    (place / "t.toml").write_text(
+        "[[override]]\nwhen = { method = 'full' }\nset = { 'training.lr' = 0.02 }\n"
+    )
     with (place / "own.toml").open("a") as stream:
         stream.write(f"[[override]]\ntuned = '{place / 't.toml'}'\n")
     record(place, 0)

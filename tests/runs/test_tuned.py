@@ -1,0 +1,210 @@
+"""Files of tuned settings: what they hold, which runs they are for, who may be beside whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.check import tiny_data
+from bench.errors import SpecError
+from bench.method.registry import find_methods
+from bench.runs.plan import plan
+from bench.runs.settings import override, shared_training, with_override, with_tuned
+from bench.runs.suite import Suite, When, find_suite
+from bench.runs.tuned import Found, TunedFile, find_tuned, listing, read_tuned, write_tuned
+
+METHODS = find_methods()
+SUITE = Suite(dim=16, methods=("qr", "hashing"), budgets=("40%",), seeds=1)
+STUDY = {"dataset": "d", "trials": 12, "training": {"lr": 1e-05, "refit": False}}
+
+
+def of(method: str = "qr", budget: str = "", **changes) -> Found:
+    settings = {"combine": "add", "training.lr": 0.004} if method == "qr" else {"hashes": 3}
+    when = When(method=(method,), budget=(budget,) if budget else ())
+    return Found(**{"when": when, "set": settings, **changes})
+
+
+QR = of(valid=0.25, trials={"planned": 12, "passes": 90})
+
+
+def id_of(one: Found) -> str:
+    (row,) = TunedFile(override=(one,)).rows()
+    return row.id
+
+
+def runs(suite) -> dict:
+    return {one.run.spec.method.name: one.run for one in plan(suite, tiny_data(), METHODS, "c")}
+
+
+def configs(suite, *knobs):
+    found = [one.spec.method.config for one in runs(suite).values()]
+    return {tuple(config.get(knob) for knob in knobs) for config in found}
+
+
+def test_files_are_read_as_they_were_written(tmp_path):
+    path = tmp_path / "t.toml"
+    write_tuned(path, STUDY, [QR])
+    other = of("hashing", set={"hashes": 3, "joint": True, "user_share": None})
+    write_tuned(path, STUDY, [other])
+    found = read_tuned(path)
+    assert found.study == STUDY
+    assert [one.when.method for one in found.override] == [("hashing",), ("qr",)]
+    assert found.override[1] == QR
+    assert found.override[0].set == {"hashes": 3, "joint": True, "user_share": "none"}
+    assert any(id_of(QR) in line for line in listing("t", found))
+
+
+def test_overrides_of_unequal_trials_are_not_put_into_one_file(tmp_path):
+    path = tmp_path / "t.toml"
+    write_tuned(path, STUDY, [of(budget="5%")])
+    before = path.read_text()
+    with pytest.raises(SpecError, match=r"it holds qr 5%, tuned with trials = 12, not 20"):
+        write_tuned(path, STUDY | {"trials": 20}, [of(budget="10%")])
+    assert path.read_text() == before
+    write_tuned(path, STUDY | {"trials": 20}, [of(budget="5%")])  # it alone may be tuned again
+
+
+def test_ids_are_of_the_settings_alone():
+    assert id_of(QR) == id_of(of(valid=0.3)) == id_of(of(budget="5%"))
+    changed = of(set={"combine": "add", "training.lr": 0.005})
+    assert len({id_of(QR), id_of(of(set={})), id_of(changed), id_of(of("hashing"))}) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[override]\n", "cannot be read as TOML"),
+        ("[[override]]\nsett = {}\n", "override.0.sett"),
+        ("[[override]]\nwhen = { method = 'qr' }\nset = { 'training.batch' = 4 }\n", "lr and l2"),
+        ("[[override]]\nwhen = { method = 'qr' }\nvalid = 'x'\n", "override.0.valid"),
+        ("[[override]]\nset = { hashes = 1 }\n", "'hashes' is of one method"),
+        ("[[override]]\ntuned = 'x'\n", "cannot take another file"),
+    ],
+)
+def test_bad_files_are_named_with_the_key(tmp_path, text, said):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=said) as caught:
+        read_tuned(path)
+    assert str(path) in str(caught.value)
+
+
+def test_boards_run_by_tuned_settings_cite_them_and_know_their_trials(tmp_path):
+    path = tmp_path / "t.toml"
+    write_tuned(path, STUDY, [QR])
+    suite = with_tuned(SUITE, str(path))
+    found = runs(suite)
+    assert found["qr"].spec.method.config["combine"] == "add"
+    assert found["qr"].spec.training == SUITE.training.model_copy(update={"lr": 0.004})
+    assert f"--tuned {path}@{id_of(QR)}" in found["qr"].command
+    assert found["qr"].tuning.planned == 12
+    assert found["qr"].tuning.passes == 90
+    assert found["hashing"].spec.training == SUITE.training
+    assert "--tuned" not in found["hashing"].command
+    assert found["hashing"].tuning is None
+    # Later overrides replace earlier ones, what is typed replaces all; defaults come first.
+    suite = suite.model_copy(update={"method": {"qr": {"combine": "mult", "root": "large"}}})
+    assert configs(suite, "combine", "root") == {(None, None), ("add", "large")}
+    suite = with_override(suite, {"combine": "mult"}, method="qr", budget="40%")
+    assert configs(suite, "combine", "root") == {(None, None), ("mult", "large")}
+    suite = override(suite, ["qr.combine=add"])
+    assert configs(suite, "combine", "root") == {(None, None), ("add", "large")}
+
+
+def test_none_in_a_file_and_on_the_command_line_is_no_value(tmp_path):
+    path = tmp_path / "t.toml"
+    suite = SUITE.model_copy(update={"method": {"hashing": {"user_share": 0.6}}})
+    assert configs(suite, "users") == {(None,), (0.6,)}
+    write_tuned(path, STUDY, [of("hashing", set={"user_share": None})])
+    assert configs(with_tuned(suite, str(path)), "users") == {(None,)}
+    assert configs(override(suite, ["hashing.user_share=none"]), "users") == {(None,)}
+
+
+def test_a_budget_that_a_file_lacks_takes_the_settings_of_the_nearest(tmp_path):
+    found = TunedFile(
+        override=(
+            of(set={"joint": True}),
+            of(budget="5%", set={"combine": "add"}),
+            of(budget="20 %", set={"combine": "mult"}),
+        )
+    )
+
+    def settings(budget, share=None):
+        return dict(found.find("qr", budget, "mf", share).settings)
+
+    assert settings("5%") == settings("9%") == settings("1%") == {"joint": True, "combine": "add"}
+    assert settings("20%") == settings("11%") == {"joint": True, "combine": "mult"}
+    assert settings("128k", 0.3) == settings("20%")
+    assert settings("128k") == settings(None) == {"joint": True}  # the size is not known
+    assert found.find("hashing", "5%", "mf") is None
+
+
+def test_settings_of_another_backbone_are_not_taken(tmp_path):
+    when = When(method=("qr",), backbone=("lightgcn",))
+    file = TunedFile(override=(of(when=when),))
+    assert file.find("qr", "5%", "mf") is None
+    assert file.find("qr", "5%", "lightgcn") is not None
+    assert len(list(file.rows())) == 1
+
+
+def test_an_objective_of_a_file_holds_for_all_methods(tmp_path):
+    path = tmp_path / "t.toml"
+    shared = Found(when=When(backbone=("mf",)), set={"training.l2": 0.25})
+    write_tuned(path, STUDY, [shared, QR])
+    suite = with_tuned(SUITE, str(path))
+    assert {one.spec.training.l2 for one in runs(suite).values() if one.spec.training} == {0.25}
+    assert shared_training(suite, "mf").l2 == 0.25
+    assert shared_training(suite, "lightgcn").l2 == 0
+    (row,) = read_tuned(path).rows()
+    assert row.id != id_of(QR)  # the settings of a run are others
+
+
+def test_tuned_settings_that_are_named_replace_others_and_those_of_the_suites_file(tmp_path):
+    for name, combine in (("a", "add"), ("b", "mult")):
+        write_tuned(tmp_path / f"{name}.toml", STUDY, [of(set={"combine": combine})])
+    a, b = str(tmp_path / "a.toml"), str(tmp_path / "b.toml")
+    suite = with_tuned(SUITE.model_copy(update={"methods": ("qr",)}), a)
+    suite = with_override(suite, {"root": "large"}, method="qr")
+    assert with_tuned(suite, b).tuned == (b,)
+    assert with_tuned(suite, b).override[-1].tuned == b
+    cited = f"{a}@{id_of(of(set={'combine': 'add'}))}"
+    assert [one.tuned for one in with_tuned(suite, cited).override] == [cited, ""]
+    assert configs(with_tuned(suite, cited), "combine") == configs(suite, "combine")
+    assert with_tuned(suite, "").tuned == ()
+
+
+def test_a_cited_id_must_still_be_there(tmp_path):
+    path = tmp_path / "t.toml"
+    write_tuned(path, STUDY, [QR])
+    assert find_tuned(f"{path}@{id_of(QR)}").override == (QR,)
+    with pytest.raises(SpecError, match="no method has the settings 00000000 any more"):
+        find_tuned(f"{path}@00000000")
+    with pytest.raises(SpecError, match="no tuned settings 'nothing'"):
+        find_tuned("nothing")
+
+
+def test_what_the_command_line_sets_replaces_tuned_settings():
+    suite = find_suite("ml-100k").model_copy(update={"methods": ("cerp",), "budgets": ("10%",)})
+
+    def rates(*settings):
+        planned = plan(override(suite, settings), tiny_data(), METHODS, "bench run")
+        return {one.run.spec.training.lr for one in planned if one.run.spec.training}
+
+    (tuned,) = rates()
+    assert tuned != suite.training.lr
+    assert rates("training.lr=0.5") == {0.5}
+    assert rates("mf.training.lr=0.25") == {0.25}
+    assert rates("training.lr=0.5", "mf.training.lr=0.25") == {0.25}
+    assert rates("mf.training.lr=0.25", "training.lr=0.5") == {0.5}  # the later
+    assert rates("cerp.training.lr=0.125") == {0.125}
+    assert rates("lightgcn.training.lr=0.25") == {tuned}
+
+
+def test_the_files_of_the_program_are_of_methods_that_there_are():
+    folder = Path(__file__).parents[2] / "tuned"
+    for path in folder.glob("*.toml"):
+        for row in read_tuned(path).rows():
+            kind = METHODS[row.method]
+            knobs = {k: v for k, v in row.settings.items() if not k.startswith("training.")}
+            kind.Config.model_validate({k: None if v == "none" else v for k, v in knobs.items()})

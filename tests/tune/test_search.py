@@ -1,0 +1,460 @@
+"""Tuning of methods: equal trials, validation only, a file that does not depend on workers."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("optuna", reason="tuning needs the extra `tune`")
+
+from support import conformance
+from support.faults import blocks
+
+from bench.check import tiny_data
+from bench.cli import main
+from bench.data import Interactions, load
+from bench.engine.settings import Training
+from bench.errors import SpecError
+from bench.method import Choice, Infeasible, Range
+from bench.method.registry import find_methods
+from bench.records.scan import scan
+from bench.records.store import Store
+from bench.runs import schedule
+from bench.runs.execute import execute
+from bench.runs.pool import BOARD, Job
+from bench.runs.settings import override, with_override, with_tuned
+from bench.runs.suite import Override, Suite, When
+from bench.runs.tuned import Found, read_tuned, write_tuned
+from bench.tune import workers as tune_workers
+from bench.tune.cell import Cell, subject
+from bench.tune.log import read_log
+from bench.tune.objective import objective_subject, with_objective
+from bench.tune.search import Search
+from bench.tune.study import FULL, SHORT
+from bench.tune.terms import Terms
+from bench.tune.trial import TRIALS, blind, trial
+
+METHODS = find_methods()
+SUITE = Suite(
+    dim=16,
+    budgets=("40%", "50%"),
+    training=Training(lr=0.05, batch=64, epochs=5, search_epochs=2, patience=5),
+    seeds=1,
+)
+JOB = Job("tiny", None, "", (), "cpu", 1, False)
+
+
+class Untouchable:
+    """A test part that must not be looked at."""
+
+    def __getattr__(self, name):
+        raise AssertionError(f"the test part was asked for {name}")
+
+
+class Twofold(conformance.Sound):
+    """Two settings in all, one of which never fits."""
+
+    name = "twofold"
+    space = {"mode": Choice(("good", "large")), "bits": Choice((None,))}  # noqa: RUF012
+
+    class Config(conformance.Sound.Config):
+        mode: str = "good"
+
+    @classmethod
+    def plan(cls, table, config):
+        if config.mode == "large":
+            raise Infeasible(10**9, table.cap.accounting)
+        return super().plan(table, config)
+
+
+class Diverging(conformance.Sound):
+    name = "diverging"
+
+    def penalty(self, rows, progress):
+        return rows.sum() * float("nan")
+
+
+KINDS = METHODS | {kind.name: kind for kind in (Twofold, Diverging)}
+
+
+def terms(**changes) -> Terms:
+    return Terms(**{"suite": SUITE, "trials": 4, **changes})
+
+
+def cell(folder, name="hashing", label="40%", first=(), **changes) -> Cell:
+    one = terms(**changes)
+    return Cell(one, subject(one, KINDS[name], label), tiny_data(), folder, first)
+
+
+def planned(one: Cell, params, stage=FULL):
+    kind, label = one.subject.kind, one.subject.label
+    return one.planner(params, stage).run(kind, "mf", label, one.terms.run_seed(stage)).run
+
+
+class Inline:
+    """Executes trials in this process on tiny data, and counts them."""
+
+    def __init__(self, folder: Path, data: Interactions | None = None) -> None:
+        self.folder, self.ran, self.data = folder, list[str](), data or tiny_data()
+
+    def __call__(self, runs, take):
+        for run in runs:
+            self.ran.append(run.spec.id)
+            job = replace(JOB, results=str(self.folder))
+            take(
+                run.spec.id,
+                TRIALS.do(run, self.data, KINDS, Store(self.folder), job, lambda entry: None),
+            )
+
+
+def tuned(folder, names=("dims",), **changes):
+    do = Inline(folder)
+    search = Search(terms(**changes), [KINDS[name] for name in names], tiny_data(), folder)
+    return search.run(do), do.ran
+
+
+# Spaces ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_spaces_are_of_knobs_and_hold_the_defaults(name):
+    kind = METHODS[name]
+    for knob, space in kind.space.items():
+        default = getattr(kind.Config(), knob)
+        if isinstance(space, Choice):
+            assert default in space.values
+            for value in space.values:
+                kind.Config(**{knob: value})
+        else:
+            assert space.low <= default <= space.high
+            for value in (space.low, space.high):
+                kind.Config(**{knob: value})
+
+
+def test_bits_and_the_learning_rate_are_searched_for_every_method_that_takes_them():
+    def space(name, **changes):
+        one = terms(suite=SUITE.model_copy(update=changes))
+        return subject(one, METHODS[name], None if name == "full" else "40%").space
+
+    assert None in space("hashing")["bits"].values
+    assert 4 in space("hashing")["bits"].values
+    assert space("dims")["bits"].values == (None,)  # the control in float32
+    assert space("dims-quantised")["bits"] == METHODS["dims-quantised"].space["bits"]
+    for name in ("graded", "full"):  # precision knobs of its own; no budget
+        assert "bits" not in space(name)
+    assert "bits" not in space("hashing", accounting="values")
+    for name in METHODS:
+        assert space(name)["training.lr"].low == pytest.approx(0.01)
+
+
+def test_a_space_of_no_knob_is_named():
+    class Typo(conformance.Sound):
+        name = "typo"
+        space = {"row": Range(1, 2)}  # noqa: RUF012
+
+    with pytest.raises(SpecError, match="typo: `space` names 'row'"):
+        subject(terms(), Typo, "40%")
+
+
+# One trial ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["hashing", "pep"])
+def test_a_trial_never_looks_at_the_test_part_and_measures_as_a_run_does(name, store, tmp_path):
+    data = tiny_data()
+    run = planned(cell(tmp_path, name), {})
+    found = trial(run, replace(data, test=Untouchable()), METHODS, store)
+    assert found["status"] == "complete", found
+    record = execute(run, data, METHODS, Store(tmp_path / "board")).stored()
+    assert found["value"] == record["metrics"]["valid"]["ndcg@20"]
+    assert found["passes"] == len(record["history"])
+    assert found["size"]["bytes"] == record["size"]["bytes"]
+    with pytest.raises(AssertionError, match="test part"):
+        _ = replace(data, test=Untouchable()).test.nnz
+
+
+def test_blind_data_keep_their_identity():
+    data = tiny_data()
+    assert data.test.nnz
+    assert blind(data).test.nnz == 0
+    assert blind(data).fingerprint == data.fingerprint
+
+
+def test_a_trial_that_goes_on_from_a_checkpoint_ends_as_without_and_counts_all_passes(
+    store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
+    run = planned(cell(tmp_path), {})
+    whole = trial(run, tiny_data(), METHODS, store)
+
+    def killed(entry):
+        if entry["epoch"] == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trial(run, tiny_data(), METHODS, store, report=killed)
+    assert store.work(run.spec.id).exists()
+    seen = []
+    again = trial(run, tiny_data(), METHODS, store, report=seen.append)
+    assert [entry["epoch"] for entry in seen] == [4, 5]
+    assert (again["value"], again["passes"]) == (whole["value"], whole["passes"])
+    assert not store.work(run.spec.id).exists()
+
+
+def test_a_trial_that_diverges_has_failed(store, tmp_path):
+    run = planned(cell(tmp_path, "diverging"), {})
+    found = trial(run, tiny_data(), KINDS, store)
+    assert found["status"] == "failed"
+    assert "Diverged" in found["error"]
+    assert found["value"] is None
+
+
+def test_short_trials_have_a_share_of_the_passes_and_end_on_an_evaluated_one(tmp_path):
+    training = SUITE.training.model_copy(
+        update={"epochs": 20, "search_epochs": 16, "eval_every": 2}
+    )
+    one = cell(tmp_path, suite=SUITE.model_copy(update={"training": training}))
+    short, full = (planned(one, {}, stage).spec.training for stage in (SHORT, FULL))
+    assert (short.epochs, short.search_epochs) == (6, 5)
+    assert full == training
+
+
+# Several methods ---------------------------------------------------------------------------------
+
+
+def test_methods_and_budgets_get_equal_trials_and_a_second_time_nothing_is_run(tmp_path):
+    names = ("hashing", "dims", "full")
+    first, ran = tuned(tmp_path, names)
+    assert [(one.when.method[0], one.when.budget) for one in first] == [
+        ("hashing", ("40%",)), ("hashing", ("50%",)), ("dims", ("40%",)), ("dims", ("50%",)),
+        ("full", ()),
+    ]  # fmt: skip
+    for one in first:
+        assert one.counts["planned"] == 4
+        outcomes = {k: v for k, v in one.counts.items() if k not in ("planned", "passes")}
+        assert sum(outcomes.values()) == 4
+        assert one.counts["passes"] > 4 * 2
+        assert one.found.when.backbone == ("mf",)
+        assert "training.lr" in one.found.set
+    assert len(set(ran)) == len(ran)
+    second, more = tuned(tmp_path, names)
+    assert second == first
+    assert more == []
+
+
+def test_a_budget_begins_with_the_best_of_the_one_before(tmp_path):
+    low, high = tuned(tmp_path)[0]
+    log = read_log(high.path)
+    assert log[0, SHORT]["params"] == {"bits": None, "training.lr": 0.05}
+    assert log[1, SHORT]["params"] == low.found.set
+
+
+def test_equal_settings_are_run_once_and_infeasible_ones_not_at_all(tmp_path):
+    suite = SUITE.model_copy(update={"budgets": ("40%",)})
+    first = [{"mode": mode, "bits": None, "training.lr": 0.05} for mode in ("large", "good")]
+    one = cell(tmp_path, "twofold", suite=suite, first=first, trials=3)
+    do = Inline(tmp_path)
+    for runs in one.rounds():
+        do(runs, one.take)
+    counts = one.study.counts()
+    assert counts["infeasible"] >= 1
+    assert one.found().set["mode"] == "good"
+    assert len(do.ran) == len(set(do.ran))
+
+
+def test_a_method_that_always_fails_has_no_settings(tmp_path):
+    suite = SUITE.model_copy(update={"budgets": ("40%",)})
+    ((found,), _) = tuned(tmp_path, ["diverging"], suite=suite)
+    assert found.counts["failed"] == 4
+    assert found.found is None
+
+
+def test_conditions_that_change_results_start_another_study(tmp_path):
+    def path(label="40%", **changes):
+        return cell(tmp_path, "qr", label, **changes).study.path
+
+    others = [
+        {"label": "50%"}, {"seed": 1001},
+        {"suite": SUITE.model_copy(update={"dim": 8})},
+        {"suite": SUITE.model_copy(update={"method": {"qr": {"combine": "add"}}})},
+    ]  # fmt: skip
+    assert len({path(**change) for change in others} | {path()}) == len(others) + 1
+    assert path(trials=20) == path()
+
+
+def test_a_search_starts_from_the_settings_of_the_suite_and_of_the_files_that_are_named(tmp_path):
+    suite = SUITE.model_copy(update={"method": {"hashing": {"hashes": 3, "head": 0.25}}})
+    suite = with_override(suite, {"hashes": 2, "training.lr": 0.4}, method="hashing", budget="40%")
+    suite = override(suite, ["hashing.joint=true"])
+    path = tmp_path / "t.toml"
+    found = Found(when=When(method=("hashing",)), set={"hashes": 4, "training.lr": 0.01})
+    write_tuned(path, {}, [found])
+    one = cell(tmp_path, suite=with_tuned(suite, str(path)), start=(str(path),))
+    first, second = one.study.first
+    assert (first["hashes"], first["head"], first["joint"]) == (2, 0.25, True)
+    assert first["training.lr"] == SUITE.training.lr  # the one that methods share
+    assert (second["hashes"], second["head"], second["training.lr"]) == (4, 0.25, 0.01)
+    run = planned(one, {"hashes": 1, "training.lr": 0.02})
+    assert (run.spec.method.config["hashes"], run.spec.training.lr) == (1, 0.02)
+    assert run.spec.seed == 1000
+
+
+def test_a_refit_is_not_tuned_by(tmp_path):
+    training = SUITE.training.model_copy(update={"refit": True})
+    one = cell(tmp_path, "qr", suite=SUITE.model_copy(update={"training": training}))
+    assert not planned(one, {}).spec.training.refit
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 3}, "--seed 3: leaderboards use small seeds"),
+        ({"suite": SUITE.model_copy(update={"backbones": ("mf", "lightgcn")})}, "--backbone"),
+    ],
+)
+def test_unequal_terms_are_refused(change, said):
+    with pytest.raises(SpecError, match=said):
+        terms(**change)
+
+
+# The objective -----------------------------------------------------------------------------------
+
+COSINE = override(SUITE, ["training.objective.name=softmax", "mf.similarity=cosine"])
+
+
+def test_the_objective_is_tuned_with_the_full_table_and_holds_for_all_methods(tmp_path):
+    one = terms(suite=COSINE)
+    what = objective_subject(one, METHODS)
+    assert set(what.space) == {
+        "training.objective.negatives", "training.objective.temperature", "backbone.norm_power",
+        "training.lr",
+    }  # fmt: skip
+    search = Search(one, [METHODS["dims"]], tiny_data(), tmp_path)
+    outcome = search.run_one(what, Inline(tmp_path))
+    assert outcome.found.when == When(backbone=("mf",))
+    path = tmp_path / "t.toml"
+    write_tuned(path, {}, [outcome.found])
+    under = with_objective(one, outcome.found)
+    assert (
+        under.training.objective.temperature
+        == (outcome.found.set["training.objective.temperature"])
+    )
+    # As a suite that takes the file.
+    file = COSINE.model_copy(update={"override": (*COSINE.override, Override(tuned=str(path)))})
+    assert terms(suite=file).training == under.training
+    run = planned(cell(tmp_path, "dims", suite=file), {})
+    norm = outcome.found.set["backbone.norm_power"]
+    assert run.spec.backbone.config.get("lengths") == norm
+
+
+def test_an_objective_without_settings_is_named():
+    with pytest.raises(SpecError, match="the objective bpr has no settings"):
+        objective_subject(terms(), METHODS)
+
+
+# The command -------------------------------------------------------------------------------------
+
+
+QUICK = ("--set", "dim=8", "--set", "training.batch=256", "--set", "training.epochs=3")
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys):
+    """Calls the command line in a folder; gives its exit status and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words), *QUICK])
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        return code, capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """Trials and runs of a command in this process; no report is written."""
+    ran: list[str] = []
+
+    def run_all(runs, job, workers, listener, time_limit, fail, work=BOARD):
+        data = load(job.dataset)
+        for run in runs:
+            ran.append(run.spec.id)
+            record = work.do(run, data, METHODS, Store(Path(job.results)), job, lambda entry: None)
+            record = work.read(record)
+            listener("done", {"id": run.spec.id, "worker": 0, "record": record})
+
+    monkeypatch.setattr(tune_workers, "run_all", run_all)
+    monkeypatch.setattr(schedule, "run_all", run_all)
+    monkeypatch.setattr("bench.cli.board.show_report", lambda *_: None)
+    return ran
+
+
+def test_the_command_goes_on_after_a_kill_and_keeps_one_file_to_one_set_of_conditions(
+    tmp_path, bench, inline
+):
+    folder = blocks(tmp_path / "blocks")
+    how = ("tune", "-d", folder, "-b", "30%", "--trials", 3, "-m", "hashing")
+    code, said = bench(*how)
+    assert code == 0, said.err
+    assert "3 planned" in said.out
+    assert ", short: valid NDCG@20" in said.out
+    written = tmp_path / "tuned" / "blocks-mf.toml"
+    before, first = written.read_text(), list(inline)
+    (log,) = (tmp_path / "results/local/tune").rglob("hashing/*.jsonl")
+    assert not list((tmp_path / "results").rglob("*.safetensors"))
+    # As if killed: two trials are there, and a line that is cut short.
+    log.write_text("".join(log.read_text().splitlines(True)[:4])[:-20])
+    assert bench(*how)[0] == 0
+    assert written.read_text() == before
+    assert inline == first + first[2:]
+    # Tuned under other conditions, a second method is not put beside it; nothing is run.
+    code, said = bench("tune", "-d", folder, "-b", "40%", "--trials", 4, "-m", "qr")
+    assert code == 2
+    assert "it holds hashing 30%, tuned with trials = 3, not 4" in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert len(inline) == 2 * len(first) - 2
+
+
+def test_a_board_with_tuning_takes_what_it_finds_and_records_the_trials(tmp_path, bench, inline):
+    folder = blocks(tmp_path / "blocks")
+    how = ("leaderboard", "-d", folder, "-b", "30%", "-m", "dims", "--seeds", 1, "--workers", 1)
+    code, said = bench(*how, "--tune", 3, "--dry-run")
+    assert code == 0, said.err
+    assert "1 methods, each with 3 trials" in said.out
+    assert not inline
+    code, said = bench(*how, "--tune", 3)
+    assert code == 0, said.err
+    assert len(inline) > 3
+    (record,) = [r for r in scan(tmp_path / "results/local").records if r.method.name == "dims"]
+    assert record.tuning.planned == record.tuning.complete == 3
+    assert record.tuning.settings.startswith("tuned/blocks-mf.toml@")
+    assert f"--tuned {record.tuning.settings}" in record.command
+    (found,) = read_tuned(tmp_path / "tuned" / "blocks-mf.toml").rows()
+    assert record.spec.training["lr"] == found.settings["training.lr"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", [None, "local"])
+def test_trials_in_other_processes_are_those_of_this_one(tmp_path, cluster):
+    if cluster:
+        pytest.importorskip("distributed")
+    folder = blocks(tmp_path / "blocks")
+    data = load(folder)
+    one = terms(trials=3, suite=SUITE.model_copy(update={"budgets": ("40%",)}))
+
+    def outcome(do, place):
+        (found,) = Search(one, [METHODS["dims"]], data, tmp_path / place).run(do)
+        return found.found, found.counts
+
+    here = outcome(Inline(tmp_path / "here", data), "here")
+    job = replace(JOB, dataset=str(folder), results=str(tmp_path / "there"))
+    with tune_workers.Workers(job, data, 1, lambda *_: None, None, cluster) as workers:
+        assert outcome(workers, "there") == here

@@ -1,0 +1,195 @@
+"""Studies of functions: equal trials in stages, a log that survives kills, nothing lost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("optuna", reason="tuning needs the extra `tune`")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from bench.method import Choice, LogRange, Range
+from bench.tune.log import read_log
+from bench.tune.study import AGAIN, FINALISTS, FULL, ROUND, SHORT, Study, distribution, promoted
+
+SPACE = {"x": Range(-1.0, 1.0), "kind": Choice(("a", "b"))}
+START = {"x": 0.9, "kind": "b"}
+COARSE = {"bits": Choice((None, 8, 4)), "training.lr": LogRange(0.01, 1.0)}
+
+
+def score(params, stage=FULL) -> float:
+    """A parabola; the short stage and the second seed see it a little differently."""
+    off = {SHORT: 0.1, FULL: 0.0, AGAIN: -0.01}[stage]
+    return 1 - (params["x"] - 0.3 - off) ** 2 - (params["kind"] == "b")
+
+
+def played(
+    path, trials: int, until: int | None = None, space=SPACE, first=(START,), value=score
+) -> Study:
+    """A study of a function; with `until` it is cut off after so many outcomes."""
+    study = Study(path, {"of": "a function"}, space, first, trials, seed=3)
+    done = 0
+    for asked in study.rounds():
+        for one in asked:
+            if done == until:
+                return study
+            done += 1
+            found = value(one.params, one.stage)
+            entry = {"status": "complete", "value": found, "run": str(one), "passes": 1}
+            study.keep(one, {**entry, "params": one.params})
+    return study
+
+
+def numbers(study: Study, stage: str) -> list[int]:
+    return sorted(number for number, one in study.outcomes if one == stage)
+
+
+def test_spaces_as_optuna_names_them():
+    assert distribution(Choice((True, None))) == CategoricalDistribution((True, None))
+    assert distribution(Range(1, 4)) == IntDistribution(1, 4)
+    assert distribution(Range(0.0, 0.9)) == FloatDistribution(0.0, 0.9)
+    assert distribution(LogRange(1e-3, 1.0)) == FloatDistribution(1e-3, 1.0, log=True)
+
+
+def test_all_trials_are_short_some_full_three_twice_and_the_start_is_among_the_full(tmp_path):
+    study = played(tmp_path / "log.jsonl", 16)
+    assert numbers(study, SHORT) == list(range(16))
+    full = numbers(study, FULL)
+    assert len(full) == promoted(16) + 1
+    assert full[0] == 0  # the start, which is a bad one
+    by_short = sorted(range(16), key=lambda n: -study.outcomes[n, SHORT]["value"])
+    assert set(full) == {0, *by_short[: promoted(16)]}
+    by_full = sorted(full, key=lambda n: -study.outcomes[n, FULL]["value"])
+    assert numbers(study, AGAIN) == sorted(by_full[:FINALISTS])
+    counts = study.counts()
+    assert counts == {
+        "planned": 16, "complete": 5, "pruned": 11, "repeated": 0, "infeasible": 0, "failed": 0,
+        "passes": 16 + 5 + 3,
+    }  # fmt: skip
+
+
+def test_the_best_mean_of_two_seeds_is_chosen(tmp_path):
+    study = played(tmp_path / "log.jsonl", 12)
+    means = {n: study.value(n, FULL, AGAIN) for n in numbers(study, AGAIN)}
+    assert study.chosen() == max(means, key=means.get)
+    assert study.value(study.chosen(), FULL) > 0.9  # of 1; the start has -0.36
+    study.outcomes = {
+        (1, FULL): {"value": 0.5}, (1, AGAIN): {"value": 0.1},
+        (2, FULL): {"value": 0.4}, (2, AGAIN): {"value": 0.4},
+    }  # fmt: skip
+    assert study.chosen() == 2
+    study.outcomes = {(0, SHORT): {"value": None}}
+    assert study.chosen() is None
+
+
+@pytest.mark.parametrize("until", [1, 4, 6, 12, 14, 17])
+def test_a_study_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path, until):
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    how = {"space": COARSE | SPACE, "first": [{"bits": None, "training.lr": 0.1, **START}]}
+    played(whole, 12, **how)
+    played(cut, 12, until, **how)
+    assert len(read_log(cut)) == until
+    played(cut, 12, **how)
+    assert cut.read_text() == whole.read_text()
+
+
+def test_short_trials_of_a_study_with_fewer_trials_are_used_again(tmp_path):
+    first, whole = tmp_path / "first.jsonl", tmp_path / "whole.jsonl"
+    played(first, 8)
+    played(first, 12)
+    played(whole, 12)
+    assert read_log(first).items() >= read_log(whole).items()
+    assert json.loads(whole.read_text().splitlines()[0]) == {"study": {"of": "a function"}}
+
+
+def test_a_line_that_a_kill_has_cut_short_is_run_again(tmp_path):
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    played(whole, 6)
+    cut.write_text(whole.read_text()[:-30])
+    assert len(read_log(cut)) == len(read_log(whole)) - 1
+    played(cut, 6)
+    assert read_log(cut) == read_log(whole)
+
+
+def test_a_log_of_other_trials_is_refused(tmp_path):
+    path = tmp_path / "log.jsonl"
+    played(path, 4)
+    path.write_text(path.read_text().replace('"kind": "b"', '"kind": "a"'))
+    with pytest.raises(Exception, match=r"log.jsonl: trial 0 tried .*remove the file"):
+        played(path, 4)
+
+
+def test_settings_that_matter_most_vary_first(tmp_path):
+    first = [{"bits": None, "training.lr": 0.1, **START}, {"bits": 4, "training.lr": 0.2, **START}]
+    tried = []
+
+    def value(params, stage):
+        tried.append((stage, params))
+        return score(params)
+
+    played(tmp_path / "log.jsonl", 12, space=COARSE | SPACE, first=first, value=value)
+    short = [params for stage, params in tried if stage == SHORT]
+    assert short[:2] == first
+    assert {(one["x"], one["kind"]) for one in short[:8]} == {(0.9, "b")}
+    assert len({one["training.lr"] for one in short}) > 8
+    assert len({one["x"] for one in short[8:]}) == 4
+
+
+def test_first_settings_outside_of_the_space_are_tried_as_they_are(tmp_path):
+    first = [{"x": 1.5, "kind": "c"}]
+
+    def value(params, stage):
+        return -abs(params["x"] - 1.5)
+
+    study = played(tmp_path / "log.jsonl", 8, first=first, value=value)
+    assert study.outcomes[0, SHORT]["params"] == first[0]
+    assert study.chosen() == 0
+
+
+def test_counts_of_trials_by_outcome(tmp_path):
+    study = Study(tmp_path / "log.jsonl", {}, SPACE, [START], 5, 0)
+    study.outcomes = {
+        (0, SHORT): {"status": "complete", "passes": 2},
+        (0, FULL): {"status": "failed", "passes": 3},
+        (1, SHORT): {"status": "infeasible"},
+        (2, SHORT): {"status": "complete", "of": 0, "passes": 0},
+        (3, SHORT): {"status": "complete", "passes": 2},
+    }
+    assert study.counts() == {
+        "planned": 5, "complete": 0, "pruned": 1, "repeated": 1, "infeasible": 1, "failed": 1,
+        "passes": 7,
+    }  # fmt: skip
+
+
+WEIGHTS = st.tuples(*[st.floats(-2, 2) for _ in range(4)])
+
+
+@settings(max_examples=15, deadline=None)
+@given(weights=WEIGHTS, noise=st.integers(0, 99))
+def test_a_larger_space_never_ends_worse_given_the_same_first_trials(
+    tmp_path_factory, weights, noise
+):
+    """The larger space begins with what the smaller one has found."""
+    folder = tmp_path_factory.mktemp("studies")
+    small = {"x": Range(-1.0, 1.0), "training.lr": LogRange(0.01, 1.0)}
+    large = {"bits": Choice((None, 8, 4)), "y": Range(0.0, 1.0)} | small
+    a, b, c, d = weights
+
+    def value(params, stage):
+        x, y, bits = params["x"], params.get("y", 0.5), params.get("bits")
+        found = a * x - x * x + b * (y - 0.5) + c * x * (y - 0.5) + d * (bits == 4)
+        # The short stage may be misleading.
+        return found + (hash((noise, x, y)) % 7 if stage == SHORT else 0)
+
+    start = {"x": 0.0, "training.lr": 0.1}
+    of_small = played(folder / "small.jsonl", 2 * ROUND, space=small, first=[start], value=value)
+    found = of_small.outcomes[of_small.chosen(), FULL]["params"]
+    first = [{"bits": None, "y": 0.5, **found}]
+    of_large = played(folder / "large.jsonl", 2 * ROUND, space=large, first=first, value=value)
+    best = of_small.value(of_small.chosen(), FULL, AGAIN)
+    assert of_large.value(of_large.chosen(), FULL, AGAIN) >= best
+    assert best >= of_small.value(0, FULL)  # nor ends the smaller one worse than it began
