@@ -25,13 +25,16 @@ from bench.data.tables import read_tables
 from bench.errors import DataError
 
 
-def assemble(source: Source, card: Card, local: bool) -> Interactions:
+def assemble(source: Source, card: Card, local: bool) -> tuple[Interactions, Labels, Labels]:
     """Read the files of a data set and make its training, validation and test part.
 
     Args:
         source: the files.
         card: what they must hold, and how to split.
         local: whether the data set is the user's own; its split id then ends in a fingerprint.
+
+    Returns:
+        The data set, and what the numbers of users and of items stand for in the files.
 
     Raises:
         DataError: the files cannot be used, or are not what the card says.
@@ -63,8 +66,10 @@ def assemble(source: Source, card: Card, local: bool) -> Interactions:
         repairs={what: times for what, times in repairs.items() if times},
         temporal=card.temporal and "all" not in found,
     )
-    # A name alone does not identify data that only their owner has.
-    return replace(data, split=f"{data.split}-{data.fingerprint[:8]}") if local else data
+    if local:
+        # A name alone does not identify data that only their owner has.
+        data = replace(data, split=f"{data.split}-{data.fingerprint[:8]}")
+    return data, *labels
 
 
 def _read(

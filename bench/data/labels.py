@@ -81,6 +81,11 @@ class Labels:
         """The label of a number."""
         return str(self.values[number])
 
+    def texts(self) -> list[str]:
+        """The labels of all numbers, in order."""
+        values = self.values
+        return list(map(str, values.tolist() if isinstance(values, np.ndarray) else values))
+
     def alike(self) -> tuple[int, str]:
         """How many labels differ from another in spelling alone, and two that do, for a message."""
         if isinstance(self.values, np.ndarray):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from bench.data.assemble import assemble
 from bench.data.cache import cache_file, cache_root, read_cache, stamps, write_cache
 from bench.data.cards import Card, find_card, list_cards, read_card
 from bench.data.fetch import fetch, packaged_file
 from bench.data.interactions import Interactions
+from bench.data.labels import Labels
 from bench.data.names import stem_of
 from bench.data.sources import Source, from_file, from_folder
 from bench.errors import DataError, did_you_mean
 
+T = TypeVar("T")
 _OWN_CARD = "dataset.toml"
 
 
@@ -45,25 +50,48 @@ def load(
             file, line number, value and remedy.
     """
     root = cache_root(cache_dir)
-    try:
-        card = find_card(name_or_path) if isinstance(name_or_path, str) else None
-        if card is None:
-            source, own = _own(Path(name_or_path))
-            data = _cached(source, own, root, local=True)
-        else:
-            data = _installed(card, root, _data_dir(data_dir), offline)
-    except OSError as error:
-        where = error.filename or name_or_path
-        raise DataError(f"{where}: cannot be read ({error.strerror or error}); check it") from None
+    data = _opened(name_or_path, root, data_dir, offline, partial(_cached, root=root))
     return data.refit() if refit else data
 
 
-def _cached(source: Source, card: Card, root: Path, local: bool) -> Interactions:
+def load_labels(
+    name_or_path: str | Path,
+    *,
+    data_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    offline: bool = False,
+) -> tuple[Interactions, Labels, Labels]:
+    """Load a data set with what its numbers of users and of items stand for in its files.
+
+    The files are read again: caches have no labels. Arguments and errors are those of `load`.
+    """
+    return _opened(name_or_path, cache_root(cache_dir), data_dir, offline, assemble)
+
+
+def _opened(
+    name_or_path: str | Path,
+    root: Path,
+    data_dir: Path | None,
+    offline: bool,
+    read: Callable[[Source, Card, bool], T],
+) -> T:
+    """Find or fetch the files of a data set, and read them."""
+    try:
+        card = find_card(name_or_path) if isinstance(name_or_path, str) else None
+        if card is None:
+            return read(*_own(Path(name_or_path)), True)
+        return _installed(card, root, _data_dir(data_dir), offline, read)
+    except OSError as error:
+        where = error.filename or name_or_path
+        raise DataError(f"{where}: cannot be read ({error.strerror or error}); check it") from None
+
+
+def _cached(source: Source, card: Card, local: bool, root: Path) -> Interactions:
     file = cache_file(root, source, card, local)
     data = read_cache(file, source)
     if data is None:
         taken = stamps(source)
-        data = assemble(source, card, local)
+        data, _, _ = assemble(source, card, local)
         write_cache(file, data, taken)
     return data
 
@@ -95,14 +123,20 @@ def _data_dir(given: Path | None) -> Path | None:
     return folder
 
 
-def _installed(card: Card, root: Path, data_dir: Path | None, offline: bool) -> Interactions:
+def _installed(
+    card: Card,
+    root: Path,
+    data_dir: Path | None,
+    offline: bool,
+    read: Callable[[Source, Card, bool], T],
+) -> T:
     refused = ""
     if data_dir is not None:
         if (data_dir / card.name).is_dir():
-            return _cached(from_folder(data_dir / card.name), card, root, local=False)
+            return read(from_folder(data_dir / card.name), card, False)
         try:
             # The folder itself may be the data set; its content says whether it is this one.
-            return _cached(from_folder(data_dir), card, root, local=False)
+            return read(from_folder(data_dir), card, False)
         except DataError as error:
             if data_dir.resolve().name == card.name:
                 raise
@@ -110,7 +144,7 @@ def _installed(card: Card, root: Path, data_dir: Path | None, offline: bool) -> 
     if card.packaged is not None:
         path = packaged_file(card.packaged)
         if path is not None:
-            return _cached(from_file(path), card, root, local=False)
+            return read(from_file(path), card, False)
     if not card.files:
         why = f" ({refused})" if refused else ""
         raise DataError(
@@ -119,4 +153,4 @@ def _installed(card: Card, root: Path, data_dir: Path | None, offline: bool) -> 
         )
     folder = root / "downloads" / card.name
     fetch(card, folder, offline, refused)
-    return _cached(from_folder(folder), card, root, local=False)
+    return read(from_folder(folder), card, False)
