@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CONSTRAINTS ?= constraints.txt
+TORCH ?= torch
 
-.PHONY: leaderboard test test-all lint types install clean
+.PHONY: leaderboard test test-all test-versions lint types install clean
 
 leaderboard: $(VENV)/.installed
 	$(BIN)/bench leaderboard $(ARGS)
@@ -15,6 +17,10 @@ test: $(VENV)/.installed
 test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not gpu' $(ARGS)
 
+# Other Pythons, and the oldest or newest dependencies: make test-versions ARGS=oldest
+test-versions:
+	.ci/versions $(ARGS)
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
@@ -23,12 +29,14 @@ types: $(VENV)/.installed
 
 install: $(VENV)/.installed
 
-# PyTorch first and pinned: by itself pip may choose a build with gigabytes of CUDA.
-$(VENV)/.installed: pyproject.toml constraints.txt
+# PyTorch first and pinned: by itself pip may choose a build with gigabytes of CUDA. RecBole, whose
+# wheel has MovieLens 100k in it, without its dependencies: on Python 3.12 and later ray is missing.
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) $(TORCH)
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[dev,recbole]'
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --no-deps recbole
 	touch $@
 
 clean:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -48,12 +50,18 @@ def compatible() -> Iterator[None]:
       configuration: tensors, numbers and text, which `torch.load` reads safely.
       `recbole.quick_start.load_data_and_model` cannot read them, because it needs the whole
       configuration.
+    - ray: `recbole.quick_start` imports it for tuning alone. The release that RecBole pins has no
+      wheels for Python 3.12 and later. Where ray is missing, an empty module can be imported in
+      its place, so that all but tuning with ray works.
 
     Raises:
         BenchError: RecBole is not installed.
     """
     recbole = require()
     with ExitStack() as stack:
+        if "ray" not in sys.modules and find_spec("ray") is None:
+            sys.modules["ray"] = _ray()
+            stack.callback(sys.modules.pop, "ray", None)
         for name, value in _NUMPY.items():
             _put(stack, np, name, value)
         if not hasattr(sparse.dok_matrix, "_update"):
@@ -67,20 +75,27 @@ def require() -> Any:
     """Import RecBole.
 
     Raises:
-        BenchError: it is not installed; the message says for which Python it can be.
+        BenchError: it is not installed; the message says how to install it.
     """
     try:
         import recbole.data.dataset
         import recbole.trainer.trainer
     except ImportError as error:
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        remedy = (
-            "pip install recbole==1.2.1"
-            if sys.version_info < (3, 12)
-            else f"RecBole 1.2.1 cannot be installed on Python {python}; use 3.10 or 3.11"
-        )
+        remedy = "pip install recbole==1.2.1"
+        if sys.version_info >= (3, 12):  # its ray has no wheels
+            remedy = (
+                "pip install --no-deps recbole==1.2.1, and what it imports: pip install"
+                " 'compact-embedding-benchmark[recbole]'"
+            )
         raise BenchError(f"RecBole cannot be imported ({error}); {remedy}") from None
     return recbole
+
+
+def _ray() -> ModuleType:
+    """A module with ray's name, for `from ray import tune`."""
+    ray = ModuleType("ray", "Stands in for ray, which is not installed.")
+    ray.tune = ModuleType("ray.tune")  # type: ignore[attr-defined]
+    return ray
 
 
 def _put(stack: ExitStack, place: Any, name: str, value: object) -> None:

@@ -38,7 +38,7 @@ def fitted(data, backbone, method, **training):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_loss_falls_on_ml_100k(backbone):
-    pytest.importorskip("recbole", reason="MovieLens 100k comes with RecBole (Python before 3.12)")
+    pytest.importorskip("recbole", reason="MovieLens 100k comes with RecBole")
     _, state = fitted(load("ml-100k"), backbone, "full", batch=1024, epochs=3)
     losses = [entry["loss"] for entry in state.history]
     assert losses[-1] < losses[0] - 0.02

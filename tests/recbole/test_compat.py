@@ -9,7 +9,7 @@ from scipy import sparse
 from support.recbole import world
 
 from bench.errors import BenchError
-from bench.recbole import compatible
+from bench.recbole import compat, compatible
 
 
 def test_nothing_stays_changed():
@@ -57,6 +57,17 @@ def test_checkpoints_are_read_without_unpickling_objects(tmp_path, monkeypatch):
             assert torch.equal(value, stored["state_dict"][name])
 
 
+def test_quick_start_is_imported_without_ray(monkeypatch):
+    monkeypatch.setattr(compat, "find_spec", lambda name: None)
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "ray" or name.startswith("recbole.quick_start"):
+            monkeypatch.delitem(sys.modules, name)
+    with compatible():
+        from recbole.quick_start import run_recbole
+    assert callable(run_recbole)
+    assert "ray" not in sys.modules
+
+
 def test_missing_features_are_filled_in_as_recbole_means_it():
     from recbole.data.dataset import Dataset
     from recbole.utils import FeatureType
@@ -87,15 +98,12 @@ def test_absence_is_one_clear_line(monkeypatch):
         compatible().__enter__()
 
 
-@pytest.mark.parametrize("python", [(3, 12, 1), (3, 13, 0)])
-def test_absence_on_a_newer_python_names_the_remedy(monkeypatch, python):
-    from bench.recbole import compat
-
+@pytest.mark.parametrize(
+    ("python", "remedy"),
+    [((3, 11), "pip install recbole"), ((3, 12), "--no-deps"), ((3, 13), "--no-deps")],
+)
+def test_absence_names_the_remedy_for_this_python(monkeypatch, python, remedy):
     monkeypatch.setitem(sys.modules, "recbole", None)
-
-    class Version(tuple):
-        major, minor = python[:2]
-
-    monkeypatch.setattr(compat, "sys", SimpleNamespace(version_info=Version(python)))
-    with pytest.raises(BenchError, match=r"use 3\.10 or 3\.11"):
+    monkeypatch.setattr(compat, "sys", SimpleNamespace(version_info=python))
+    with pytest.raises(BenchError, match=remedy):
         compat.require()

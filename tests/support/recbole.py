@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("recbole", reason="RecBole 1.2.1 cannot be installed on Python 3.12 and later")
+pytest.importorskip("recbole", reason="RecBole is not installed")
 
 from bench.data import Interactions, export_recbole, load
 from bench.recbole import compatible
