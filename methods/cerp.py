@@ -12,7 +12,6 @@ from bench.method import (
     USERS,
     WIDE,
     Choice,
-    Infeasible,
     LogRange,
     Progress,
     Pruned,
@@ -101,10 +100,8 @@ class CERP(Pruned):
             if any(block == 1 for _, block, _ in cls.layout(table, one)):
                 return False  # a bucket for each id: then Q has a row for each id, too
             rows, columns = cls.shape(table, one)
-            try:
-                return cls.most_kept(table, one) >= (1 - config.sparsity) * rows * columns
-            except Infeasible:  # the positions alone are too large; fewer buckets may do
-                return False
+            kept = max(1, ceil((1 - config.sparsity) * rows * columns))
+            return cls.file_size(table, one.but(kept=kept)).within(table.cap)
 
         if not config.buckets:
             # Below sqrt(N) buckets ids begin to share both rows.

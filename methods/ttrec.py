@@ -22,7 +22,6 @@ from bench.method import (
     Table,
     columns,
     fill_columns,
-    size_of,
     train_rows,
     value_size,
     widen,
@@ -120,13 +119,14 @@ class TTRec(Method):
 
         def size(rank1: int, rank2: int) -> int:
             ranks = config.but(rank1=rank1, rank2=rank2)
-            return size_of(cls.file_arrays(table, ranks)).of(table.cap)
+            return cls.file_size(table, ranks).of(table.cap)
 
         if size(1, 1) > table.cap.cap:
             raise Infeasible(size(1, 1), table.cap.accounting)
         unit = value_size(table, config)
         container = int(size(1, 1) / unit) - (p1 * q1 + p2 * q2 + p3 * q3)  # in values
-        spare = ceil(16 / unit)  # the header's length varies by a few digits
+        # The header's length varies by a few digits of offsets and ranks.
+        spare = ceil(24 / unit) if table.cap.accounting == "bytes" else 0
         budget = int(table.cap.cap / unit) - container - spare
         found = []
         for rank1 in range(1, top1 + 1):

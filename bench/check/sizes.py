@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import safetensors.torch
-
 from bench.budget import VALUE_BYTES, Budget
 from bench.check.subject import Finding, Subject, packed_arrays, require, show
 from bench.errors import Infeasible
 from bench.method import Table
-from bench.method.size import describe, size_of
+from bench.method.file import write_file
+from bench.method.size import describe
 
 SHAPES = ((31, 20, 8), (60, 41, 64), (997, 1004, 64), (300, 213, 12))  # users, items, dim
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)  # of the full table
@@ -41,7 +40,7 @@ def plan(subject: Subject) -> str:
             continue
         require(isinstance(config, kind.Config), f"{label}: plan returned {config!r}, not a Config")
         if table.budget is not None:
-            size = size_of(kind.file_arrays(table, config))
+            size = kind.file_size(table, config)
             require(
                 size.within(table.budget),
                 f"{label}: plan chose {config}, which needs {size.of(table.budget):,}; choose the"
@@ -112,14 +111,16 @@ def packed_size(subject: Subject) -> str:
             checked += 1  # large tables take their time: every third budget
             continue
         promised = subject.kind.file_arrays(table, config)
-        packed = packed_arrays(subject.settled(table, config))
+        method = subject.settled(table, config)
+        packed = packed_arrays(method)
         found = describe(packed)
         require(
             found == dict(promised),
             f"{label}: `arrays` promises {show(promised)}, `pack` returns {show(found)}; they"
             " must agree after all phases",
         )
-        measured, computed = len(safetensors.torch.save(packed)), size_of(promised).bytes
+        measured = len(write_file(method))
+        computed = subject.kind.file_size(table, config).bytes
         require(
             measured == computed,
             f"{label}: the stored file has {measured:,} bytes, {computed:,} were planned",

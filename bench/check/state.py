@@ -44,7 +44,25 @@ def pack(subject: Subject) -> str:
             start >= end,
             f"packed arrays {one!r} and {other!r} share memory; store it once",
         )
-    return f"{len(packed)} plain arrays: {show(describe(packed))}"
+    return f"{len(packed)} plain arrays: {show(describe(packed))}{_counted(subject, packed)}"
+
+
+def _counted(subject: Subject, packed: dict[str, Tensor]) -> str:
+    """A remark on integers that count as values."""
+    kind, declared = subject.kind, ("indices", "mask", "scales")
+    names = [
+        name
+        for name, tensor in packed.items()
+        if not tensor.dtype.is_floating_point
+        and not name.endswith((".codes", ".scale"))
+        and kind.kind_of(name, tensor.dtype) not in declared
+    ]
+    if not names:
+        return ""
+    return (
+        f"; {', '.join(names)}: integers count as values under --accounting values, unless they are"
+        " row numbers of ids (`index_maps`) or positions of a pruned table (`pruned_tables`)"
+    )
 
 
 def forward(subject: Subject) -> str:

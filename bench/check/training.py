@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import cast
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from bench.engine.adam import Adam
 from bench.engine.evaluate import Evaluator
 from bench.engine.rank import rank
 from bench.method import Method, Progress
+from bench.method.file import read_file, write_file
 from bench.method.size import describe
 
 
@@ -127,7 +127,7 @@ def whole_run(subject: Subject) -> str:
     """Check size, rows and metrics after a whole run."""
     run = subject.trained
     packed = packed_arrays(run.method)
-    content = safetensors.torch.save(packed)
+    content = write_file(run.method)
     if run.table.budget is not None:
         require(
             len(content) <= run.table.budget.cap,
@@ -140,7 +140,9 @@ def whole_run(subject: Subject) -> str:
         f"after training, `pack` returns {show(describe(packed))}; planned were {show(expected)}",
     )
     ids = torch.arange(run.table.ids)
-    rows = subject.kind.rows(safetensors.torch.load(content), run.table, run.config, ids)
+    found, deployed = read_file(subject.kind, content)
+    with torch.no_grad():
+        rows = deployed(ids)
     require(bool(rows.isfinite().all()), "trained rows hold NaN or infinity")
     require(
         torch.equal(rows, all_rows(run.method)),
@@ -152,7 +154,10 @@ def whole_run(subject: Subject) -> str:
         all(math.isfinite(value) for value in result.metrics.values()),
         f"metrics are not finite: {result.metrics}",
     )
-    return f"{len(content):,} bytes, recall@5 {result.metrics['recall@5']:.3f}"
+    return (
+        f"{len(content):,} bytes, {found.values:,} values, recall@5"
+        f" {result.metrics['recall@5']:.3f}"
+    )
 
 
 def mask(subject: Subject) -> str:

@@ -1,75 +1,18 @@
-"""From a trained method to what is deployed: its packed state, the state's size, rows and speed."""
+"""Rows and look-up speed of a method that was read back from its file."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from bench.budget import Budget
 from bench.method import Method, Table
-from bench.method.size import ArrayKind, Size, describe, size_of
-
-
-class OverBudget(RuntimeError):
-    """A packed state is larger than its budget."""
 
 
 class BrokenContract(RuntimeError):
     """A method returned what the interface does not allow."""
-
-
-@dataclass(frozen=True)
-class Packed:
-    """The packed state of a trained method.
-
-    Attributes:
-        arrays: by name, contiguous and on the CPU.
-        content: the bytes of the safetensors file that holds them.
-        values: numbers that carry what was learned, whatever their precision.
-        kinds: what each array holds.
-    """
-
-    arrays: dict[str, Tensor]
-    content: bytes
-    values: int
-    kinds: dict[str, ArrayKind]
-
-    @property
-    def size(self) -> Size:
-        """Values and bytes, as a budget counts them."""
-        return Size(self.values, len(self.content))
-
-    def require(self, budget: Budget, name: str) -> None:
-        """Check that the state fits a budget.
-
-        Raises:
-            OverBudget: it does not; the message gives the method's `name` and both sizes.
-        """
-        if not self.size.within(budget):
-            raise OverBudget(
-                f"{name} packs {self.size.of(budget):,} {budget.accounting}, more than its budget"
-                f" of {budget.cap:,}"
-            )
-
-
-def pack(method: Method) -> Packed:
-    """Pack a trained method and write the file that would be deployed, in memory."""
-    arrays = {name: tensor.cpu().contiguous() for name, tensor in method.store().items()}
-    values = size_of(describe(method.pack())).values
-    return Packed(arrays, safetensors.torch.save(arrays), values, method.kinds())
-
-
-def deploy(
-    kind: type[Method], content: bytes, table: Table, config: Any, device: str = "cpu"
-) -> Method:
-    """Rebuild a method from the bytes of its file; only its shape and configuration are added."""
-    return kind.restore(safetensors.torch.load(content), table.bare(), config).to(device)
 
 
 @torch.no_grad()

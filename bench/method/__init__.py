@@ -22,7 +22,6 @@ from bench.method.narrow import WIDE, Narrow, columns, fill_columns, solve_width
 from bench.method.precision import AWARE, Scale, Storage
 from bench.method.pruning import Pruned
 from bench.method.size import Array, Arrays, size_of
-from bench.method.sparse import most_kept
 from bench.method.straight_through import RangedRounding, Rounding
 from bench.method.tensortrain import train_rows
 from bench.method.user_share import USERS, divide
@@ -58,7 +57,6 @@ __all__ = [
     "columns",
     "divide",
     "fill_columns",
-    "most_kept",
     "size_of",
     "solve_width",
     "train_rows",

@@ -22,7 +22,7 @@ from bench.errors import Infeasible
 from bench.method.precision import Levels, Scale
 from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
-from bench.method.size import Arrays, largest
+from bench.method.size import Size, largest
 from bench.method.stored import Stored
 from bench.method.table import Need, Pairs, Phase, Progress, Table
 
@@ -143,10 +143,10 @@ class Method(Stored):
         if getattr(config, knob):
             return config
 
-        def arrays(value: int) -> Arrays:
-            return cls.file_arrays(table, config.but(**{knob: value}))
+        def size(value: int) -> Size:
+            return cls.file_size(table, config.but(**{knob: value}))
 
-        return config.but(**{knob: largest(arrays, table.cap, low, high)})
+        return config.but(**{knob: largest(size, table.cap, low, high)})
 
     def build(self) -> None:
         """Creates parameters and buffers, with any content."""

@@ -20,7 +20,6 @@ from torch.nn import functional
 from bench.budget import VALUE_BYTES
 from bench.method.base import AliasChoices, Choice, Field, Method, Table
 from bench.method.precision import Storage
-from bench.method.size import size_of
 
 FILLED = 0.97  # share of a budget that has to be used before columns are added
 WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
@@ -78,7 +77,7 @@ def fill_columns(
         return best
 
     def used(one: _N) -> int:
-        return size_of(kind.file_arrays(table, one)).of(table.cap)
+        return kind.file_size(table, one).of(table.cap)
 
     size = used(best)
     for width in range(table.dim + step, table.most_columns + 1, step):

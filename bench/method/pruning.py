@@ -25,12 +25,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.errors import Unreachable
+from bench.errors import Infeasible, Unreachable
 from bench.method.base import AliasChoices, Field, Method, Phase, Progress, Rows, Table
 from bench.method.narrow import Narrow
 from bench.method.precision import Storage
-from bench.method.size import ArrayKind, Arrays
-from bench.method.sparse import most_kept, pack_sparse, sparse_arrays, unpack_sparse
+from bench.method.size import ArrayKind, Arrays, Size, largest
+from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
 from bench.method.storage import rounded
 from bench.method.straight_through import Rounding
 from bench.method.user_share import divide
@@ -91,21 +91,33 @@ class Pruned(Method):
         raise NotImplementedError
 
     @classmethod
-    def most_kept(cls, table: Table, config: Any) -> int:
-        """The most entries that the budget can store.
-
-        Raises:
-            Infeasible: it does not hold a single one.
-        """
-        storage = cls.storage(config, "stored")
-        return most_kept("stored", *cls.shape(table, config), table.cap, storage)
-
-    @classmethod
     def arrays(cls, table: Table, config: Any) -> Arrays:
         rows, columns = cls.shape(table, config)
         free = table.budget is not None and table.budget.accounting == "values"
         storage = cls.storage(config, "stored")
-        return sparse_arrays("stored", rows, columns, config.kept, free, storage)
+        header = cls.header(table, config)
+        return sparse_arrays("stored", rows, columns, config.kept, free, storage, header)
+
+    @classmethod
+    def most_kept(cls, table: Table, config: Any) -> int:
+        """The most entries that the budget can store with their positions.
+
+        Raises:
+            Infeasible: the budget does not hold a single entry with its position.
+        """
+        rows, columns = cls.shape(table, config)
+
+        def size(kept: int) -> Size:
+            return cls.file_size(table, config.but(kept=kept))
+
+        if size(rows * columns).within(table.cap):
+            return rows * columns
+        try:
+            # Below that the size is the least of forms that grow, hence grows.
+            return largest(size, table.cap, 1, rows * columns - 1)
+        except Infeasible as error:
+            why = "positions of kept entries are stored too"
+            raise Infeasible(error.minimum, error.unit, why) from None
 
     @classmethod
     def storage(cls, config: Any, array: str) -> Storage | None:
@@ -120,6 +132,10 @@ class Pruned(Method):
     @classmethod
     def kind_of(cls, array: str, dtype: torch.dtype) -> ArrayKind:
         return "values" if array == "stored" else "mask"
+
+    @classmethod
+    def pruned_tables(cls, table: Table, config: Any) -> Mapping[str, tuple[int, int]]:
+        return {"stored": cls.shape(table, config)}
 
     def build(self) -> None:
         rows, columns = self.shape(self.table, self.config)
@@ -171,7 +187,7 @@ class Pruned(Method):
     def entries(self, index: Tensor) -> Tensor:
         """Rows of the pruned table: int64 [*] -> float32 [*, columns]."""
         if not torch.is_grad_enabled() and not self.searching and self.stored.rounding is not None:
-            return functional.embedding(index, self._filed(self.stored.rounding))
+            return functional.embedding(index, self._rounded_table(self.stored.rounding))
         rows = self.stored(index)
         if self.searching:
             # A sparse gradient spares a dense array of zeros in each step that touches few rows.
@@ -181,7 +197,7 @@ class Pruned(Method):
             return rows.sign() * functional.relu(rows.abs() - cut)
         return rows * functional.embedding(index, self.mask)
 
-    def _filed(self, rounding: Rounding) -> Tensor:
+    def _rounded_table(self, rounding: Rounding) -> Tensor:
         """The table as the file will give it back: the scale is that of what is kept."""
         found = torch.zeros_like(self.stored.weight)
         found[self.mask] = rounded(self.stored.weight[self.mask], rounding.storage)
@@ -238,7 +254,8 @@ class Pruned(Method):
     def pack(self) -> dict[str, Tensor]:
         free = self.table.budget is not None and self.table.budget.accounting == "values"
         storage = self.storage(self.config, "stored")
-        return pack_sparse("stored", self.stored.weight.detach(), self.mask, free, storage)
+        weight, header = self.stored.weight.detach(), self.header(self.table, self.config)
+        return pack_sparse("stored", weight, self.mask, free, storage, header)
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Pruned:

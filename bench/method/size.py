@@ -1,14 +1,18 @@
 """What a packed state costs: values, and bytes of the file that holds it.
 
 The stored file is in safetensors format: an 8-byte length, a JSON header that names every array,
-the arrays. Its size follows from names, dtypes and shapes alone, so a method can be sized before
-anything is built, to the byte.
+the arrays. The header also has the text of `bench.method.header`. The size follows from this text
+and from names, dtypes and shapes alone, so a method can be sized before anything is built, to the
+byte.
+
+Every number of the file counts as a value, integers too. Only positions are free under `values`
+accounting: masks of pruned tables, and maps from ids to rows. `bench.method.declared` checks them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Literal
@@ -33,7 +37,12 @@ DTYPES: dict[torch.dtype, tuple[str, int]] = {
 Array = tuple[torch.dtype, tuple[int, ...]]
 Arrays = Mapping[str, Array]
 ArrayKind = Literal["values", "codes", "scales", "mask", "indices"]
-"""What an array of a file holds; `mask`: which entries of a table are kept, in whatever form."""
+"""What an array of a file holds; `mask`: which entries of a table are kept, in whatever form;
+`indices`: the row number of each id."""
+FREE: tuple[ArrayKind, ...] = ("mask", "indices")
+"""Kinds that `values` accounting does not count."""
+METADATA = "bench"
+"""Key of our text in the metadata of a safetensors file."""
 
 
 def f32(*shape: int) -> Array:
@@ -46,7 +55,7 @@ class Size:
     """Size of a packed state.
 
     Attributes:
-        values: numbers that carry what was learned (float arrays; the papers' parameter count).
+        values: stored numbers without positions (the papers' parameter count).
         bytes: bytes of the stored file, container included.
     """
 
@@ -75,29 +84,34 @@ def describe(packed: Mapping[str, Tensor]) -> dict[str, Array]:
     return {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in packed.items()}
 
 
-def size_of(arrays: Arrays) -> Size:
-    """Size of a packed state with these arrays, to the byte of the stored file."""
+def size_of(arrays: Arrays, text: str = "", free: Collection[str] = ()) -> Size:
+    """Size of a packed state with these arrays, to the byte of the stored file.
+
+    Args:
+        arrays: dtypes and shapes.
+        text: what the header has besides; "" for a file without it.
+        free: names of the arrays that hold positions.
+    """
     values = payload = 0
-    header = {}
+    header: dict[str, object] = {"__metadata__": {METADATA: text}} if text else {}
     order = list(DTYPES)
     for name, (dtype, shape) in sorted(arrays.items(), key=lambda a: (order.index(a[1][0]), a[0])):
         code, width = DTYPES[dtype]
         end = payload + prod(shape) * width
         header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [payload, end]}
         payload = end
-        if dtype.is_floating_point:
-            values += prod(shape)
-    text = len(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode())
-    return Size(values, 8 + ceil(text / 8) * 8 + payload)
+        if name not in free:
+            # A wide integer has room for several values of 4 bytes.
+            values += prod(shape) * (1 if dtype.is_floating_point else max(1, width // 4))
+    length = len(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode())
+    return Size(values, 8 + ceil(length / 8) * 8 + payload)
 
 
-def largest(
-    arrays: Callable[[int], Arrays], budget: Budget, low: int = 1, high: int = 2**40
-) -> int:
+def largest(size: Callable[[int], Size], budget: Budget, low: int = 1, high: int = 2**40) -> int:
     """The largest size knob in `low..high` whose packed state fits the budget.
 
     Args:
-        arrays: the packed arrays for a value of the knob; its size must not fall as it grows.
+        size: of the file for a value of the knob; it must not fall as the knob grows.
         budget: the cap.
         low: the least useful value.
         high: the most useful value (a larger table than one row an id is a waste).
@@ -105,16 +119,16 @@ def largest(
     Raises:
         Infeasible: not even `low` fits.
     """
-    if not size_of(arrays(low)).within(budget):
-        raise Infeasible(size_of(arrays(low)).of(budget), budget.accounting)
-    # Doubling first: the arithmetic on a knob of 2**40 would be as exact, but `arrays` may build
+    if not (least := size(low)).within(budget):
+        raise Infeasible(least.of(budget), budget.accounting)
+    # Doubling first: the arithmetic on a knob of 2**40 would be as exact, but a method may build
     # lists as long as the knob.
     step = 1
-    while low + step <= high and size_of(arrays(low + step)).within(budget):
+    while low + step <= high and size(low + step).within(budget):
         low += step
         step *= 2
     while step:
-        if low + step <= high and size_of(arrays(low + step)).within(budget):
+        if low + step <= high and size(low + step).within(budget):
             low += step
         step //= 2
     return low

@@ -17,8 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.budget import Budget
-from bench.errors import Infeasible
 from bench.method.precision import Storage
 from bench.method.size import Arrays, size_of
 from bench.method.storage import encoded
@@ -38,11 +36,13 @@ def sparse_arrays(
     kept: int,
     free: bool = False,
     storage: Storage | None = None,
+    header: str = "",
 ) -> Arrays:
     """Arrays that store `kept` entries of a rows x columns table in the cheapest code.
 
     With `free`, positions stay apart from values even where a dense table is smaller, because a
     budget in `values` counts the values alone. With `storage`, the cheapest is that of the file.
+    `header` is the text in the header of the file.
     """
     values = (torch.float32, (kept,))
     forms: list[dict[str, tuple[torch.dtype, tuple[int, ...]]]] = [
@@ -58,7 +58,7 @@ def sparse_arrays(
     if kept < rows * columns and (free or (storage is not None and storage.levels == "normal")):
         forms = forms[1:]
 
-    return min(forms, key=lambda form: size_of(_filed(name, form, storage)).bytes)
+    return min(forms, key=lambda form: size_of(_filed(name, form, storage), header).bytes)
 
 
 def _filed(name: str, form: Arrays, storage: Storage | None) -> Arrays:
@@ -67,35 +67,6 @@ def _filed(name: str, form: Arrays, storage: Storage | None) -> Arrays:
         return form
     others = {key: array for key, array in form.items() if key != name}
     return {**others, **encoded(name, form[name][1], storage)}
-
-
-def most_kept(
-    name: str, rows: int, columns: int, budget: Budget, storage: Storage | None = None
-) -> int:
-    """The most entries of a rows x columns table that the budget can store.
-
-    Under `values` accounting positions are free, as in the papers.
-
-    Raises:
-        Infeasible: the budget does not hold a single entry with its position.
-    """
-    if budget.accounting == "values":
-        return min(budget.cap, rows * columns)
-
-    def cost(kept: int) -> int:
-        form = sparse_arrays(name, rows, columns, kept, storage=storage)
-        return size_of(_filed(name, form, storage)).bytes
-
-    if cost(1) > budget.cap:
-        raise Infeasible(cost(1), "bytes", "positions of kept entries are stored too")
-    if cost(rows * columns) <= budget.cap:
-        return rows * columns
-    # Below that the cost is the least of forms that grow, hence grows.
-    low, high = 1, rows * columns - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if cost(middle) <= budget.cap else (low, middle - 1)
-    return low
 
 
 def _pack_bits(numbers: np.ndarray, width: int) -> np.ndarray:
@@ -115,6 +86,7 @@ def pack_sparse(
     mask: Tensor,
     free: bool = False,
     storage: Storage | None = None,
+    header: str = "",
 ) -> dict[str, Tensor]:
     """Stores the entries of `table` that `mask` keeps.
 
@@ -124,13 +96,14 @@ def pack_sparse(
         mask: bool [rows, columns].
         free: see `sparse_arrays`.
         storage: see `sparse_arrays`.
+        header: see `sparse_arrays`.
 
     Returns:
         Arrays for `unpack_sparse`, of the sizes that `sparse_arrays` promised.
     """
     rows, columns = table.shape
     kept = int(mask.sum())
-    arrays = sparse_arrays(name, rows, columns, kept, free, storage)
+    arrays = sparse_arrays(name, rows, columns, kept, free, storage, header)
     if len(arrays) == 1:
         return {name: torch.where(mask, table, 0.0).contiguous()}
     flags = mask.cpu().numpy()
@@ -145,25 +118,57 @@ def pack_sparse(
     return packed
 
 
+def unpack_mask(stream: Tensor, entries: int) -> np.ndarray | None:
+    """The flags of a mask, bool [entries]; None if it has another length or bits to spare."""
+    array = stream.cpu().numpy()
+    if array.dtype != np.uint8 or array.shape != (ceil(entries / 8),):
+        return None
+    bits = np.unpackbits(array)
+    return None if bits[entries:].any() else bits[:entries].astype(bool)
+
+
+def unpack_counts(
+    counts: Tensor, columns: Tensor, kept: int, rows: int, width: int
+) -> np.ndarray | None:
+    """The flags of row counts and columns, bool [rows, width]; None if they do not fit."""
+    streams = counts.cpu().numpy(), columns.cpu().numpy()
+    bits = _bits(width), _bits(width - 1)
+    for stream, length in zip(streams, (rows * bits[0], kept * bits[1]), strict=True):
+        if stream.dtype != np.uint8 or stream.shape != (ceil(length / 8),):
+            return None
+        if np.unpackbits(stream)[length:].any():
+            return None
+    each = _unpack_bits(streams[0], bits[0], rows)
+    if int(each.sum()) != kept:
+        return None
+    where = _unpack_bits(streams[1], bits[1], kept)
+    place = np.repeat(np.arange(rows), each) * width + where
+    if (where >= width).any() or (np.diff(place) <= 0).any():
+        return None
+    flags = np.zeros(rows * width, dtype=bool)
+    flags[place] = True
+    return flags.reshape(rows, width)
+
+
 def unpack_sparse(
     packed: Mapping[str, Tensor], name: str, rows: int, columns: int
 ) -> tuple[Tensor, Tensor]:
-    """Rebuilds (table float32 [rows, columns], mask bool [rows, columns]) from `pack_sparse`."""
+    """Rebuilds (table float32 [rows, columns], mask bool [rows, columns]) from `pack_sparse`.
+
+    Raises:
+        ValueError: the positions do not fit the values.
+    """
     values = packed[name]
     if values.dim() == 2:
         return values, torch.ones_like(values, dtype=torch.bool)
     if f"{name}.mask" in packed:
-        bits = np.unpackbits(packed[f"{name}.mask"].cpu().numpy(), count=rows * columns)
-        mask = torch.from_numpy(bits.reshape(rows, columns).astype(bool))
+        flags = unpack_mask(packed[f"{name}.mask"], rows * columns)
     else:
-        counts = _unpack_bits(packed[f"{name}.counts"].cpu().numpy(), _bits(columns), rows)
-        where = _unpack_bits(
-            packed[f"{name}.columns"].cpu().numpy(), _bits(columns - 1), int(counts.sum())
-        )
-        flags = np.zeros((rows, columns), dtype=bool)
-        flags[np.repeat(np.arange(rows), counts), where] = True
-        mask = torch.from_numpy(flags)
-    mask = mask.to(values.device)
+        counts, where = packed[f"{name}.counts"], packed[f"{name}.columns"]
+        flags = unpack_counts(counts, where, len(values), rows, columns)
+    if flags is None or int(flags.sum()) != len(values):
+        raise ValueError(f"the positions of {name} do not fit its {len(values):,} values")
+    mask = torch.from_numpy(flags.reshape(rows, columns)).to(values.device)
     table = torch.zeros(rows, columns, dtype=values.dtype, device=values.device)
     table[mask] = values
     return table, mask

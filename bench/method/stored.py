@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import SpecError
+from bench.method.header import Header
 from bench.method.precision import Storage
 from bench.method.rows import Rows
-from bench.method.size import Array, ArrayKind, Arrays, describe
+from bench.method.size import FREE, Array, ArrayKind, Arrays, Size, describe, size_of
 from bench.method.storage import decode, encode, encoded
-from bench.method.storage import kinds as storage_kinds
 from bench.method.straight_through import Rounding
 from bench.method.table import Table
 
@@ -27,9 +27,15 @@ if TYPE_CHECKING:
 
 
 class Stored(nn.Module):
-    """The part of `bench.method.Method` that turns a method into the arrays of a file and back."""
+    """The part of `bench.method.Method` that turns a method into the arrays of a file and back.
+
+    Class attributes:
+        index_maps: packed integer arrays [users + items], [users] or [items] of row numbers, one
+            for each id. Budgets of values do not count them.
+    """
 
     name: ClassVar[str]
+    index_maps: ClassVar[tuple[str, ...]] = ()
     table: Table
     config: Any
 
@@ -59,7 +65,37 @@ class Stored(nn.Module):
         Raises:
             SpecError: the budget counts values, and values are stored in fewer than 32 bits.
         """
-        arrays, found = cls.arrays(table, config), dict[str, Array]()
+        return cls._filed(cls.arrays(table, config), table, config)
+
+    @classmethod
+    def header(cls, table: Table, config: Any) -> str:
+        """The text in the header of the file, which says how the arrays are to be read."""
+        return Header(cls.name, config.record(), table).text()
+
+    @classmethod
+    def file_size(cls, table: Table, config: Any) -> Size:
+        """Size of the file to the byte, before anything is trained.
+
+        Raises:
+            SpecError: the budget counts values, and values are stored in fewer than 32 bits.
+        """
+        arrays = cls.arrays(table, config)
+        filed = cls._filed(arrays, table, config)
+        values = size_of(arrays, free=cls.free(arrays)).values
+        return Size(values, size_of(filed, cls.header(table, config)).bytes)
+
+    @classmethod
+    def free(cls, arrays: Arrays) -> set[str]:
+        """Packed arrays that budgets of values do not count, because they hold positions."""
+        return {
+            name
+            for name, (dtype, _) in arrays.items()
+            if not dtype.is_floating_point and cls.kind_of(name, dtype) in FREE
+        }
+
+    @classmethod
+    def _filed(cls, arrays: Arrays, table: Table, config: Any) -> Arrays:
+        found: dict[str, Array] = {}
         users: dict[str, int] | None = None
         for name, (dtype, shape) in arrays.items():
             storage = cls.storage(config, name) if dtype == torch.float32 else None
@@ -117,19 +153,23 @@ class Stored(nn.Module):
 
     @classmethod
     def kind_of(cls, array: str, dtype: torch.dtype) -> ArrayKind:
-        """What a packed array holds, for reports."""
+        """What a packed array holds.
+
+        Integers are `codes`, which count as values, unless they are declared as positions:
+        `indices` (see `index_maps`), or `mask` (see `pruned_tables`).
+        """
         if dtype.is_floating_point:
             return "values"
-        return "codes" if dtype in (torch.int8, torch.uint8) else "indices"
+        return "indices" if array in cls.index_maps else "codes"
 
-    def kinds(self) -> dict[str, ArrayKind]:
-        """What each array of the file holds."""
-        found: dict[str, ArrayKind] = {}
-        for name, array in self.pack().items():
-            storage = self.storage(self.config, name) if array.dtype == torch.float32 else None
-            own = {name: self.kind_of(name, array.dtype)}
-            found |= own if storage is None else storage_kinds(name, storage)
-        return found
+    @classmethod
+    def pruned_tables(cls, table: Table, config: Any) -> Mapping[str, tuple[int, int]]:
+        """Rows and columns of each table of which only some entries are packed, by array.
+
+        The positions of the entries of `x` are packed by `bench.method.sparse`, as `x.mask`, or as
+        `x.counts` and `x.columns`; `kind_of` says `mask` of them.
+        """
+        return {}
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Method:
@@ -141,14 +181,7 @@ class Stored(nn.Module):
     @classmethod
     def restore(cls, stored: Mapping[str, Tensor], table: Table, config: Any) -> Method:
         """Rebuilds a method that can only look rows up, from the arrays of its file."""
-        packed, users = dict(stored), cls.user_rows(table, config)
-        for name, (dtype, shape) in cls.arrays(table, config).items():
-            storage = cls.storage(config, name) if dtype == torch.float32 else None
-            if storage is not None:
-                packed[name] = decode(name, stored, shape, storage, users.get(name))
-                for part in (f"{name}.codes", f"{name}.scale"):
-                    packed.pop(part, None)
-        method = cls.unpack(packed, table, config)
+        method = cls.unpack(decoded(cls, stored, table, config), table, config)
         method.round_no_more()
         return method
 
@@ -199,3 +232,17 @@ class Stored(nn.Module):
     def tables(self) -> Iterator[Rows]:
         """The lookup tables inside, for the optimiser."""
         return (module for module in self.modules() if isinstance(module, Rows))
+
+
+def decoded(
+    kind: type[Stored], stored: Mapping[str, Tensor], table: Table, config: Any
+) -> dict[str, Tensor]:
+    """The arrays of a file as `pack` returned them, but for rounding."""
+    packed, users = dict(stored), kind.user_rows(table, config)
+    for name, (dtype, shape) in kind.arrays(table, config).items():
+        storage = kind.storage(config, name) if dtype == torch.float32 else None
+        if storage is not None:
+            packed[name] = decode(name, stored, shape, storage, users.get(name))
+            for part in (f"{name}.codes", f"{name}.scale"):
+                packed.pop(part, None)
+    return packed

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -76,6 +77,7 @@ class Table:
             None for other methods, and when rows are rebuilt from a packed state.
         teacher: float32 [N, dim], rows of a trained full table, for methods whose `needs` names
             it; to be read only. None as `interactions` is, and while sizes are planned.
+        backbone: name and config of the backbone, which the header of the file states.
     """
 
     users: int
@@ -88,6 +90,7 @@ class Table:
     wide: bool = False
     interactions: Pairs | None = None
     teacher: Tensor | None = None
+    backbone: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ids(self) -> int:

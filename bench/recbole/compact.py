@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import safetensors.torch
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -13,8 +12,9 @@ from torch import Tensor
 from bench.budget import Accounting, parse_budget
 from bench.errors import BenchError, SpecError
 from bench.method import Method, Phase, Progress, Table
+from bench.method.file import read_file, write_file
 from bench.method.registry import get_method
-from bench.method.size import Size, describe, size_of
+from bench.method.size import Size
 from bench.recbole.compat import require
 from bench.recbole.tables import Shared, find_pairs, replace_tables
 
@@ -155,12 +155,11 @@ class Compact:
 
     def size(self) -> Size:
         """Measure the embeddings as they would be stored now."""
-        return self._measure(self.pack())
+        return read_file(type(self.method), self.pack())[0].size
 
     def pack(self) -> bytes:
         """Pack the embeddings into a safetensors file's content."""
-        packed = {name: tensor.cpu().contiguous() for name, tensor in self.method.store().items()}
-        return safetensors.torch.save(packed)
+        return write_file(self.method)
 
     def deploy(self) -> Size:
         """Replace the embeddings by the packed ones, so that RecBole evaluates what is deployed.
@@ -176,8 +175,9 @@ class Compact:
         """
         if self.method.phases:
             self.method.finish(self.method.phases[-1])
-        content, kind, config = self.pack(), type(self.method), self.method.config
-        size = self._measure(content)
+        content, kind = self.pack(), type(self.method)
+        found, method = read_file(kind, content)
+        size = found.size
         if self.table.budget is not None and not size.within(self.table.budget):
             raise BenchError(
                 f"{kind.name} packs {size.of(self.table.budget):,}"
@@ -185,14 +185,9 @@ class Compact:
                 f" {self.table.budget.cap:,}; report it to the method's author"
             )
         device = next(iter(self.method.state_dict().values())).device
-        packed = safetensors.torch.load(content)
-        self._shared.method = kind.restore(packed, self.table.bare(), config).to(device)
+        self._shared.method = method.to(device)
         self._forget()
         return size
-
-    def _measure(self, content: bytes) -> Size:
-        packed = safetensors.torch.load(content)
-        return Size(size_of(describe(packed)).values, len(content))
 
     def _has_hooks(self) -> bool:
         """Whether training the method needs more than gradients."""

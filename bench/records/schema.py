@@ -13,8 +13,8 @@ from bench import budget as budgets
 SCHEMA = 1
 """The schema number of the records that this version reads and writes."""
 
-PROTOCOL = 1
-"""Raise it when the split, the metrics or the stopping rule change."""
+PROTOCOL = 2
+"""Raise it when the split, the metrics, the stopping rule or what a file holds change."""
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from bench.budget import VALUE_BYTES
-from bench.engine.deploy import Packed
 from bench.engine.evaluate import Result
+from bench.method.file import Packed
 from bench.method.size import DTYPES, ArrayKind
 from bench.records import schema
 from bench.records.schema import Record
@@ -60,8 +60,8 @@ def size_record(packed: Packed, ids: int, dim: int, backbone_values: int) -> sch
     """The size of a packed state beside that of the full table of `ids` x `dim` float32."""
     return schema.Size(
         values=packed.values,
-        bytes=len(packed.content),
-        file_bytes=len(packed.content),
+        bytes=packed.bytes,
+        file_bytes=packed.bytes,
         backbone_values=backbone_values,
         full_values=ids * dim,
         full_bytes=ids * dim * VALUE_BYTES,

@@ -15,10 +15,11 @@ from bench.backbones.base import Backbone
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions
 from bench.data.numbering import number
-from bench.engine.deploy import Packed, deploy, look_up, pack
+from bench.engine.deploy import look_up
 from bench.engine.evaluate import Evaluator, Result
 from bench.engine.rank import rank
 from bench.method import Method, Table
+from bench.method.file import Packed, read_file, write_file
 from bench.runs.spec import RunSpec
 from bench.runs.teacher import Lender, Lent
 
@@ -35,6 +36,7 @@ def table_for(spec: RunSpec, data: Interactions) -> Table:
         std=spec.training.init_std,
         counts=torch.from_numpy(data.counts()),
         wide=get_backbone(spec.backbone.name).narrow,
+        backbone=spec.backbone.model_dump(),
     )
 
 
@@ -117,10 +119,9 @@ class Pipeline:
             OverBudget: the packed state is larger than the budget.
             BrokenContract: the method that was read back gives rows that the interface forbids.
         """
-        packed = pack(method)
-        if self.spec.budget:
-            packed.require(self.spec.budget.budget(), self.spec.method.name)
-        found = deploy(self._kind, packed.content, self.table, self._config, self.device)
+        budget = self.spec.budget.budget() if self.spec.budget else None
+        packed, found = read_file(self._kind, write_file(method), budget)
+        found = found.to(self.device)
         rows = look_up(found, self.table, self.device)
         backbone.eval()
         return Deployed(packed, found, rows, backbone, self.device)

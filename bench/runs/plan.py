@@ -17,7 +17,6 @@ from bench.errors import Infeasible, SpecError
 from bench.files import check_model
 from bench.method import Method, Table
 from bench.method.identity import published, rounds, source_hash
-from bench.method.size import size_of
 from bench.methods.full import Full
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
 from bench.runs.popularity import Popularity, popularity_spec
@@ -142,8 +141,18 @@ class Planner:
         found = resolve(suite, kind, label, backbone, fraction)
         training = found.training
         counts = self._counted(training.numbering)
-        wide = get_backbone(backbone).narrow
-        table = Table(data.users, data.items, suite.dim, cap, seed, training.init_std, counts, wide)
+        scored = BackboneSpec(name=backbone, config=found.backbone.stored())
+        table = Table(
+            users=data.users,
+            items=data.items,
+            dim=suite.dim,
+            budget=cap,
+            seed=seed,
+            std=training.init_std,
+            counts=counts,
+            wide=get_backbone(backbone).narrow,
+            backbone=scored.model_dump(),
+        )
         config, infeasible = found.config, None
         if form == "published":
             config = check_model(kind.Config, dict(published(kind)), f"{kind.name}.published", HINT)
@@ -155,7 +164,7 @@ class Planner:
             raise _unplanned(kind, "plan", error) from error
         spec = RunSpec(
             dataset=self._dataset(),
-            backbone=BackboneSpec(name=backbone, config=found.backbone.stored()),
+            backbone=scored,
             dim=suite.dim,
             method=MethodSpec(
                 name=kind.name,
@@ -184,11 +193,10 @@ class Planner:
         if infeasible:
             return Planned(run, infeasible=infeasible)
         try:
-            stored = size_of(kind.file_arrays(table, config)).bytes
-            values = size_of(kind.arrays(table, config)).values
+            size = kind.file_size(table, config)
         except Exception as error:
             raise _unplanned(kind, "arrays", error) from error
-        return Planned(run, values, stored)
+        return Planned(run, size.values, size.bytes)
 
     def _teacher(
         self, suite: Suite, kind: type[Method], backbone: str, training: Training

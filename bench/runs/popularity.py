@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from bench.data import Interactions
-from bench.engine.deploy import Packed
 from bench.engine.evaluate import breakdown
+from bench.method.file import Packed
+from bench.method.header import Header
+from bench.method.size import METADATA
+from bench.method.table import Table
 from bench.records.schema import BackboneSpec, DatasetSpec, MethodSpec, Timings
 from bench.runs.measured import Measured, metrics_record, size_record
 from bench.runs.pipeline import evaluator
@@ -54,7 +57,9 @@ def measure_popularity(data: Interactions, dim: int) -> Measured:
 
     test, valid = (evaluator(data, part)(scores) for part in ("test", "valid"))
     arrays = {"counts": counts.to(torch.int32)}
-    packed = Packed(arrays, safetensors.torch.save(arrays), data.items, {"counts": "indices"})
+    header = Header(Popularity.name, {}, Table(data.users, data.items, dim))
+    content = safetensors.torch.save(arrays, {METADATA: header.text()})
+    packed = Packed(header, arrays, data.items, len(content), {"counts": "values"})
     return Measured(
         size_record(packed, data.users + data.items, dim, 0),
         metrics_record(test, valid, data.items),

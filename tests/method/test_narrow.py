@@ -17,9 +17,9 @@ from bench.engine.loop import Fit
 from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.method import Progress, Table
+from bench.method.file import write_file
 from bench.method.narrow import Narrow, columns, solve_width
 from bench.method.registry import find_methods, get_method
-from bench.method.size import describe, size_of
 from bench.runs.plan import plan
 from bench.runs.settings import override
 from bench.runs.suite import validated
@@ -73,8 +73,8 @@ def test_narrow_rows_are_what_is_stored_and_zeros(name):
         (rows.square().sum() + method.penalty(rows, Progress(0, 10, 0, 1))).backward()
         method.finish(phase)
     packed = method.pack()
-    size = size_of(describe(packed))
-    assert size == size_of(kind.arrays(table, config))
+    size = kind.file_size(table, config)
+    assert len(write_file(method)) == size.bytes
     assert 0.8 * 2000 < size.bytes <= 2000
     with torch.no_grad():
         assert torch.equal(kind.rows(packed, table, config, ids), method(ids))
@@ -101,7 +101,7 @@ def test_narrow_tables_store_more_rows_or_entries():
         assert getattr(narrow, knob) > getattr(plain, knob)
         assert plain.width is None
     # Fewer bits for a column's number: 4 a kept entry for 13 columns, 6 for 64.
-    assert get_method("pep").plan(table, get_method("pep").Config(wide=2.0)).kept == 424_551
+    assert get_method("pep").plan(table, get_method("pep").Config(wide=2.0)).kept == 424_493
 
 
 CONTENT = {
@@ -182,7 +182,7 @@ def test_few_bits_leave_no_budget_unused(name, share, bits):
     kind, cap = get_method(name), round(share * WIDE.ids * 64 * 4)
     table = replace(WIDE, budget=Budget(cap))
     config = kind.plan(table, kind.Config(bits=bits))
-    used = size_of(kind.file_arrays(table, config)).bytes
+    used = kind.file_size(table, config).bytes
     assert 0.97 * cap <= used <= cap
     assert kind.plan(table, config) == config
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from bench.budget import Budget
 from bench.errors import Infeasible
+from bench.method import Table
+from bench.method.registry import get_method
 from bench.method.size import describe, size_of
-from bench.method.sparse import most_kept, pack_sparse, sparse_arrays, unpack_sparse
+from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
 
 
 def table_and_mask(rows: int, columns: int, kept: int, seed: int = 0):
@@ -67,7 +69,8 @@ def test_cheapest_code_is_taken(kept, keys):
 
 def test_dense_is_no_choice_where_values_alone_are_counted():
     assert set(sparse_arrays("t", 1000, 64, 63_000, free=True)) == {"t", "t.mask"}
-    assert size_of(sparse_arrays("t", 1000, 64, 63_000, free=True)).values == 63_000
+    arrays = sparse_arrays("t", 1000, 64, 63_000, free=True)
+    assert size_of(arrays, free={"t.mask"}).values == 63_000
     assert set(sparse_arrays("t", 1000, 64, 64_000, free=True)) == {"t"}
 
 
@@ -83,27 +86,47 @@ def test_row_counts_and_columns_take_as_few_bits_as_hold_them():
     assert arrays["t.columns"] == (torch.uint8, (75,))  # 0..63 take 6 bits
 
 
-@pytest.mark.parametrize("shape", [(101, 16), (1000, 64), (7, 3), (300, 128)])
+PEP = get_method("pep")
+
+
+@pytest.mark.parametrize("ids", [(51, 50), (600, 400), (4, 3)])
+@pytest.mark.parametrize("dim", [3, 16, 64])
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.6, 0.97, 1.5])
-def test_most_kept_fits_to_the_entry(shape, share):
-    rows, columns = shape
-    budget = Budget(int(share * rows * columns * 4))
+def test_most_kept_fits_to_the_entry(ids, dim, share):
+    """The header states how many, so that one more digit counts, too."""
+    entries = sum(ids) * dim
+    table = Table(*ids, dim, Budget(int(share * entries * 4)))
+
+    def size(kept):
+        return PEP.file_size(table, PEP.Config(kept=kept))
+
     try:
-        kept = most_kept("t", rows, columns, budget)
+        kept = PEP.plan(table, PEP.Config()).kept
     except Infeasible as error:
-        assert error.minimum == size_of(sparse_arrays("t", rows, columns, 1)).bytes
-        assert error.minimum > budget.cap
+        assert error.minimum == size(1).bytes > table.cap.cap
+        assert "positions" in str(error)
         return
-    assert size_of(sparse_arrays("t", rows, columns, kept)).within(budget)
-    if kept < rows * columns:
-        assert not size_of(sparse_arrays("t", rows, columns, kept + 1)).within(budget)
+    assert size(kept).within(table.cap)
+    assert kept == entries or not size(kept + 1).within(table.cap)
 
 
 def test_positions_are_free_in_values():
-    assert most_kept("t", 100, 8, Budget(123, "values")) == 123
-    assert most_kept("t", 100, 8, Budget(10**6, "values")) == 800
+    assert PEP.plan(Table(60, 40, 8, Budget(123, "values")), PEP.Config()).kept == 123
+    assert PEP.plan(Table(60, 40, 8, Budget(10**6, "values")), PEP.Config()).kept == 800
 
 
-def test_cost_never_falls_as_more_is_kept():
-    sizes = [size_of(sparse_arrays("t", 40, 9, kept)).bytes for kept in range(361)]
+@pytest.mark.parametrize("header", ["", "x" * 3, "x" * 700])
+def test_cost_never_falls_as_more_is_kept(header):
+    arrays = [sparse_arrays("t", 40, 9, kept, header=header) for kept in range(361)]
+    sizes = [size_of(one, header).bytes for one in arrays]
     assert sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize("kept", [20, 300])
+def test_positions_that_do_not_fit_are_refused(kept):
+    table, mask = table_and_mask(50, 16, kept)
+    packed = pack_sparse("t", table, mask)
+    part = "t.mask" if "t.mask" in packed else "t.columns"
+    for wrong in (packed[part][:-1], packed[part] ^ 255):
+        with pytest.raises(ValueError, match="positions of t do not fit its"):
+            unpack_sparse({**packed, part: wrong}, "t", 50, 16)

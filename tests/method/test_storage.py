@@ -13,10 +13,11 @@ from bench.check import tiny_data
 from bench.engine.adam import Adam
 from bench.errors import SpecError
 from bench.method import Method, Progress, Rows, Table
+from bench.method.file import write_file
 from bench.method.precision import Storage
 from bench.method.registry import find_methods
 from bench.method.rounding import grid, lengths, quantise, values
-from bench.method.size import describe, size_of
+from bench.method.size import describe
 from bench.method.storage import (
     NotFinite,
     decode,
@@ -247,7 +248,8 @@ def check(method: Method) -> None:
     stored = method.store()
     promised = kind.file_arrays(method.table, method.config)
     assert describe(stored) == promised
-    assert not kind.budgeted or size_of(promised).bytes <= method.table.cap.cap
+    assert len(write_file(method)) == kind.file_size(method.table, method.config).bytes
+    assert not kind.budgeted or len(write_file(method)) <= method.table.cap.cap
     with torch.no_grad():
         seen = method(everyone)
     assert torch.equal(kind.rows(stored, method.table, method.config, everyone), seen)

@@ -12,7 +12,6 @@ from bench.engine.adam import Adam
 from bench.errors import Infeasible, Unreachable
 from bench.method import Method, Phase, Progress, Table
 from bench.method.registry import get_method
-from bench.method.size import size_of
 
 SEARCH, RETRAIN = Phase("search", until_budget=True), Phase("retrain")
 START = Progress(0, 1000, 0, 10)
@@ -299,7 +298,7 @@ def test_plan_fills_the_budget_at_the_wanted_sparsity(share):
     budget = Budget(int(share * GOWALLA.ids * 64 * 4))
     table = Table(GOWALLA.users, GOWALLA.items, 64, budget)
     config = kind.plan(table, kind.Config())
-    size = size_of(kind.arrays(table, config))
+    size = kind.file_size(table, config)
     assert size.within(budget)
     assert size.bytes > budget.cap - 16
     shape = kind.shape(table, config)
@@ -315,7 +314,7 @@ def test_cerp_minimum_is_that_of_the_fewest_buckets():
     table = Table(GOWALLA.users, GOWALLA.items, 64, Budget(100))
     with pytest.raises(Infeasible) as caught:
         kind.plan(table, kind.Config())
-    fewest = size_of(kind.arrays(table, kind.Config(buckets=267, kept=1))).bytes
+    fewest = kind.file_size(table, kind.Config(buckets=267, kept=1)).bytes
     assert caught.value.minimum == fewest
 
 

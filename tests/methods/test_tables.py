@@ -11,7 +11,6 @@ from bench.budget import Budget
 from bench.errors import Infeasible
 from bench.method import Method, Table
 from bench.method.registry import get_method
-from bench.method.size import size_of
 
 GOWALLA = (29_858, 40_981)  # N = 70,839
 
@@ -41,7 +40,7 @@ def planned(name: str, budget: Budget, shape=GOWALLA, dim=64, **knobs):
 def test_full_table_is_an_embedding():
     method = make("full", Table(3, 2, 4))
     assert torch.equal(rows(method), method.stored.weight.detach())
-    assert size_of(type(method).arrays(method.table, method.config)).values == 20
+    assert method.file_size(method.table, method.config).values == 20
 
 
 # Hashing: ((a i + c) mod p) mod M with p = 2^31 - 1

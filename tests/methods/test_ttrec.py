@@ -9,7 +9,6 @@ from bench.budget import Budget
 from bench.errors import Infeasible
 from bench.method import Method, Table
 from bench.method.registry import get_method
-from bench.method.size import size_of
 
 KIND = get_method("ttrec")
 GOWALLA = Table(29_858, 40_981, 64)
@@ -106,7 +105,7 @@ def test_ranks_use_the_budget(share):
     cap = int(share * GOWALLA.ids * 64)
     table = Table(GOWALLA.users, GOWALLA.items, 64, Budget(cap, "values"))
     config = KIND.plan(table, KIND.Config())
-    assert 0.985 * cap <= size_of(KIND.arrays(table, config)).values <= cap
+    assert 0.985 * cap <= KIND.file_size(table, config).values <= cap
     assert min(config.rank1, config.rank2) >= (1 - config.rank_imbalance) * max(
         config.rank1, config.rank2
     )

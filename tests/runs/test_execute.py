@@ -16,11 +16,10 @@ from torch import Tensor
 from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.data.numbering import number
-from bench.engine import deploy
 from bench.engine.evaluate import Evaluator
 from bench.engine.settings import Training
 from bench.errors import Infeasible
-from bench.method import Budget, Method, Table
+from bench.method import Budget, Method, Table, file
 from bench.method.registry import find_methods
 from bench.records.scan import scan
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
@@ -31,6 +30,7 @@ from bench.runs.record import infeasible, new_record
 from bench.runs.spec import Run, RunSpec
 
 DIM = 16
+SCORED = BackboneSpec(name="mf", config=MF.Config().stored())
 TRAINING = Training(lr=0.05, batch=64, epochs=4, search_epochs=3, patience=4)
 
 
@@ -104,13 +104,20 @@ def run_of(
         part, training = MethodSpec(name=name, revision=1, config={}), None
     else:
         kind = METHODS[name]
-        table = Table(data.users, data.items, DIM, budget.budget() if budget else None)
+        table = Table(
+            data.users,
+            data.items,
+            DIM,
+            budget.budget() if budget else None,
+            wide=True,
+            backbone=SCORED.model_dump(),
+        )
         config = kind.plan(table, kind.Config(**knobs))
-        part = MethodSpec(name=name, revision=kind.revision, config=config.model_dump(mode="json"))
+        part = MethodSpec(name=name, revision=kind.revision, config=config.record())
     spec = RunSpec(
         schema=1,
         dataset=DatasetSpec(name=data.name, split=data.split, fingerprint=data.fingerprint),
-        backbone=BackboneSpec(name="mf", config=MF.Config().model_dump()),
+        backbone=SCORED,
         dim=DIM,
         method=part,
         budget=budget,
@@ -170,15 +177,14 @@ def test_metrics_are_those_of_the_stored_artefact(tiny, store, monkeypatch):
     assert honest["recall@5"] > 0.5
     save = safetensors.torch.save
 
-    def spoil(tensors, *rest):
-        if rest:  # a checkpoint
-            return save(tensors, *rest)
+    def spoil(tensors, metadata):
+        if "bench" not in metadata:  # a checkpoint
+            return save(tensors, metadata)
         generator = torch.Generator().manual_seed(0)
-        return save(
-            {k: torch.randn(v.shape, generator=generator) for k, v in tensors.items()}, *rest
-        )
+        noise = {k: torch.randn(v.shape, generator=generator) for k, v in tensors.items()}
+        return save(noise, metadata)
 
-    monkeypatch.setattr(deploy.safetensors.torch, "save", spoil)
+    monkeypatch.setattr(file.safetensors.torch, "save", spoil)
     spoilt = execute(run, tiny, METHODS, store)["metrics"]["test"]
     assert spoilt["recall@5"] < honest["recall@5"] - 0.2
 
@@ -213,7 +219,7 @@ def test_interrupted_run_ends_with_the_numbers_of_an_unbroken_one(name, tiny, st
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("liar", "OverBudget", "liar packs .* bytes, more than its budget of"),
+        ("liar", "OverBudget", "liar stores .* bytes, more than its budget of"),
         ("shape", "BrokenContract", r"\(88, 15\), not torch.float32 \(88, 16\)"),
         ("nan", "BrokenContract", "not finite"),
         ("crash", "RuntimeError", "out of luck"),

@@ -26,10 +26,11 @@ from support.fit_child import make
 import bench
 from bench.board import load as load_board
 from bench.cli import main
-from bench.engine import deploy, loop
+from bench.engine import loop
 from bench.engine.checkpoint import checksum
 from bench.errors import BenchError, StoreError
 from bench.files import write_atomic
+from bench.method import file
 from bench.records.scan import scan
 from bench.records.store import Store
 from bench.runs import environment, pipeline
@@ -121,7 +122,7 @@ STAGES = {
     "between training and refit": lambda m, b: m.setattr(
         os, "replace", replace_but("selected.json", False)
     ),
-    "packing": lambda m, b: m.setattr(deploy.safetensors.torch, "load", dies),
+    "packing": lambda m, b: m.setattr(file.safetensors.torch, "load", dies),
     "evaluation": lambda m, b: m.setattr(pipeline, "rank", dies),
     "writing half of the arrays": lambda m, b: m.setattr(np, "savez_compressed", half_written),
     "replacing the arrays": lambda m, b: m.setattr(os, "replace", replace_but(".npz", True)),

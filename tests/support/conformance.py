@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from bench.method import Infeasible, Method, Phase, Rows, Table
 from bench.method.pruning import Pruned
-from bench.method.sparse import most_kept
 
 
 class Sound(Method):
@@ -54,9 +53,7 @@ class SoundPruned(Pruned):
 
     @classmethod
     def plan(cls, table: Table, config: Any) -> Any:
-        return config.but(
-            kept=config.kept or most_kept("stored", *cls.shape(table, config), table.cap)
-        )
+        return config.but(kept=config.kept or cls.most_kept(table, config))
 
     def start(self, generator: torch.Generator) -> None:
         self.stored.normal(self.table.std, generator)
