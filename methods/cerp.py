@@ -100,8 +100,10 @@ class CERP(Pruned):
             if any(block == 1 for _, block, _ in cls.layout(table, one)):
                 return False  # a bucket for each id: then Q has a row for each id, too
             rows, columns = cls.shape(table, one)
-            kept = max(1, ceil((1 - config.sparsity) * rows * columns))
-            return cls.file_size(table, one.but(kept=kept)).within(table.cap)
+            entries = rows * columns
+            # All entries need no positions, and may take less space than half of them.
+            enough = (max(1, ceil((1 - config.sparsity) * entries)), entries)
+            return any(cls.file_size(table, one.but(kept=n)).within(table.cap) for n in enough)
 
         if not config.buckets:
             # Below sqrt(N) buckets ids begin to share both rows.
