@@ -64,7 +64,7 @@ def spaces(subjects: Sequence[Subject]) -> Grid:
     """What is searched for each method."""
     grid = Grid("Search spaces", (Column("method"), Column("setting"), Column("space", wraps=True)))
     for one in subjects:
-        name = one.when.method[0] if one.when.method else "all methods"
+        name = " ".join((*one.when.method, *one.when.form)) or "all methods"
         for setting, space in one.space.items():
             grid.add(name, setting, str(space))
     return grid
@@ -89,7 +89,7 @@ def outcomes(found: Sequence[Outcome]) -> Grid:
         counts = {what: many for what, many in one.counts.items() if what != "passes"}
         scores = (best.default, best.valid) if best else (None, None)
         grid.add(
-            " ".join(one.when.method) or "all methods",
+            " ".join((*one.when.method, *one.when.form)) or "all methods",
             " ".join(one.when.budget),
             ", ".join(f"{many} {what}" for what, many in counts.items() if many),
             f"{one.counts['passes']:,}",

@@ -128,15 +128,14 @@ class Tuner:
         from bench.tune.objective import objective_subject
 
         subjects = [objective_subject(self._terms, self._methods)] * self._options.objective
-        for kind in self._kinds:
-            label = self._terms.suite.budgets[0] if kind.budgeted else None
-            subjects.append(subject(self._terms, kind, label))
-        console.out.print(spaces(subjects))
         search = self._search(self._terms)
+        for kind, form in search.columns():
+            subjects.append(subject(self._terms, kind, search.budgets(kind)[0], form))
+        console.out.print(spaces(subjects))
         stages = self._terms.stages()
         console.out.say(
-            f"{sum(search.left().values()):,} runs: {len(self._kinds)} methods, each with"
-            f" {stages['short']} trials at each budget, of which {stages['full']} get all passes"
+            f"{sum(search.left().values()):,} runs: {len(search.columns())} methods, each with"
+            f" {stages['short']} trials at each budget, of which {stages['whole']} get all passes"
             f" and {stages['again']} a second seed"
         )
 
@@ -153,9 +152,9 @@ class Tuner:
         torch.set_num_threads(self._options.threads)
         planner, search = Planner(self._terms.plain, self._data), self._search(self._terms)
         planned = [
-            planner.run(kind, self._terms.backbone, label, self._terms.seed)
-            for kind in self._kinds
-            for label in search.cells(kind)
+            planner.run(kind, self._terms.backbone, label, self._terms.seed, form=form)
+            for kind, form in search.columns()
+            for label in search.budgets(kind)
         ]
         with steps() as tell:
             found = estimate(

@@ -84,10 +84,14 @@ def _precisions(suite: Suite, kind: type[Method]) -> Sequence[int | None]:
     return (None,) if rounds(kind) else suite.bits or (None,)
 
 
+def forms_of(suite: Suite, kind: type[Method]) -> Sequence[Form]:
+    """The forms of a method that a suite runs."""
+    return tuple(dict.fromkeys(suite.forms)) if published(kind) else ("tuned",)
+
+
 def _variants(suite: Suite, kind: type[Method]) -> Iterator[tuple[Form, int | None]]:
     """The forms of a method, and the precisions of each; the published one is float32."""
-    forms = suite.forms if published(kind) else ("tuned",)
-    for form in dict.fromkeys(forms):
+    for form in forms_of(suite, kind):
         for bits in (None,) if form == "published" else _precisions(suite, kind):
             yield form, bits
 
@@ -138,7 +142,7 @@ class Planner:
         if bits is not None:
             suite = with_override(suite, {"bits": None if bits == 32 else bits}, method=kind.name)
         fraction = budgets.fraction(cap, ids, suite.dim) if cap else None
-        found = resolve(suite, kind, label, backbone, fraction)
+        found = resolve(suite, kind, label, backbone, fraction, form)
         training = found.training
         counts = self._counted(training.numbering)
         scored = BackboneSpec(name=backbone, config=found.backbone.stored())

@@ -18,7 +18,7 @@ from bench.errors import SpecError, did_you_mean
 from bench.files import check_model, parse_value
 from bench.method import Method
 from bench.records.schema import Trials
-from bench.runs.suite import BACKBONE, HINT, TRAINING, Override, Suite, When, check_override
+from bench.runs.suite import BACKBONE, HINT, TRAINING, Form, Override, Suite, When, check_override
 from bench.runs.tuned import NONE, find_tuned
 
 _TABLES = ("training", "backbone", "method", "override")
@@ -51,6 +51,7 @@ def resolve(
     budget: str | None,
     backbone: str,
     share: float | None = None,
+    form: Form = "tuned",
 ) -> Settings:
     """The settings of a method under a budget and a backbone.
 
@@ -60,6 +61,7 @@ def resolve(
         budget: as the suite writes it; None for a method that no budget binds.
         backbone: its name.
         share: the budget as a share of the full table; None: only known from percent.
+        form: of the method.
 
     Raises:
         SpecError: a key that nothing has, or a value that it cannot take.
@@ -77,10 +79,10 @@ def resolve(
             name, file = one.tuned.partition("@")[0], find_tuned(one.tuned)
             for shared in file.shared(backbone):
                 _apply(shared.set, content, who)
-            if found := file.find(kind.name, budget, backbone, share):
+            if found := file.find(kind.name, budget, backbone, share, form):
                 _apply(found.settings, content, who)
                 tuning = found.trials(name)
-        elif one.when.matches(kind.name, budget, backbone):
+        elif one.when.matches(kind.name, budget, backbone, form):
             _apply(one.set, content, who)
     return Settings(
         check_model(kind.Config, content["method"], who, HINT),
@@ -108,7 +110,7 @@ def shared_training(suite: Suite, backbone: str = "", source: str = "suite") -> 
         if one.tuned:
             for shared in find_tuned(one.tuned).shared(backbone):
                 _apply(_of_training(shared), content, source)
-        elif not one.when.method and not one.when.budget and one.when.matches("", None, backbone):
+        elif one.when.shared and one.when.matches("", None, backbone):
             _apply(_of_training(one), content, source)
     return check_model(Training, content["training"], source, HINT, TRAINING)
 
@@ -117,7 +119,7 @@ def shared_backbone(suite: Suite, backbone: str) -> dict[str, Any]:
     """The settings of a backbone, without what a method or a budget has of its own."""
     content = {"backbone": copy.deepcopy(suite.backbone.get(backbone, {}))}
     for one in suite.override:
-        if not one.when.method and not one.when.budget and one.when.matches("", None, backbone):
+        if one.when.shared and one.when.matches("", None, backbone):
             _apply({k: v for k, v in one.set.items() if k.startswith(BACKBONE)}, content, "suite")
     return content["backbone"]
 
@@ -134,7 +136,7 @@ def untuned(suite: Suite, backbone: str) -> Suite:
             kept += [Override(when=same.when, set=same.set) for same in shared]
             continue
         rest = one.set
-        if one.when.method or one.when.budget:
+        if not one.when.shared:
             rest = {key: rest[key] for key in rest.keys() - _of_training(one).keys()}
         if rest:
             kept.append(Override(when=one.when, set=rest))

@@ -38,11 +38,18 @@ class When(_Part):
     method: Names = ()
     budget: Names = ()
     backbone: Names = ()
+    form: Annotated[tuple[Form, ...], BeforeValidator(_as_tuple)] = ()
 
-    def matches(self, method: str, budget: str | None, backbone: str) -> bool:
+    @property
+    def shared(self) -> bool:
+        """Whether it is for all methods, budgets and forms."""
+        return not (self.method or self.budget or self.form)
+
+    def matches(self, method: str, budget: str | None, backbone: str, form: Form = "tuned") -> bool:
         """Whether a run is one of them."""
         return (
-            (not self.method or method in self.method)
+            (not self.form or form in self.form)
+            and (not self.method or method in self.method)
             and (not self.budget or _squeezed(budget or "") in map(_squeezed, self.budget))
             and (not self.backbone or backbone in self.backbone)
         )
@@ -191,7 +198,7 @@ def check_override(one: Override, where: str) -> None:
 
 def _check_training(when: When, key: str, where: str) -> None:
     name = key.removeprefix(TRAINING)
-    if (when.method or when.budget) and name not in OWNED_TRAINING:
+    if not when.shared and name not in OWNED_TRAINING:
         raise SpecError(
             f"{where}: {key}: a method or a budget may have its own"
             f" {' and '.join(OWNED_TRAINING)}; the rest is shared by a board"

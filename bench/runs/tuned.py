@@ -23,7 +23,7 @@ from bench.budget import share_of
 from bench.errors import SpecError, did_you_mean
 from bench.files import check_model, read_toml, write_atomic
 from bench.records.schema import Trials
-from bench.runs.suite import TRAINING, Override, When, check_override
+from bench.runs.suite import TRAINING, Form, Override, When, check_override
 
 NONE = "none"
 """TOML has no null: this text stands for it in settings."""
@@ -50,6 +50,7 @@ class Tuned:
     Attributes:
         method: its name.
         label: the budget that they were tuned at; "" for a method without a budget.
+        form: of the method.
         settings: by key, as `Override.set`.
         shared: settings of all methods among the file's.
         origin: the override that says most about their trials.
@@ -57,6 +58,7 @@ class Tuned:
 
     method: str
     label: str
+    form: Form
     settings: Mapping[str, Any]
     shared: Mapping[str, Any]
     origin: Found
@@ -72,6 +74,8 @@ class Tuned:
                 key.removeprefix(TRAINING): own[key] for key in own if key.startswith(TRAINING)
             },
         }
+        if self.form != "tuned":
+            content["form"] = self.form
         if self.shared:
             content["shared"] = dict(self.shared)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -95,11 +99,16 @@ class TunedFile(BaseModel):
 
     def shared(self, backbone: str) -> tuple[Found, ...]:
         """The overrides for all methods: objective and backbone."""
-        found = (one for one in self.override if not one.when.method)
+        found = (one for one in self.override if one.when.shared)
         return tuple(one for one in found if one.when.matches("", None, backbone))
 
     def find(
-        self, method: str, budget: str | None, backbone: str, share: float | None = None
+        self,
+        method: str,
+        budget: str | None,
+        backbone: str,
+        share: float | None = None,
+        form: Form = "tuned",
     ) -> Tuned | None:
         """The settings of a method at a budget, or at the nearest budget that the file has.
 
@@ -109,33 +118,36 @@ class TunedFile(BaseModel):
             backbone: its name.
             share: the budget as a share of the full table; None: only known from a `budget` in
                 percent.
+            form: of the method.
         """
         own = [
             one
             for one in self.override
-            if method in one.when.method and backbone in (one.when.backbone or (backbone,))
+            if method in one.when.method
+            and backbone in (one.when.backbone or (backbone,))
+            and form in (one.when.form or ("tuned",))
         ]
         label = _nearest([name for one in own for name in one.when.budget], budget, share)
-        own = [one for one in own if one.when.matches(method, label or None, backbone)]
+        own = [one for one in own if one.when.matches(method, label or None, backbone, form)]
         if not own:
             return None
         settings = {key: value for one in own for key, value in one.set.items()}
         shared = {k: v for one in self.shared(backbone) for k, v in one.set.items()}
-        return Tuned(method, label, settings, shared, own[-1])
+        return Tuned(method, label, form, settings, shared, own[-1])
 
     def rows(self) -> Iterator[Tuned]:
         """The settings of each method at each of its budgets."""
-        seen = set()
         known = sorted({name for one in self.override for name in one.when.backbone})
-        for one in self.override:
-            for backbone in one.when.backbone or known or ("",):
-                for method in one.when.method:
-                    for label in one.when.budget or (None,):
-                        if (key := (method, label, backbone)) in seen:
-                            continue
-                        seen.add(key)
-                        if found := self.find(method, label, backbone):
-                            yield found
+        cells = [
+            (method, label, backbone, None, form)
+            for when in (one.when for one in self.override)
+            for backbone in when.backbone or known or ("",)
+            for form in when.form or ("tuned",)
+            for method in when.method
+            for label in when.budget or (None,)
+        ]
+        found = (self.find(*cell) for cell in dict.fromkeys(cells))
+        return (one for one in found if one is not None)
 
 
 def _nearest(labels: Sequence[str], budget: str | None, share: float | None) -> str:
@@ -251,7 +263,8 @@ def listing(name: str, tuned: TunedFile) -> list[str]:
     for row in tuned.rows():
         valid = row.origin.valid
         score = "" if valid is None else f"valid NDCG@20 {valid:.4f}  "
-        lines.append(f"    {row.id}  {row.method:14} {row.label:5} {score}{row}")
+        form = "" if row.form == "tuned" else f"{row.form}  "
+        lines.append(f"    {row.id}  {row.method:14} {row.label:5} {form}{score}{row}")
     return lines
 
 
@@ -260,7 +273,7 @@ def _folder() -> Path:
 
 
 def _named(when: When) -> str:
-    return " ".join((*(when.method or ("settings of all methods",)), *when.budget))
+    return " ".join((*(when.method or ("settings of all methods",)), *when.budget, *when.form))
 
 
 def _size(when: When) -> float:

@@ -15,7 +15,7 @@ from bench.records.schema import digest
 from bench.runs.plan import Planner
 from bench.runs.settings import Settings, resolve, with_override
 from bench.runs.spec import Run
-from bench.runs.suite import Override, Suite, When
+from bench.runs.suite import Form, Override, Suite, When
 from bench.runs.tuned import Found
 from bench.tune.study import AGAIN, FULL, Asked, Study
 from bench.tune.terms import Terms
@@ -31,6 +31,7 @@ class Subject:
     Attributes:
         kind: the method.
         label: the budget; None for a method without one.
+        form: of the method.
         space: search space by setting, named as in `Override.set`.
         when: the runs that the result is for.
         knobs: settings of the method outside of the space that the suite sets.
@@ -38,12 +39,13 @@ class Subject:
 
     kind: type[Method]
     label: str | None
+    form: Form
     space: Mapping[str, Space]
     when: When
     knobs: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return " ".join((*(self.when.method or ("objective",)), *self.when.budget))
+        return " ".join((*(self.when.method or ("objective",)), *self.when.budget, *self.when.form))
 
 
 def rate_space(terms: Terms) -> dict[str, Space]:
@@ -52,8 +54,10 @@ def rate_space(terms: Terms) -> dict[str, Space]:
     return {RATE: LogRange(rate / _FACTOR, rate * _FACTOR)}
 
 
-def subject(terms: Terms, kind: type[Method], label: str | None) -> Subject:
+def subject(terms: Terms, kind: type[Method], label: str | None, form: Form = "tuned") -> Subject:
     """Return what is searched for a method at a budget: its knobs, `bits`, the learning rate.
+
+    The published form has the knobs of the paper, so that only its learning rate is searched.
 
     Raises:
         SpecError: its `space` names what is not a knob.
@@ -63,16 +67,27 @@ def subject(terms: Terms, kind: type[Method], label: str | None) -> Subject:
         raise SpecError(
             f"{kind.name}: `space` names {min(unknown)!r}, which is not a knob of the method"
         )
+    space = knob_space(terms, kind) if form == "tuned" else {}
+    space |= rate_space(terms)
+    when = When(
+        method=(kind.name,),
+        budget=(label,) if label else (),
+        backbone=(terms.backbone,),
+        form=() if form == "tuned" else (form,),
+    )
+    knobs = resolve(terms.plain, kind, label, terms.backbone).knobs if form == "tuned" else {}
+    return Subject(kind, label, form, space, when, knobs)
+
+
+def knob_space(terms: Terms, kind: type[Method]) -> dict[str, Space]:
+    """Return the search space of the knobs of a method, with `bits` where it may be set."""
     space: dict[str, Space] = {}
     if terms.suite.accounting == "bytes" and kind.budgeted and not kind.Config.own_precision:
         space["bits"] = BITS
     space |= kind.space
     if terms.suite.accounting != "bytes":
         space.pop("bits", None)
-    space |= rate_space(terms)
-    when = When(method=(kind.name,), budget=(label,) if label else (), backbone=(terms.backbone,))
-    knobs = resolve(terms.plain, kind, label, terms.backbone).knobs
-    return Subject(kind, label, space, when, knobs)
+    return space
 
 
 class Cell:
@@ -106,6 +121,7 @@ class Cell:
             "method": kind.name,
             "revision": kind.revision,
             "budget": subject.label,
+            "form": subject.form,
             "knobs": dict(subject.knobs),
             "space": {name: repr(one) for name, one in subject.space.items()},
             "first": tried,
@@ -170,6 +186,7 @@ class Cell:
                 self.terms.backbone,
                 self.subject.label,
                 self.terms.run_seed(one.stage),
+                form=self.subject.form,
             )
             run = planned.run
             self._asked.setdefault(run.spec.id, []).append(one)
@@ -196,7 +213,8 @@ class Cell:
 
     def _settings(self, suite: Suite) -> dict[str, Any]:
         """Return what a suite has for the settings of the space."""
-        found = resolve(suite, self.subject.kind, self.subject.label, self.terms.backbone)
+        one = self.subject
+        found = resolve(suite, one.kind, one.label, self.terms.backbone, None, one.form)
         return {name: value_of(found, name) for name in self.subject.space}
 
 

@@ -42,7 +42,9 @@ def objective_subject(terms: Terms, methods: Mapping[str, type[Method]]) -> Subj
     space = {f"training.objective.{k}": one for k, one in _SPACES[type(objective)].items()}
     if isinstance(found.backbone, Similarity) and found.backbone.similarity == "cosine":
         space["backbone.norm_power"] = _NORM_POWER
-    return Subject(full, None, space | rate_space(terms), When(backbone=(terms.backbone,)), {})
+    return Subject(
+        full, None, "tuned", space | rate_space(terms), When(backbone=(terms.backbone,)), {}
+    )
 
 
 def with_objective(terms: Terms, found: Found) -> Terms:

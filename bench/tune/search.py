@@ -10,8 +10,9 @@ from typing import Any
 from bench.data import Interactions
 from bench.method import Method
 from bench.records.store import Store
+from bench.runs.plan import forms_of
 from bench.runs.spec import Run
-from bench.runs.suite import When
+from bench.runs.suite import Form, When
 from bench.runs.tuned import Found
 from bench.tune.cell import Cell, Subject, subject
 from bench.tune.study import Study
@@ -65,20 +66,27 @@ class Search:
         self._cells: dict[str, Cell] = {}  # by run
         self._active: list[Study] = []
 
-    def cells(self, kind: type[Method]) -> list[str | None]:
+    def budgets(self, kind: type[Method]) -> Sequence[str | None]:
         """Return the budgets of a method, in the order of its studies."""
-        return list(self.terms.suite.budgets) if kind.budgeted else [None]
+        return self.terms.suite.budgets if kind.budgeted else (None,)
+
+    def columns(self) -> list[tuple[type[Method], Form]]:
+        """Return the methods with their forms; each has a study at each budget."""
+        suite = self.terms.suite
+        return [(kind, form) for kind in self.kinds for form in forms_of(suite, kind)]
 
     def subjects(self) -> list[Subject]:
         """Return what is searched for each method at each budget."""
         return [
-            subject(self.terms, kind, label) for kind in self.kinds for label in self.cells(kind)
+            subject(self.terms, kind, label, form)
+            for kind, form in self.columns()
+            for label in self.budgets(kind)
         ]
 
     def left(self) -> dict[str, int]:
         """Return the number of runs by stage that are not done yet, at most."""
         stages = self.terms.stages()
-        studies = sum(len(self.cells(kind)) for kind in self.kinds) - len(self.outcomes)
+        studies = sum(len(self.budgets(kind)) for kind, _ in self.columns()) - len(self.outcomes)
         left = {stage: studies * many for stage, many in stages.items()}
         for study in self._active:
             for _, stage in study.outcomes:
@@ -87,7 +95,7 @@ class Search:
 
     def run(self, do: Do) -> list[Outcome]:
         """Run the missing trials of every method, in rounds of all methods together."""
-        going = [self._rounds(kind) for kind in self.kinds]
+        going = [self._rounds(kind, form) for kind, form in self.columns()]
         Store(self._root)
         while going:
             runs: list[Run] = []
@@ -111,11 +119,11 @@ class Search:
                 do(runs, self._take)
         return self._outcome(cell)
 
-    def _rounds(self, kind: type[Method]) -> Iterator[list[Run]]:
+    def _rounds(self, kind: type[Method], form: Form) -> Iterator[list[Run]]:
         """Yield the runs of a method, budget by budget; each begins with the best of the last."""
         first: list[Mapping[str, Any]] = []
-        for label in self.cells(kind):
-            searched = subject(self.terms, kind, label)
+        for label in self.budgets(kind):
+            searched = subject(self.terms, kind, label, form)
             cell = Cell(self.terms, searched, self._data, self._root, first)
             yield from self._rounds_of(cell)
             outcome = self._outcome(cell)

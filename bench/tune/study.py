@@ -1,7 +1,7 @@
 """A study: the trials of one method at one budget.
 
 All trials run with a share of the passes over the data (stage "short"). The best ones, and the
-settings that the search starts from, run with all passes ("full"). The best three of these run once
+settings that the search starts from, run with all passes ("whole"). The best three of these run once
 more with another seed ("again"), and the best mean of two seeds is chosen.
 
 The sampler proposes trials in rounds of `ROUND`. A round learns from the earlier rounds only. So
@@ -31,7 +31,7 @@ from bench.errors import BenchError
 from bench.method.search_space import COARSE, Choice, LogRange, Space
 from bench.tune.log import Key, append, read_log
 
-SHORT, FULL, AGAIN = "short", "full", "again"
+SHORT, FULL, AGAIN = "short", "whole", "again"
 ROUND = 4
 FINALISTS = 3  # trials that run with a second seed
 _COARSE_TRIALS = 8  # first trials, in which only the settings that matter most vary

@@ -148,6 +148,27 @@ def test_settings_of_another_backbone_are_not_taken(tmp_path):
     assert len(list(file.rows())) == 1
 
 
+def test_the_published_form_has_settings_of_its_own(tmp_path):
+    path = tmp_path / "t.toml"
+    when = When(method=("qr",), form=("published",))
+    own = of(when=when, set={"training.lr": 0.03}, trials={"planned": 4})
+    write_tuned(path, STUDY, [QR, own])
+    suite = SUITE.model_copy(update={"methods": ("qr",), "forms": ("tuned", "published")})
+    planned = plan(with_tuned(suite, str(path)), tiny_data(), METHODS, "c")
+    found = {one.run.spec.method.form: one.run for one in planned if one.run.spec.training}
+    assert {form: one.spec.training.lr for form, one in found.items()} == {
+        None: 0.004,
+        "published": 0.03,
+    }
+    assert found[None].spec.method.config["combine"] == "add"
+    assert found["published"].spec.method.config["combine"] == "mult"
+    assert found["published"].tuning.planned == 4
+    assert id_of(own) in found["published"].command
+    write_tuned(tmp_path / "u.toml", STUDY, [QR])
+    planned = plan(with_tuned(suite, str(tmp_path / "u.toml")), tiny_data(), METHODS, "c")
+    assert {one.run.spec.training.lr for one in planned if one.run.spec.method.form} == {0.001}
+
+
 def test_an_objective_of_a_file_holds_for_all_methods(tmp_path):
     path = tmp_path / "t.toml"
     shared = Found(when=When(backbone=("mf",)), set={"training.l2": 0.25})

@@ -245,6 +245,21 @@ def test_methods_and_budgets_get_equal_trials_and_a_second_time_nothing_is_run(t
     assert more == []
 
 
+def test_the_published_form_has_as_many_trials_and_a_learning_rate_alone(tmp_path):
+    suite = SUITE.model_copy(update={"budgets": ("40%",), "forms": ("tuned", "published")})
+    one = terms(suite=suite)
+    search = Search(one, [METHODS["hashing"], METHODS["dims"]], tiny_data(), tmp_path)
+    assert [(kind.name, form) for kind, form in search.columns()] == [
+        ("hashing", "tuned"), ("hashing", "published"), ("dims", "tuned"),
+    ]  # fmt: skip
+    what = subject(one, METHODS["hashing"], "40%", "published")
+    assert list(what.space) == ["training.lr"]
+    do = Inline(tmp_path)
+    found = search.run_one(what, do).found
+    assert found.trials["planned"] == 4
+    assert (found.when.form, list(found.set)) == (("published",), ["training.lr"])
+
+
 def test_a_budget_begins_with_the_best_of_the_one_before(tmp_path):
     low, high = tuned(tmp_path)[0]
     log = read_log(high.path)
