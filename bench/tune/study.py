@@ -1,8 +1,8 @@
 """A study: the trials of one method at one budget.
 
 All trials run with a share of the passes over the data (stage "short"). The best ones, and the
-settings that the search starts from, run with all passes ("whole"). The best three of these run once
-more with another seed ("again"), and the best mean of two seeds is chosen.
+settings that the search starts from, run with all passes ("whole"). The best three of these run
+once more with another seed ("again"), and the best mean of two seeds is chosen.
 
 The sampler proposes trials in rounds of `ROUND`. A round learns from the earlier rounds only. So
 the trials of a study are the same for any number of workers, and for a study that was killed and
