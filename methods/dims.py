@@ -49,6 +49,7 @@ class QuantisedDims(Dims):
 
     name = "dims-quantised"
     title = "Fewer dimensions, quantised"
+    revision = 2
     space: ClassVar = {"bits": Choice((3, 4, 6, 8)), "scale": Choice(("row", "item"))}
 
     class Config(Dims.Config):

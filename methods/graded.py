@@ -36,6 +36,7 @@ class Graded(Method):
 
     name = "graded"
     title = "Graded codes"
+    revision = 2
     paper = "this project"
     space: ClassVar = {
         "user_bits": Choice((2, 3, 4)),

@@ -7,7 +7,8 @@ without a line of code. The same rounding is applied to rows while training (str
 Levels:
     uniform  q s with whole q in -Q..Q, Q = 2^(bits-1) - 1; s is the largest magnitude over Q;
     normal   g c[q] with the Lloyd-Max levels c of N(0, 1) (Max, IRE Trans. Inf. Theory 1960), for
-             1 to 4 bits; g is the least-squares factor of a row, the root mean square of a side.
+             1 to 4 bits; g is the least-squares factor of a row, for the better of two choices of
+             codes, and the root mean square of a side.
 Scales, which are s or g:
     row      one a row, rounded to 2^(t/16) and stored as a byte;
     item     as `row` for items; a user's row has length 1, because its length changes no ranking
