@@ -36,11 +36,13 @@ class Names:
             raise BadFile(f"{path}: the array {error} is missing") from None
         ends, order = self.ends, self.order
         if not (
-            (self.text.dtype, ends.dtype, order.dtype) == (np.uint8, np.int64, np.int32)
+            (self.text.dtype, order.dtype) == (np.uint8, np.int32)
+            and ends.dtype in (np.int32, np.int64)
             and (self.text.ndim, ends.shape, order.shape) == (1, (count,), (count,))
-            and (np.diff(ends, prepend=0) >= 0).all()
-            and (not count or ends[-1] == len(self.text))
-            and (np.bincount(order, minlength=count) == 1).all()
+            and ends[0] >= 0
+            and (np.diff(ends) >= 0).all()
+            and ends[-1] == len(self.text)
+            and np.array_equal(np.sort(order), np.arange(count))
         ):
             raise BadFile(f"{path}: not the ids of {count} {kind}s; export the folder again")
         self.kind = kind

@@ -112,7 +112,8 @@ def test_files_of_the_program_that_pages_name_are_there(page: Path) -> None:
 )
 def test_the_methods_that_pages_show_pass_the_checks(tmp_path: Path, page: str, name: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    [code] = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    [code] = [block for block in blocks if "(Method):" in block]
     file = tmp_path / f"{name}.py"
     file.write_text(code, encoding="utf-8")
     checks = check_method(find_methods([file])[name])

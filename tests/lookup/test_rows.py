@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -89,14 +90,12 @@ def test_a_method_that_is_not_known_needs_a_reader(tmp_path):
 
 
 def test_the_arrays_of_the_file_are_held_once(tmp_path):
-    import tracemalloc
-
     method = made(METHODS["dims-quantised"], users=30_000, items=20_000, dim=32)
-    folder = write(tmp_path, method)
-    size = (folder / "embeddings.safetensors").stat().st_size
+    file = write(tmp_path, method) / "embeddings.safetensors"
+    size = file.stat().st_size
     tracemalloc.start()
     try:
-        table = compact_lookup.load(folder)
+        table = compact_lookup.load(file)
         held, _ = tracemalloc.get_traced_memory()
         assert held < 1.1 * size + 200_000
         tracemalloc.reset_peak()

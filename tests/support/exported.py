@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from bench.budget import Budget
 from bench.check.subject import Subject
 from bench.errors import Infeasible, SpecError
-from bench.method import Method, Table
+from bench.export.names import names_file
+from bench.method import Method
+from bench.method.file import read_file, write_file
 from bench.method.search_space import Choice
 
 COSINE = {"name": "mf", "config": {"similarity": "cosine", "lengths": 0.1}}
@@ -66,27 +66,22 @@ def makeable(kind: type[Method]) -> Iterator[tuple[dict[str, Any], Method]]:
 
 def content(method: Method, backbone: dict[str, Any] | None = None) -> bytes:
     """The file of a method."""
-    table: Table = method.table
-    header = {
-        "format": 2,
-        "method": {"name": method.name, "config": method.config.record()},
-        "table": {"users": table.users, "items": table.items, "dim": table.dim, "wide": table.wide},
-        "backbone": backbone or COSINE,
-    }
-    arrays = {name: tensor.cpu().contiguous() for name, tensor in method.store().items()}
-    return safetensors.torch.save(arrays, {"bench": json.dumps(header)})
+    method.table = replace(method.table, backbone=backbone or COSINE)
+    return write_file(method)
 
 
 @torch.no_grad()
 def rows_of(method: Method) -> np.ndarray:
     """Rows of all ids as the program reads them back from the arrays of the file."""
-    stored: dict[str, Tensor] = dict(method.store())
-    back = type(method).restore(stored, method.table.bare(), method.config)
+    _, back = read_file(type(method), write_file(method))
     return back(torch.arange(method.table.ids)).numpy()
 
 
 def write(folder: Path, method: Method, **options: Any) -> Path:
-    """The file of a method in a folder."""
+    """The file of a method in a folder, with ids u0, u1, ... and i0, i1, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "embeddings.safetensors").write_bytes(content(method, **options))
+    users, items = method.table.users, method.table.items
+    names = names_file([f"u{n}" for n in range(users)], [f"i{n}" for n in range(items)])
+    (folder / "ids.safetensors").write_bytes(names)
     return folder

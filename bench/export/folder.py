@@ -1,0 +1,140 @@
+"""Writing an exported folder, and checking that it reads back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import compact_lookup
+from bench.data.numbering import number
+from bench.errors import BenchError
+from bench.export.again import Table
+from bench.export.card import Card
+from bench.export.find import Data
+from bench.export.names import names_file
+from bench.files import write_atomic
+from bench.method import Method
+from bench.method.file import read_file
+from bench.records.schema import Record
+
+TABLE, IDS, CARD, LICENCE = "embeddings.safetensors", "ids.safetensors", "README.md", "LICENSE"
+_SOME = 20_000  # rows that are compared, at most
+_CLOSE = 1e-6
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What was written.
+
+    Attributes:
+        table, ids: bytes of the files.
+        read: whether `compact_lookup` reads the table as it is; else it needs a reader.
+    """
+
+    table: int
+    ids: int
+    read: bool
+
+
+def check_target(folder: Path, force: bool) -> None:
+    """Refuse a folder that has something in it already.
+
+    Raises:
+        BenchError: it has, and nothing may be overwritten.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BenchError(f"{folder}: a file is there; name a folder with --to")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise BenchError(f"{folder}: not empty; --force overwrites its files, or name another one")
+
+
+def write_folder(
+    folder: Path,
+    record: Record,
+    table: Table,
+    data: Data,
+    kind: type[Method],
+    card: Card,
+) -> Sizes:
+    """Writes table, ids, card and licence; the table last, when all else is there.
+
+    Args:
+        folder: made if need be.
+        record: of the run.
+        table: its file, and what it was trained on.
+        data: with the ids that the numbers stand for.
+        kind: the method.
+        card: writes the description.
+
+    Raises:
+        BenchError: `compact_lookup` reads other rows than the program.
+        StoreError: the folder cannot be written.
+    """
+    order = number(table.split, (record.spec.training or {}).get("numbering", "popularity"))
+    users, items = data.users.texts(), data.items.texts()
+    ids = names_file(
+        [users[i] for i in order.users.tolist()], [items[i] for i in order.items.tolist()]
+    )
+    scratch = folder / f".{TABLE}"
+    _write(scratch, table.content)
+    try:
+        read = _compare(scratch, table.content, kind)
+    finally:
+        scratch.unlink()
+    sizes = Sizes(len(table.content), len(ids), read)
+    _write(folder / IDS, ids)
+    _write(folder / CARD, card.text(record, table, sizes).encode())
+    _write(folder / LICENCE, _licence().encode())
+    _write(folder / TABLE, table.content)
+    return sizes
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_atomic(path, lambda stream: stream.write(content))
+
+
+def own_reader(kind: type[Method]) -> Any:
+    """The function `reader` in the file of a method, if there is one."""
+    import sys
+
+    return getattr(sys.modules[kind.__module__], "reader", None)
+
+
+def _compare(path: Path, content: bytes, kind: type[Method]) -> bool:
+    """Whether `compact_lookup` reads the file; its rows must then be those of the program."""
+    try:
+        found = compact_lookup.load(path, reader=own_reader(kind))
+    except compact_lookup.NoReader:
+        return False
+    _, method = read_file(kind, content)
+    total = found.users + found.items
+    some = np.unique(np.linspace(0, total - 1, min(total, _SOME)).astype(np.int64))
+    with torch.no_grad():
+        wanted = method(torch.from_numpy(some)).numpy()
+    rows = found.rows(some)
+    columns = rows.shape[1]
+    same = np.allclose(rows, wanted[:, :columns], rtol=_CLOSE, atol=_CLOSE)
+    if not same or wanted[:, columns:].any():
+        raise BenchError(
+            f"{kind.name}: compact_lookup reads other rows than the program; its reader in"
+            " compact_lookup/readers, or `reader` in its file, has to be corrected"
+        )
+    return True
+
+
+def _licence() -> str:
+    """The licence of this program."""
+    checkout = Path(__file__).resolve().parents[2] / LICENCE
+    if checkout.is_file():
+        return checkout.read_text(encoding="utf-8")
+    try:
+        files = distribution("compact-embedding-benchmark").files or []
+    except PackageNotFoundError:
+        files = []
+    found = [file for file in files if file.name == LICENCE]
+    return found[0].read_text() if found else "MIT License\n"

@@ -1,0 +1,236 @@
+"""`bench export`: from a table of clicks with own ids to a folder that a service reads."""
+
+from __future__ import annotations
+
+import csv
+import random
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.exported import made, rows_of, write
+from typer.testing import CliRunner
+
+import compact_lookup
+from bench.cli import app
+from bench.data import load_labels
+from bench.errors import BenchError
+from bench.export.folder import own_reader
+from bench.method.registry import find_methods
+from bench.records.scan import scan
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/export.md")
+PLUGIN = """
+from bench.method import Method, Rows
+
+class Mine(Method):
+    name = title = "mine"
+    def build(self): self.stored = Rows(self.table.ids, self.table.dim)
+    def reset(self, generator): self.stored.normal(0.1, generator)
+    def forward(self, ids): return -self.stored(ids)
+"""
+READER = """
+def reader(file):
+    from compact_lookup import Values
+    table = Values(file, "stored.weight", (file.ids, file.columns))
+    return lambda ids: SIGN table(ids)
+"""
+
+
+def bench(*words: object) -> str:
+    """Output of a command that has to succeed."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture(name="clicks", scope="module")
+def clicks_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Users like one sixth of the items; ids are text, and some are not ASCII."""
+    draw, file = random.Random(0), tmp_path_factory.mktemp("data") / "clicks.csv"
+    items = [f"片-{n}" for n in range(90)]
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["user", "item"])
+        for user in range(120):
+            own = [item for n, item in enumerate(items) if n % 6 == user % 6]
+            chosen = draw.sample(own, 10) + draw.sample(items, 2)
+            writer.writerows([f"u{user}", item] for item in dict.fromkeys(chosen))
+    return file
+
+
+@pytest.fixture(name="results", scope="module")
+def results_fixture(clicks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    for method in ("dims-quantised", "popularity"):
+        bench(
+            *("run", "-m", method, "-b", "20%", "-d", clicks, "--results", folder),
+            *("--set", "dim=16", "--set", "training.epochs=8", "--set", "training.lr=0.03"),
+        )
+    return folder
+
+
+@pytest.fixture(name="record", scope="module")
+def record_fixture(results: Path):
+    return next(one for one in scan(results).records if one.method.name == "dims-quantised")
+
+
+@pytest.fixture(name="exported", scope="module")
+def exported_fixture(results: Path, record, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("exported") / "table"
+    said = bench("export", record.id[:6], "--to", folder, "--results", results)
+    return folder, said
+
+
+def test_own_ids_give_the_accuracy_of_the_record(exported, record, clicks):
+    """Recommendations by own ids hit as many test items as the run says."""
+    table = compact_lookup.load(exported[0])
+    data, users, items = load_labels(clicks)
+    users, items = users.texts(), items.texts()
+    parts = {
+        name: {
+            user: [items[i] for i in part.indices[part.indptr[n] : part.indptr[n + 1]]]
+            for n, user in enumerate(users)
+        }
+        for name, part in (("train", data.train), ("valid", data.valid), ("test", data.test))
+    }
+    recalls = []
+    for user, wanted in parts["test"].items():
+        if wanted:
+            seen = parts["train"][user] + parts["valid"][user]
+            found = {name for name, _ in table.recommend(user, k=20, seen=seen)}
+            recalls.append(len(found & set(wanted)) / len(wanted))
+    assert np.mean(recalls) == pytest.approx(record.metrics.test["recall@20"], abs=2e-3)
+    assert np.mean(recalls) > 0.5
+
+
+def test_the_folder_and_its_description(exported, record):
+    folder, said = exported
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"embeddings.safetensors", "ids.safetensors", "README.md", "LICENSE"}
+    assert (folder / "embeddings.safetensors").stat().st_size == record.size.bytes
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for part in (record.id, record.command, f"{record.metrics.test['ndcg@20']:.4f}", " to "):
+        assert part in card
+    assert f"{record.size.bytes:,}" in card and "codes" in card and "header" in card
+    assert "MIT" in (folder / "LICENSE").read_text()
+    assert f"{record.size.bytes:,} bytes" in said
+
+
+def test_the_best_run_of_a_size(results, record, tmp_path):
+    said = bench(
+        *("export", "--best", "--max-bytes", "1MB", "--to", tmp_path / "t", "--results", results)
+    )
+    assert record.id in said
+    assert record.id in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_kept_file_is_exported_byte_for_byte(exported, results, record, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    file = exported[0] / "embeddings.safetensors"
+    kept = (copy / record.path).with_suffix(".safetensors")
+    shutil.copy(file, kept)
+    said = bench("export", record.id, "--to", tmp_path / "t", "--results", copy)
+    assert "training" not in said
+    assert (tmp_path / "t" / file.name).read_bytes() == file.read_bytes()
+    assert "this very file" in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
+
+
+def test_all_interactions_are_trained_on_for_a_service(results, record, tmp_path):
+    said = bench("export", record.id, "--refit-all", "--to", tmp_path / "t", "--results", results)
+    assert "all interactions" in said
+    card = (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
+    assert "test data too" in card
+    assert compact_lookup.load(tmp_path / "t").recommend("u7", k=3)
+
+
+def test_a_folder_is_overwritten_on_request_only(exported, results, record):
+    folder, _ = exported
+    words = ("export", record.id, "--to", folder, "--results", results)
+    with pytest.raises(BenchError, match="--force"):
+        bench(*words)
+    before = (folder / "embeddings.safetensors").read_bytes()
+    (folder / "of-somebody-else").write_text("stays")
+    bench(*words, "--force")
+    assert (folder / "of-somebody-else").read_text() == "stays"
+    assert (folder / "embeddings.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("fffffff",), "no run 'fffffff'"),
+        (("", "--results", "."), "no run"),
+        ((), "--best"),
+        (("--best",), "--max-bytes"),
+        (("abc", "--best", "--max-bytes", "1MB"), "not both"),
+        (("--best", "--max-bytes", "64"), "no table of 64 bytes"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(words, says, results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "--results" not in words:
+        words = (*words, "--results", results)
+    with pytest.raises(BenchError, match=says):
+        bench("export", "--to", tmp_path / "t", *words)
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_ranking_without_a_table_has_nothing_to_export(results, tmp_path):
+    record = next(one for one in scan(results).records if one.method.name == "popularity")
+    with pytest.raises(BenchError, match="has no table"):
+        bench("export", record.id, "--to", tmp_path / "t", "--results", results)
+
+
+def test_other_data_are_refused(results, record, clicks, tmp_path):
+    lines = clicks.read_text(encoding="utf-8").splitlines()
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(lines[:-5]) + "\n", encoding="utf-8")
+    with pytest.raises(BenchError, match="not those of the run"):
+        bench("export", record.id, "-d", other, "--to", tmp_path / "t", "--results", results)
+
+
+@pytest.mark.parametrize(
+    ("reader", "says"),
+    [("", "no reader"), (READER.replace("SIGN", "-"), ""), (READER.replace("SIGN", "+"), "other")],
+    ids=["none", "right", "wrong"],
+)
+def test_a_plugin_may_bring_a_reader(reader, says, clicks, tmp_path):
+    plugin, results = tmp_path / "mine.py", tmp_path / "results"
+    plugin.write_text(PLUGIN + reader)
+    words = ("--plugin", plugin, "--set", "dim=8", "--set", "training.epochs=1", "-b", "200%")
+    bench("run", "-m", "mine", "-d", clicks, "--results", results, *words)
+    [record] = scan(results).records
+    words = ("export", record.id, "--to", tmp_path / "t", "--results", results)
+    if says == "other":
+        with pytest.raises(BenchError, match="other rows"):
+            bench(*words)
+        assert not (tmp_path / "t" / "embeddings.safetensors").exists()
+        return
+    assert says in bench(*words)
+    with pytest.raises(compact_lookup.NoReader, match="mine"):
+        compact_lookup.load(tmp_path / "t")
+
+
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs a checkout")
+def test_the_reader_on_the_page_reads_the_method_of_the_readme(tmp_path):
+    pages = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
+    blocks = {
+        name: re.findall(r"^```python\n(.*?)^```$", pages[name], re.M | re.S) for name in PAGES
+    }
+    [method] = [block for block in blocks["README.md"] if "(Method):" in block]
+    [reader] = [block for block in blocks["docs/export.md"] if "def reader" in block]
+    plugin = tmp_path / "pophash.py"
+    plugin.write_text(method + "\n\n" + reader)
+    kind = find_methods([plugin])["pophash"]
+    for knobs in ({}, {"bits": 4}):
+        made_of_it = made(kind, **knobs)
+        table = compact_lookup.load(write(tmp_path / "t", made_of_it), reader=own_reader(kind))
+        wanted = rows_of(made_of_it)[:, : table.columns]
+        np.testing.assert_array_equal(table.rows(np.arange(len(wanted))), wanted)
