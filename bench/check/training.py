@@ -34,15 +34,16 @@ def gradients(subject: Subject) -> str:
     rows = method(torch.arange(method.table.ids))
     weights = torch.randn(rows.shape, generator=torch.Generator().manual_seed(8))
     require(rows.requires_grad, "rows carry no gradient; do not detach or look up under no_grad")
-    (rows * weights).sum().backward()
+    total = (rows * weights).sum() + method.penalty(rows, Progress(0, 100, 0, 10))
+    total.backward()
     names = {id(parameter): name for name, parameter in method.named_parameters()}
     require(bool(trained), "groups yields no parameter; nothing would be trained")
     for parameter in trained:
         require(id(parameter) in names, "groups yields a tensor that is no parameter of the method")
         require(
             parameter.grad is not None and bool((parameter.grad != 0).any()),
-            f"parameter {names[id(parameter)]} gets no gradient from the rows of all ids; use it in"
-            " forward, or leave it out of groups",
+            f"parameter {names[id(parameter)]} gets no gradient from the rows of all ids and the"
+            " penalty; use it in forward, or leave it out of groups",
         )
     left_out = {
         names[id(parameter)]
@@ -95,9 +96,10 @@ def penalty(subject: Subject) -> str:
                 isinstance(value, (int, float)) or (isinstance(value, Tensor) and not value.dim()),
                 f"penalty in phase {phase.name} is {_kind(value)}; return a float or a 0-d tensor",
             )
+            number = float(value.detach() if isinstance(value, Tensor) else value)
             require(
-                math.isfinite(float(value)),
-                f"penalty in phase {phase.name} is {float(value)} at step {step}",
+                math.isfinite(number),
+                f"penalty in phase {phase.name} is {number} at step {step}",
             )
     return "a finite scalar"
 

@@ -18,6 +18,11 @@ from bench.method.base import (
     Space,
     Table,
 )
+from bench.method.clusters import k_means, nearest
+from bench.method.coded import Coded
+from bench.method.codes import pack_codes, unpack_codes
+from bench.method.factors import directions, project
+from bench.method.lengths import pack_lengths, unpack_lengths
 from bench.method.narrow import WIDE, Narrow, columns, fill_columns, solve_width, value_size, widen
 from bench.method.precision import AWARE, Scale, Storage
 from bench.method.pruning import Pruned
@@ -36,6 +41,7 @@ __all__ = [
     "Bits",
     "Budget",
     "Choice",
+    "Coded",
     "Field",
     "Infeasible",
     "LogRange",
@@ -55,11 +61,19 @@ __all__ = [
     "Storage",
     "Table",
     "columns",
+    "directions",
     "divide",
     "fill_columns",
+    "k_means",
+    "nearest",
+    "pack_codes",
+    "pack_lengths",
+    "project",
     "size_of",
     "solve_width",
     "train_rows",
+    "unpack_codes",
+    "unpack_lengths",
     "value_size",
     "widen",
 ]

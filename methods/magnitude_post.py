@@ -1,0 +1,52 @@
+"""Magnitude pruning of a trained table, without training after the cut."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from bench.methods.pep import PEP
+
+from bench.method import USERS, WIDE, Choice, Field, Phase, Pruned, columns, project
+
+_OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted
+
+
+class MagnitudePost(PEP):
+    """The entries of largest magnitude of a trained full table; the others are 0.
+
+    What pruning gives without further training; `magnitude` goes on training under the mask.
+    """
+
+    name = "magnitude-post"
+    title = "Magnitude pruning after training"
+    paper = "Han et al., NeurIPS 2015, without retraining"
+    needs: ClassVar = {"teacher"}
+    phases = ()
+    space: ClassVar = {
+        "kept_user_share": USERS,
+        "width_factor": WIDE,
+        "principal": Choice((False, True)),
+        "length_power": Choice((0.0, 0.25, 0.5, 1.0)),
+    }
+
+    class Config(Pruned.Config):
+        """Knobs of the rows that are pruned.
+
+        `principal`: rows are turned to principal axes first, so that few entries hold most of a
+        row; needed for fewer columns than the table has. `length_power`: see
+        `bench.method.factors.project`.
+        """
+
+        principal: bool = True
+        length_power: float = Field(0.5, ge=0, le=1)
+
+    def reset(self, generator: torch.Generator) -> None:
+        teacher, width = self.table.teacher, columns(self.table, self.config)
+        assert teacher is not None
+        if self.config.principal or width < self.table.dim:
+            teacher = project(teacher, self.table.users, width, None, self.config.length_power)
+        with torch.no_grad():
+            self.stored.weight.copy_(teacher)
+            self.thresholds.fill_(_OFF)
+        self.finish(Phase("cut", until_budget=True))

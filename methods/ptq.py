@@ -1,0 +1,45 @@
+"""Post-training quantisation: the rows of a trained table in few bits a value."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.methods.svd import SVD
+
+from bench.method import Bits, Choice, Scale, Table
+
+
+class PTQ(SVD):
+    """A trained full table, rounded; with fewer columns where the budget does not hold all.
+
+    Fewer columns cost less than fewer than 4 bits a value do, so the bits stay and `svd` reduces
+    the columns. Columns are rotated at random before they are rounded. Levels are those of
+    `bench.method.storage`: normal up to 4 bits, uniform above; a byte for the length of an item; a
+    user's row has length 1.
+    """
+
+    name = "ptq"
+    title = "Full table, quantised after training"
+    paper = "Max, IRE Trans. Inf. Theory 1960"
+    space: ClassVar = {
+        "bits": Choice((2, 3, 4, 6, 8)),
+        "scale": Choice(("item", "row")),
+        "length_power": Choice((0.0, 0.25, 0.5, 1.0)),
+    }
+
+    class Config(SVD.Config):
+        """As of `svd`. `bits`: of a value; more, where the budget holds all columns in more."""
+
+        bits: Bits | None = 4
+        scale: Scale | None = "item"
+
+    @classmethod
+    def plan(cls, table: Table, config: Config) -> Config:
+        planned = super().plan(table, config)
+        for bits in (16, 8, 6, 4, 3, 2):
+            if planned.width < table.dim or planned.bits is None or bits <= planned.bits:
+                break
+            finer = planned.but(bits=bits)
+            if cls.file_size(table, finer).within(table.cap):
+                return finer
+        return planned

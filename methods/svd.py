@@ -1,0 +1,52 @@
+"""Truncated singular value decomposition of a trained table."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import Choice, Field, Method, Rows, Table, project, widen
+
+
+class SVD(Method):
+    """The rows of fewest columns whose products are nearest to those of a trained full table.
+
+    The matrix of all scores is decomposed, not the table: see `bench.method.factors`. The columns
+    are solved from the budget. Nothing is trained after that.
+    """
+
+    name = "svd"
+    title = "SVD of the full table"
+    paper = "Eckart & Young, Psychometrika 1936"
+    needs: ClassVar = {"teacher"}
+    phases = ()
+    space: ClassVar = {"length_power": Choice((0.0, 0.25, 0.5, 1.0))}
+
+    class Config(Method.Config):
+        """`length_power`: see `bench.method.factors.project`; `width`: columns stored."""
+
+        length_power: float = Field(0.5, ge=0, le=1)
+        width: int = 0
+
+    @classmethod
+    def plan(cls, table: Table, config: Config) -> Config:
+        return cls.solve("width", table, config, low=1, high=table.dim)
+
+    def build(self) -> None:
+        self.stored = Rows(self.table.ids, self.config.width)
+
+    @property
+    def width(self) -> int:
+        return self.config.width
+
+    def reset(self, generator: torch.Generator) -> None:
+        table, config = self.table, self.config
+        assert table.teacher is not None
+        rows = project(table.teacher, table.users, config.width, generator, config.length_power)
+        with torch.no_grad():
+            self.stored.weight.copy_(rows)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return widen(self.stored(ids), self.table)
