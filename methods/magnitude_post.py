@@ -30,6 +30,8 @@ class MagnitudePost(PEP):
         "length_power": Choice((0.0, 0.25, 0.5, 1.0)),
     }
 
+    published: ClassVar = {"principal": False}
+
     class Config(Pruned.Config):
         """Knobs of the rows that are pruned.
 

@@ -36,6 +36,8 @@ class PQ(Coded):
         "columns": Choice((None, 16, 24, 32, 48)),
     }
 
+    published: ClassVar = {"bits": 32}
+
     lengths: Tensor
     middle: Tensor
 

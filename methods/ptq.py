@@ -27,6 +27,8 @@ class PTQ(SVD):
         "length_power": Choice((0.0, 0.25, 0.5, 1.0)),
     }
 
+    published: ClassVar = {"bits": 8, "scale": "row"}
+
     class Config(SVD.Config):
         """As of `svd`. `bits`: of a value; more, where the budget holds all columns in more."""
 

@@ -32,6 +32,8 @@ class RecJPQ(Coded):
         "columns": Choice((None, 16, 32, 48)),
     }
 
+    published: ClassVar = {"bits": 32}
+
     def reset(self, generator: torch.Generator) -> None:
         assert self.table.interactions is not None
         sides = components(self.table.interactions.matrix(), self.config.parts, generator)

@@ -48,5 +48,8 @@ class SVD(Method):
         with torch.no_grad():
             self.stored.weight.copy_(rows)
 
+    def outcome(self) -> str:
+        return f"{self.config.width} columns of {self.config.bits or 32} bits"
+
     def forward(self, ids: Tensor) -> Tensor:
         return widen(self.stored(ids), self.table)

@@ -98,6 +98,10 @@ class Coded(Method):
         words = self.books(self.places(ids, self.codes[ids].long()))
         return widen(self.compose(words), self.table)
 
+    def outcome(self) -> str:
+        config = self.config
+        return f"{config.parts} codes of {config.word_bits} bits, {self.width} columns"
+
     @classmethod
     def streams(cls, table: Table, config: Any) -> dict[str, tuple[Tensor, int]]:
         """The ids whose codes a packed array holds, int64 [n], and the bits of a code."""

@@ -37,4 +37,7 @@ def graded(file: File) -> Callable[[Index], Rows]:
     return rows
 
 
-METHODS = {"full": table, "dims": table, "dims-quantised": table, "graded": graded}
+METHODS = {
+    **dict.fromkeys(("full", "dims", "dims-quantised", "svd", "ptq"), table),
+    "graded": graded,
+}

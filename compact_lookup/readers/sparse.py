@@ -115,7 +115,7 @@ def composed(file: File) -> Callable[[Index], Rows]:
 
 
 METHODS = {
-    **dict.fromkeys(("pep", "magnitude", "pep-magnitude"), pruned),
+    **dict.fromkeys(("pep", "magnitude", "pep-magnitude", "magnitude-post"), pruned),
     **dict.fromkeys(
         ("cerp", "cerp-noreg", "cerp-noretrain", "cerp-norewind", "cerp-magnitude"), composed
     ),
