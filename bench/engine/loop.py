@@ -25,6 +25,7 @@ from bench.engine.settings import Training
 from bench.method import Method, Phase, Progress
 
 SELECT_ON = "ndcg@20"
+LATE = 0.8  # of the epochs of a phase; the rest is its last fifth
 CHECKS = 20  # times per epoch that a search compares what it keeps with its budget
 
 
@@ -154,7 +155,18 @@ class Fit:
         # The cap sets the pace of a search, which ends when it fits the budget, in a refit too.
         if self.fixed is not None and not phase.until_budget:
             return self.fixed[phase.name]
-        return self.training.search_epochs if phase.until_budget else self.training.epochs
+        return self._most(phase)
+
+    def _most(self, phase: Phase) -> int:
+        """The most epochs that the current phase may take: all phases share one cap.
+
+        A search leaves an epoch for each later phase; other phases divide what is left.
+        """
+        spent = sum(one["epochs"] for one in self.state.phases)
+        left, ahead = self.training.epochs - spent, self.method.phases[self.state.phase :]
+        if phase.until_budget:
+            return max(1, min(self.training.search_epochs, left - len(ahead) + 1))
+        return max(1, left // sum(not one.until_budget for one in ahead))
 
     def _epoch(self, phase: Phase, optimizer: Adam) -> None:
         state, began = self.state, time.perf_counter()
@@ -190,7 +202,9 @@ class Fit:
         }
         if phase.until_budget:
             entry["live"] = self.method.live()
-        elif self._validate and state.epoch % self.training.eval_every == 0:
+        elif self._validate and (
+            state.epoch % self.training.eval_every == 0 or state.epoch == epochs
+        ):
             entry |= self._select()
         if not state.stopped and state.epoch >= epochs:
             state.stopped = "epochs"
@@ -241,7 +255,7 @@ class Fit:
         phase = self.method.phases[self.state.phase]
         if self.training.schedule == "constant" or phase.until_budget:
             return 1.0
-        return 1 - progress.step / (self.training.epochs * self.sampler.steps)
+        return 1 - progress.step / (self._most(phase) * self.sampler.steps)
 
     def _select(self) -> dict[str, float]:
         """Validate, and keep a copy of the weights if they are the best of the phase."""
@@ -250,7 +264,7 @@ class Fit:
         if result.metrics[SELECT_ON] > state.best:
             state.best, state.best_epoch, state.waiting = result.metrics[SELECT_ON], state.epoch, 0
             self._best = {name: tensor.clone() for name, tensor in self._weights().items()}
-        else:
+        elif self.method.settled():
             state.waiting += 1
             if state.waiting >= self.training.patience:
                 state.stopped = "patience"
@@ -277,9 +291,25 @@ class Fit:
                 "best_epoch": state.best_epoch or None,
                 "seconds": state.seconds,
                 "stopped": state.stopped,
+                "gain": self._late_gain(phase),
             }
         )
         self.state = State(phase=state.phase + 1, phases=state.phases, history=state.history)
+
+    def _late_gain(self, phase: Phase) -> float | None:
+        """By how much the validation score rose in the last fifth of a phase, as a share of it.
+
+        None where nothing was validated, or not before the last fifth.
+        """
+        before = LATE * self.state.epoch
+        early = [
+            entry[SELECT_ON]
+            for entry in self.state.history
+            if entry["phase"] == phase.name and SELECT_ON in entry and entry["epoch"] <= before
+        ]
+        if not early or max(early) <= 0:
+            return None
+        return max(0.0, self.state.best / max(early) - 1)
 
     def _weights(self) -> dict[str, Tensor]:
         return {f"method.{k}": v for k, v in self.method.state_dict().items()} | {

@@ -18,13 +18,15 @@ class Training(BaseModel):
         optimizer: Adam with betas 0.9 and 0.999, eps 1e-12 and no weight decay; see
             `bench.engine.adam`.
         lr: learning rate.
-        schedule: `constant`, or `linear`: the learning rate falls to 0 over `epochs`.
+        schedule: `constant`, or `linear`: the learning rate falls to 0 over the most epochs that
+            a phase may take; in a search it is constant.
         l2: weight of half the squared norm of the rows of a batch, per interaction.
         batch: positives per step.
-        epochs: most epochs of a phase that validation ends.
-        search_epochs: most epochs of a search, which ends when it fits the budget.
-        patience: evaluations without a better validation NDCG@20 until a phase ends.
-        eval_every: epochs between evaluations.
+        epochs: most epochs of a run, all its phases together: passes over the training data.
+        search_epochs: most of them that a search takes, which ends when it fits the budget.
+        patience: evaluations without a better validation NDCG@20 until a phase ends. They count
+            from where training sees rounded values, if the method stores such.
+        eval_every: epochs between evaluations; the last epoch of a phase is always evaluated.
         valid_users: size of the fixed random subset of users that training validates on; 0 for
             all. Reported validation and test metrics are always over all users.
         init_std: standard deviation of the entries of composed rows at the start.

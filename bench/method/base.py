@@ -178,6 +178,10 @@ class Method(Stored):
                 rounding.measured = progress.epoch
             rounding.active = active
 
+    def settled(self) -> bool:
+        """Whether all that begins late in a phase has begun; patience ends no phase before."""
+        return all(one.active or not one.aware for one, _ in self.rounded_tables())
+
     def begin(self, phase: Phase, progress: Progress, lr: float) -> None:
         """Called before a phase, after any rewind; `progress.steps` is the most it can take."""
 

@@ -137,8 +137,8 @@ class Phase:
 
     Attributes:
         name: shown in progress and records.
-        until_budget: a search: it runs `search_epochs` at most, ends as soon as `live()` fits the
-            budget, and no epoch of it is kept for its validation score.
+        until_budget: a search: it takes `search_epochs` of the run's epochs at most, ends as soon
+            as `live()` fits the budget, and no epoch of it is kept for its validation score.
         rewind: start from the initial weights (`reset` with the run's seed) and a new backbone.
         fresh_optimizer: start with new optimiser state.
     """

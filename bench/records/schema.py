@@ -164,13 +164,19 @@ class Metrics(_Part):
 
 
 class Phase(_Part):
-    """One phase of training."""
+    """One phase of training.
+
+    Attributes:
+        gain: by how much the validation score rose in the last fifth of its epochs, as a share of
+            the score before; None where that is not known.
+    """
 
     name: str
     epochs: Count
     best_epoch: int | None = None
     seconds: Seconds
     stopped: str | None = None
+    gain: float | None = None
 
 
 class Timings(_Part):

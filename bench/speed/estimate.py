@@ -181,19 +181,16 @@ def run_seconds(cost: Cost, training: Training, share: float, tested: int, valid
         tested: users of the test part.
         valid: users of the validation part.
     """
-    total, last = cost.build, 0.0
-    for epoch, search in cost.phases.values():
-        if search:
-            total += epoch * training.search_epochs
-            continue
-        epochs = max(1.0, share * training.epochs)
-        watched = min(training.valid_users or valid, valid)
-        last = epoch * epochs
-        total += last + epochs / training.eval_every * cost.rank(watched)
-    if training.refit:  # the search again, and the last phase for as many epochs
-        searches = sum(epoch for epoch, search in cost.phases.values() if search)
-        total += searches * training.search_epochs + last
-    return total + cost.rank(tested) + cost.rank(valid)
+    searches = [epoch for epoch, search in cost.phases.values() if search]
+    others = [epoch for epoch, search in cost.phases.values() if not search]
+    most = max(1, min(training.search_epochs, training.epochs - len(others)))
+    left = (training.epochs - most * len(searches)) / max(1, len(others))
+    epochs = max(1.0, share * left)
+    trained = sum(searches) * most + sum(others) * epochs
+    watched = min(training.valid_users or valid, valid)
+    ranked = len(others) * epochs / training.eval_every * cost.rank(watched)
+    again = trained if training.refit else 0.0  # the same once more, without ranking
+    return cost.build + trained + ranked + again + cost.rank(tested) + cost.rank(valid)
 
 
 def epoch_shares(records: Iterable[Record]) -> dict[tuple[str, str], list[float]]:
@@ -201,11 +198,12 @@ def epoch_shares(records: Iterable[Record]) -> dict[tuple[str, str], list[float]
     shares: dict[tuple[str, str], list[float]] = defaultdict(list)
     for record in records:
         cap = (record.spec.training or {}).get("epochs")
-        # Only phases that validation ends have a best epoch.
+        # Only phases that validation ends have a best epoch; they have what searches leave.
         epochs = [phase.epochs for phase in record.phases if phase.best_epoch]
+        searched = sum(phase.epochs for phase in record.phases if not phase.best_epoch)
         if record.status == "ok" and cap and epochs:
             key = record.spec.backbone.name, record.method.name
-            shares[key].append(min(1.0, max(epochs) / cap))
+            shares[key].append(min(1.0, max(epochs) / max(1, cap - searched)))
     return dict(shares)
 
 

@@ -19,10 +19,11 @@ from support.fit_child import make
 
 from bench.backbones.mf import MF
 from bench.check import tiny_data
+from bench.engine.adam import Adam
 from bench.engine.loop import Diverged, Fit
 from bench.engine.settings import Training
 from bench.method import Method, Phase, Table
-from bench.method.registry import find_methods
+from bench.method.registry import find_methods, get_method
 
 ONE_PHASE, TWO_PHASES = "hashing", "cerp"
 TIMES = ("seconds",)
@@ -185,9 +186,49 @@ def test_patience_counts_evaluations_without_a_better_score():
     assert phase["epochs"] == phase["best_epoch"] + 2
 
 
-def test_evaluations_are_as_far_apart_as_asked():
-    history = make("full", None, epochs=6, patience=6, eval_every=3).run().history
-    assert [entry["epoch"] for entry in history if "ndcg@20" in entry] == [3, 6]
+def test_evaluations_are_as_far_apart_as_asked_and_the_last_epoch_has_one():
+    history = make("full", None, epochs=7, patience=6, eval_every=3).run().history
+    assert [entry["epoch"] for entry in history if "ndcg@20" in entry] == [3, 6, 7]
+
+
+@pytest.mark.parametrize("cap", [5, 12])
+def test_all_phases_share_one_cap_of_epochs(cap):
+    fit = make("pep", None, lr=0.003, epochs=cap, search_epochs=6, patience=30)
+    fit.method.target = lambda: -1  # a search that finds no end
+    search, retrain = fit.run().phases
+    assert search["epochs"] == min(cap - 1, 6)
+    assert retrain["epochs"] == cap - search["epochs"]
+    assert retrain["stopped"] == "epochs"
+
+
+def test_a_falling_rate_ends_at_zero_with_the_last_phase(monkeypatch):
+    shares = []
+    step = Adam.step
+    monkeypatch.setattr(Adam, "step", lambda self, share: (shares.append(share), step(self, share)))
+    fit = make("pep", None, lr=0.003, epochs=8, search_epochs=3, patience=30, schedule="linear")
+    fit.method.target = lambda: -1
+    fit.run()
+    assert set(shares[: 3 * fit.sampler.steps]) == {1.0}
+    falling = shares[3 * fit.sampler.steps :]
+    assert falling[0] == 1
+    assert falling[-1] == pytest.approx(1 / len(falling))
+
+
+def test_patience_waits_until_rounding_has_begun():
+    kind = get_method("dims")
+    fit = make("dims", None, epochs=40, patience=2, lr=0.2)
+    method = kind(fit.method.table, fit.method.config.but(bits=4, aware=0.25))
+    fit = Fit(method, fit.backbone, fit.data, fit.training, 7)
+    phase = fit.run().phases[0]
+    assert fit.method.settled()
+    assert phase["epochs"] >= 32  # rounding begins with epoch 31; then two without a better one
+
+
+def test_a_phase_says_what_its_last_fifth_gained():
+    state = make("full", None, epochs=10, patience=10, lr=0.01).run()
+    scores = [entry["ndcg@20"] for entry in state.history]
+    assert state.phases[0]["gain"] == pytest.approx(max(scores) / max(scores[:8]) - 1)
+    assert make("full", None, epochs=2, eval_every=2).run().phases[0]["gain"] is None
 
 
 def test_search_ends_by_budget_and_retrains_from_the_initial_values():
@@ -233,7 +274,7 @@ def test_search_in_a_refit_keeps_its_pace():
 def continued(kind: type[Method], checkpoint: Path | None, report=lambda entry: None) -> Fit:
     data = tiny_data()
     method = kind(Table(data.users, data.items, 16), kind.Config(rows=data.ids))
-    training = Training(lr=0.05, batch=32, epochs=4, patience=4)
+    training = Training(lr=0.05, batch=32, epochs=8, patience=4)
     return Fit(method, MF(data, 16, MF.Config()), data, training, 7, checkpoint, report)
 
 

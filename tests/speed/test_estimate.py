@@ -22,11 +22,11 @@ COST = Cost({"search": (2.0, True), "retrain": (1.0, False)}, (0.5, 0.01))
 
 def test_seconds_of_a_run_by_hand():
     training = Training(epochs=20, search_epochs=5, eval_every=2, valid_users=100)
-    # Search 5 x 2 s; half of 20 epochs of 1 s; 5 validations of .5 + 100 x .01 s; then the test
-    # users (.5 + 3 s) and all validation users (.5 + 2 s).
-    assert run_seconds(COST, training, 0.5, 300, 200) == pytest.approx(10 + 10 + 7.5 + 3.5 + 2.5)
+    # Search 5 x 2 s; 2/3 of the other 15 epochs of 1 s; 5 validations of .5 + 100 x .01 s; then
+    # the test users (.5 + 3 s) and all validation users (.5 + 2 s).
+    assert run_seconds(COST, training, 2 / 3, 300, 200) == pytest.approx(10 + 10 + 7.5 + 3.5 + 2.5)
     again = training.model_copy(update={"refit": True})
-    more = run_seconds(COST, again, 0.5, 300, 200) - run_seconds(COST, training, 0.5, 300, 200)
+    more = run_seconds(COST, again, 2 / 3, 300, 200) - run_seconds(COST, training, 2 / 3, 300, 200)
     assert more == pytest.approx(10 + 10)
 
 
