@@ -49,7 +49,7 @@ def test_loss_falls_on_ml_100k(backbone):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_under_every_backbone(backbone, method):
     data = random_data(users=120, items=150, seed=8)
-    fit, state = fitted(data, backbone, method, epochs=3)
+    fit, state = fitted(data, backbone, method, epochs=5)
     if not fit.method.phases:
         return
     assert state.phases[-1]["name"] == fit.method.phases[-1].name
