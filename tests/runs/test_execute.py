@@ -31,7 +31,7 @@ from bench.runs.spec import Run, RunSpec
 
 DIM = 16
 SCORED = BackboneSpec(name="mf", config=MF.Config().stored())
-TRAINING = Training(lr=0.05, batch=64, epochs=4, search_epochs=3, patience=4)
+TRAINING = Training(lr=0.05, batch=64, epochs=6, search_epochs=3, patience=6)
 
 
 class OverTheLine(conformance.Sound):
