@@ -30,9 +30,13 @@ class CERP(Pruned):
     """e_i = P[i mod b] + Q[i // ceil(N / b)], both pruned together.
 
     The regulariser -gamma mean tanh^2(K e) keeps composed entries away from zero, so that the two
-    tables are pruned at different places; gamma halves after each epoch of the search. The paper's
-    code sums over the batch instead (so that gamma depends on the batch size); with its batch of
-    60 rows of 128 columns its gamma of 1 is 7,680 here.
+    tables are pruned at different places; gamma halves after each epoch of the search. e are the
+    composed rows of a batch; under a graph backbone, those before propagation. The paper's code
+    sums over the batch instead (so that gamma depends on the batch size); with its batch of 60 rows
+    of 128 columns its gamma of 1 is 7,680 here. It also counts an item as often as a batch has it;
+    here users and items count once.
+
+    What else differs from the paper's code is said in `bench.method.pruning`.
 
     P and Q are kept stacked: the budget is joint, and how many entries each keeps is free. Rows of
     Q that no id refers to (277 of 5,000 for Gowalla) do not exist here; in the reference code they

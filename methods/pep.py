@@ -25,6 +25,7 @@ class PEP(Pruned):
 
     Thresholds are per entry, as in the reference training scripts. The reference code stops and
     selects on test data; here a search ends at the budget and retraining at the validation score.
+    What else differs from it is said in `bench.method.pruning`.
     """
 
     name = "pep"

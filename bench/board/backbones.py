@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.board import stats
-from bench.board.model import Board, Row
+from bench.board.model import Board, Row, slug
 from bench.board.quantities import HEADLINE
 from bench.board.significance import noise
 from bench.records.protocol import agrees, protocol_hash
@@ -98,7 +98,16 @@ class SideBySide:
     @property
     def slug(self) -> str:
         """Return the name for files."""
-        return f"{self.split}-backbones"
+        return self.slug_of("backbones")
+
+    def slug_of(self, what: str) -> str:
+        """Return the name for files of one of the split's boards, by its backbone."""
+        return slug(self.split, what, self.sides[0].board.version)
+
+    @property
+    def era(self) -> str:
+        """Return what headings add to the name where the protocol is an earlier one."""
+        return self.sides[0].board.era
 
     @property
     def protocol_hash(self) -> str:
@@ -125,7 +134,7 @@ class SideBySide:
 
 
 def side_by_side(boards: Sequence[Board]) -> tuple[SideBySide, ...]:
-    """Return, by split, the backbones that can be read side by side.
+    """Return, by protocol and split, the backbones that can be read side by side.
 
     Backbones are comparable when all of their protocol but the backbone itself is the same. Where
     a split has several such protocols, the one with most backbones is taken, then with most rows.
@@ -133,9 +142,9 @@ def side_by_side(boards: Sequence[Board]) -> tuple[SideBySide, ...]:
     Args:
         boards: the boards, any number for each split.
     """
-    by_split: dict[str, list[Board]] = defaultdict(list)
+    by_split: dict[tuple[int, str], list[Board]] = defaultdict(list)
     for board in boards:
-        by_split[board.split].append(board)
+        by_split[-board.version, board.split].append(board)
     found = []
     for _, members in sorted(by_split.items()):
         one = _split(sorted(members, key=lambda g: g.backbone))

@@ -1,4 +1,4 @@
-"""Records of one split and backbone to leaderboards: who may be ranked with whom."""
+"""Records of one protocol, split and backbone to leaderboards: who may be ranked with whom."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.board.quantities import HEADLINE, QUANTITIES
 from bench.board.significance import average_ranks, rank, score_users
 from bench.errors import BenchError
 from bench.records.per_user import PerUser
-from bench.records.protocol import agrees, differences, protocol_hash, protocol_of
+from bench.records.protocol import agrees, differences, protocol_hash, protocol_of, untraced
 from bench.records.schema import Record
 
 NO_BACKBONE = "none"
@@ -28,15 +28,19 @@ FORMS = {"published": " (as published)", "tuned": " (tuned)"}
 
 
 def by_board(records: Sequence[Record]) -> Iterable[list[Record]]:
-    """Yield the records of each split and backbone, references with every backbone."""
-    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    """Yield the records of each protocol, split and backbone, references with every backbone.
+
+    Later protocols come first.
+    """
+    found: dict[tuple[int, str, str], list[Record]] = defaultdict(list)
     for record in records:
-        found[record.spec.dataset.split, record.spec.backbone.name].append(record)
-    for (split, backbone), chosen in sorted(found.items()):
-        references = found.get((split, NO_BACKBONE), [])
+        spec = record.spec
+        found[-spec.protocol, spec.dataset.split, spec.backbone.name].append(record)
+    for (protocol, split, backbone), chosen in sorted(found.items()):
+        references = found.get((protocol, split, NO_BACKBONE), [])
         if backbone != NO_BACKBONE:
             yield [*chosen, *references]
-        elif not any(other != NO_BACKBONE for s, other in found if s == split):
+        elif not any(b != NO_BACKBONE for p, s, b in found if (p, s) == (protocol, split)):
             yield chosen
 
 
@@ -46,7 +50,7 @@ def build(
     measured: Mapping[str, Mapping[str, float | None]],
     users: Mapping[str, PerUser],
 ) -> Board:
-    """Return the leaderboards of the records of one split and backbone.
+    """Return the leaderboards of the records of one protocol, split and backbone.
 
     Args:
         records: as `by_board` yields them.
@@ -66,11 +70,12 @@ def build(
     )
     split = first.spec.dataset.split
     own = [r for r in records if r.method.role != "reference"] or records
-    ceilings = [r for r in rows if r.role == "ceiling" and agrees(r.protocol, protocol)]
+    sound = [r for r in rows if agrees(r.protocol, protocol) and not _untraced(r)]
+    ceilings = [r for r in sound if r.role == "ceiling"]
     ceiling = max(ceilings, key=lambda r: (len(r.seeds), r.preference, r.key), default=None)
     references = tuple(
         sorted(
-            (r for r in rows if r.role == "reference" and agrees(r.protocol, protocol)),
+            (r for r in sound if r.role == "reference"),
             key=lambda r: (r.label, r.key),
         )
     )
@@ -88,6 +93,7 @@ def build(
         backbone=own[0].spec.backbone.name,
         note=" ".join(next((r.data.note for r in records if r.data.note), "").split()),
         temporal=first.data.temporal,
+        version=first.spec.protocol,
         protocol=MappingProxyType(protocol),
         protocol_hash=protocol_hash(protocol),
         ceiling=ceiling,
@@ -258,6 +264,8 @@ def _reason(
     row: Row, protocol: Mapping[str, Any], newest: int, asked: int, missing: Sequence[Record]
 ) -> tuple[str, bool]:
     """Return why a row cannot be ranked, empty when it can, and whether it only lacks seeds."""
+    if unsound := _untraced(row):
+        return unsound, False
     if found := differences(row.protocol, protocol):
         shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
         return f"another protocol: {shown}", False
@@ -269,6 +277,11 @@ def _reason(
         note = "".join(f", {count} {status}" for status, count in sorted(lost.items()))
         return f"{len(row.seeds)} of {asked} seeds{note}", True
     return "", False
+
+
+def _untraced(row: Row) -> str:
+    """Return why the code of one of the row's runs cannot be found; empty if it can."""
+    return next((why for record in row.records if (why := untraced(record))), "")
 
 
 def _labelled(rows: Sequence[Row]) -> list[Row]:

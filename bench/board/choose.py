@@ -117,8 +117,15 @@ def choose(
             + (f"there are {known}" if known else "`bench leaderboard` makes some")
         )
     return tuple(
-        _advice(chosen, max_bytes, max_latency_us) for _, chosen in sorted(by_split.items())
+        _advice(_newest(chosen), max_bytes, max_latency_us)
+        for _, chosen in sorted(by_split.items())
     )
+
+
+def _newest(boards: Sequence[Board]) -> list[Board]:
+    """Return the boards of the latest protocol; others are not comparable with them."""
+    latest = max(board.version for board in boards)
+    return [board for board in boards if board.version == latest]
 
 
 def _advice(boards: Sequence[Board], max_bytes: int, max_latency_us: float | None) -> Advice:

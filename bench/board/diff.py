@@ -168,7 +168,9 @@ def _rows(boards: Boards) -> dict[_Key, list[tuple[Row, Board]]]:
             budget = f"{leaderboard.cap} {leaderboard.accounting}" if leaderboard else ""
             spec = entry.row.first.spec
             key = (board.split, spec.backbone.name, budget, entry.row.method)
-            found[key].append((entry.row, board))
+            # Boards of later protocols come first; what they have replaced is history.
+            if not found[key] or found[key][0][1].version == board.version:
+                found[key].append((entry.row, board))
     return found
 
 

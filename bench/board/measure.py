@@ -30,6 +30,8 @@ def measure(record: Record, users: PerUser | None) -> dict[str, float | None]:
         numbers["compression"] = record.size.full_bytes / record.size.bytes
     if numbers["lookup_1"]:
         numbers["latency"] = 1e6 / numbers["lookup_1"]
+    if record.phases:
+        numbers["passes"] = float(sum(phase.epochs for phase in record.phases))
     if record.peak_memory_bytes is not None:
         numbers["peak_memory"] = record.peak_memory_bytes / 1e6
     if users is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.board import stats
 from bench.board.quantities import HEADLINE
-from bench.records.schema import Record
+from bench.records.schema import PROTOCOL, Record
 
 CONTROL = "dims"
 """The method that every row of a leaderboard is compared with: the full table with fewer columns.
@@ -21,8 +21,17 @@ CONTROL = "dims"
 A table of the same bytes without any idea is what a method must beat. It is named here, because
 records do not say which of their controls it is."""
 
+LATE_GAIN = 0.01
+"""A run that gains more than this share of its validation score in the last fifth of its last
+phase, and is best at its end, is still improving (docs/lab/passes.md)."""
+
 SAME = 1.01
 """Sizes whose ratio is at most this are the same, for a Pareto front."""
+
+
+def slug(split: str, what: str, protocol: int) -> str:
+    """Return the name for files of what a split has, apart for earlier protocols."""
+    return f"{split}-{what}" + (f"-protocol-{protocol}" if protocol < PROTOCOL else "")
 
 
 @dataclass(frozen=True)
@@ -72,10 +81,23 @@ class Row:
         number = self.mean("valid_ndcg@20")
         return -1.0 if number is None else number
 
+    @property
+    def improving(self) -> bool:
+        """Return whether most of its runs would have gained from more passes."""
+        return 2 * sum(map(_improving, self.records)) > len(self.records)
+
     def mean(self, key: str) -> float | None:
         """Return the mean of a quantity over seeds; None where it was not measured."""
         number = self.numbers.get(key)
         return None if number is None else number.mean
+
+
+def _improving(record: Record) -> bool:
+    """Whether the best epoch of a run is its last one, after a rise that is more than noise."""
+    judged = [phase for phase in record.phases if phase.best_epoch]
+    if not judged or judged[-1].best_epoch != judged[-1].epochs:
+        return False
+    return (judged[-1].gain or 0.0) > LATE_GAIN
 
 
 @dataclass(frozen=True)
@@ -207,6 +229,7 @@ class Board:
         backbone: name of the backbone.
         note: what must be said wherever the data set is named.
         temporal: whether the split is by time.
+        version: number of the protocol of its runs.
         protocol: the protocol that ranked rows share.
         protocol_hash: its hash.
         ceiling: the uncompressed table, where it was run under this protocol.
@@ -222,6 +245,7 @@ class Board:
     backbone: str
     note: str
     temporal: bool
+    version: int
     protocol: Mapping[str, Any]
     protocol_hash: str
     ceiling: Row | None
@@ -232,14 +256,24 @@ class Board:
     data: Record = field(repr=False)
 
     @property
+    def old(self) -> bool:
+        """Return whether its runs were made under an earlier protocol than today's."""
+        return self.version < PROTOCOL
+
+    @property
+    def era(self) -> str:
+        """Return what headings add to the name of a board of an earlier protocol."""
+        return f" (protocol {self.version})" if self.old else ""
+
+    @property
     def name(self) -> str:
         """Return the name for headings: data set, backbone."""
-        return f"{self.dataset}, {self.backbone}"
+        return f"{self.dataset}, {self.backbone}{self.era}"
 
     @property
     def slug(self) -> str:
         """Return the name for files."""
-        return f"{self.split}-{self.backbone}"
+        return slug(self.split, self.backbone, self.version)
 
     def kept(self, row: Row, key: str = HEADLINE) -> float | None:
         """Return a row's share of the ceiling in percent; None without a ceiling."""

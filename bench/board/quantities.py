@@ -199,6 +199,14 @@ QUANTITIES: tuple[Quantity, ...] = (
         timing=True,
     ),
     Quantity(
+        "passes",
+        "Passes",
+        "",
+        "",
+        ",.0f",
+        "Passes over the training data, all phases together, those of a teacher included.",
+    ),
+    Quantity(
         "train_s",
         "Training",
         "s",

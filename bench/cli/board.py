@@ -27,13 +27,15 @@ def show_report(results: Path, reports: Path, split: str | None = None) -> None:
     """Renders the board, and prints the leaderboards of a split or of all as tables."""
     from bench import report as reporting
     from bench.board import load
-    from bench.cli.show_board import summary
+    from bench.cli.show_board import not_ranked, summary
 
     boards = load(results, history=True)
     written = reporting.build(results, reports, boards=boards)
     for board in boards.boards:
         if split is None or board.split == split:
             console.out.print(summary(board))
+            for line in not_ranked(board):
+                console.out.say(line)
     pages = [path for path in written if path.name in ("index.md", "index.html")]
     console.out.say(f"{len(written)} files: " + ", ".join(map(str, pages)))
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 def summary(board: Board) -> Grid:
     """The leaderboards of one data set and backbone: what a board says in one table."""
+    note = f" ({board.note})" if board.note else ""
     grid = Grid(
-        f"{board.dataset}{' (' + board.note + ')' if board.note else ''}, {board.backbone}",
+        f"{board.dataset}{note}, {board.backbone}{board.era}",
         (
             Column("budget"),
             number("rank"),
@@ -44,6 +45,17 @@ def summary(board: Board) -> Grid:
         for entry in leaderboard.entries:
             add(leaderboard.label, str(entry.rank or ""), entry.row)
     return grid
+
+
+def not_ranked(board: Board) -> Iterable[str]:
+    """Why rows of a board are not ranked, a line for each reason."""
+    found: dict[str, list[str]] = {}
+    for leaderboard in board.leaderboards:
+        for entry in leaderboard.apart:
+            found.setdefault(entry.reason, []).append(f"{entry.row.label} at {leaderboard.label}")
+    for reason, rows in found.items():
+        shown = ", ".join(rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
+        yield f"Not ranked: {shown}: {reason}."
 
 
 def advice(found: Iterable[Advice]) -> Iterable[Grid | str]:

@@ -235,11 +235,12 @@ class Fit:
         else:
             n = functional.embedding(parts[2].view(negatives.shape), vectors)
         loss = mean_loss(objective, self.backbone, u, p, n)
+        few = self.backbone.whole and not objective.whole
+        own = rows.index_select(0, ids) if few else rows
         if self.training.l2:
-            own = rows.index_select(0, ids) if self.backbone.whole else rows
             squares = own.square().sum(-1)
             loss = loss + self.training.l2 / 2 * squares[index].sum() / len(users)
-        penalised = loss + self.method.penalty(rows, progress)
+        penalised = loss + self.method.penalty(own, progress)
         penalised.backward()
         optimizer.step(self._share(progress))
         return loss.detach()

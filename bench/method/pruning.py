@@ -6,7 +6,14 @@ weight decay, which after Adam's normalisation is a step of one learning rate to
 the decay. The papers' starts (-15 to -150) and rates (1e-3) are thus a countdown of 10^4 to 10^5
 steps; a shorter run would prune nothing. Here the start and the rate are derived from the steps
 that the run has, so that thresholds pass the scale of the weights in the course of the search; g
-is 1 unless weights can outgrow sigmoid(0) = 1/2, which no threshold of the papers can pass.
+is 1 unless weights can outgrow sigmoid(0) = 1/2, which no threshold of the papers can pass; `gain`
+sets it to the papers' 1.
+
+The papers' Adam decays all parameters by 1e-5 and clips the gradient at norm 100. Here it decays
+thresholds alone, because all methods of a board share an optimiser without decay (`l2`, of the rows
+of a batch, stands for it): values of rare ids, which have few gradients, are not drawn to zero as
+they are there. Nothing is clipped: the clip does not touch what moves the thresholds, it acts on
+the first steps of CERP, where its penalty dominates, and Adam divides by the size of a gradient.
 
 Cut: the search ends once it keeps no more than the budget holds; exactly so many entries are kept,
 those of the largest margin |v| - g sigmoid(s), ties by index: of all, or of users and of items

@@ -15,6 +15,25 @@ share the others (objective, optimiser, batch, epochs, patience, initial scale, 
 """
 
 
+TRACED_FROM = 2
+"""From this protocol on, boards rank only runs of code that can be found again."""
+
+
+def untraced(record: Record) -> str:
+    """Return why nobody can find the code of a run, with the remedy; empty if it can be found."""
+    commit = str(record.env.get("commit") or "unknown")
+    if record.spec.protocol < TRACED_FROM:
+        return ""
+    if commit == "unknown":
+        return (
+            "code of an unknown state; run it again from a clone of the repository or from an"
+            " installed package"
+        )
+    if commit.endswith("-dirty"):
+        return f"code with uncommitted changes ({commit}); commit them and run it again"
+    return ""
+
+
 def protocol_of(record: Record) -> dict[str, Any]:
     """Return the protocol of a record as a flat mapping.
 

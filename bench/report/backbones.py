@@ -22,7 +22,7 @@ EXPLANATION = (
 
 def title(one: SideBySide) -> str:
     """Return the heading of the section."""
-    return f"{one.dataset} · backbones side by side"
+    return f"{one.dataset} · backbones side by side{one.era}"
 
 
 def section(one: SideBySide, *, figures: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from bench.board import Board, Boards, Entry, Gap, Leaderboard
 from bench.board.quantities import CUTOFFS, HEADLINE, quantity
 from bench.board.stats import LEAST_SEEDS
-from bench.records.schema import canonical_json
+from bench.records.schema import PROTOCOL, canonical_json
 from bench.report import backbones
 from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, wide_columns
 
@@ -44,7 +44,17 @@ def split_statement(board: Board) -> str:
 
 def title(board: Board) -> str:
     """Return the heading of a board."""
-    return f"{board.dataset} · {board.backbone}"
+    return f"{board.dataset} · {board.backbone}{board.era}"
+
+
+def standing(board: Board) -> str:
+    """Return the sentence that says that a board's protocol is an earlier one; empty if not."""
+    if not board.old:
+        return ""
+    return (
+        f"These runs were made under protocol {board.version}. Today's is {PROTOCOL}: its rules"
+        " differ, so numbers of the two cannot be compared."
+    )
 
 
 def counts(board: Board) -> str:
@@ -100,10 +110,15 @@ def render(boards: Boards, *, figures: bool = True) -> str:
         parts += ["Marks: " + "; ".join(signs) + ".", ""]
         parts += ["Controls stand among the rows; the full table and the reference are unranked. "
                   "Empty means not measured.", ""]  # fmt: skip
-    for board in boards.boards:
-        parts += _board(board, figures)
-    for one in boards.backbones:
-        parts += backbones.section(one, figures=figures)
+    for old in (False, True):
+        chosen = [board for board in boards.boards if board.old == old]
+        if old and chosen:
+            parts += ["# Earlier protocols", "", standing(chosen[0]), ""]
+        for board in chosen:
+            parts += _board(board, figures)
+        for one in boards.backbones:
+            if bool(one.era) == old:
+                parts += backbones.section(one, figures=figures)
     parts += _rejected(boards)
     text = "\n".join(parts).rstrip() + "\n"
     # The page has no HTML of its own, so whatever looks like it is text of a user or a plugin.

@@ -19,10 +19,16 @@ MARKS = {
     "★": "better than the control of the same size by more than noise (p < 0.05)",
     "†": "not better than the control by more than noise",
     "‡": "its mean is not better than that of the reference ranking",
+    "↗": "still improving: its last passes gained more than noise, so more of them may gain more",
 }
 """Signs beside a method, and what they mean."""
 
-_TEX_MARKS = {"★": r"$^{\star}$", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$"}
+_TEX_MARKS = {
+    "★": r"$^{\star}$",
+    "†": r"$^{\dagger}$",
+    "‡": r"$^{\ddagger}$",
+    "↗": r"$^{\nearrow}$",
+}
 _TEX_SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -50,9 +56,9 @@ class Column:
 
 def marks(entry: Entry) -> str:
     """Return the signs of an entry."""
-    return {True: "★", False: "†", None: ""}[entry.beats_control] + (
-        "‡" if entry.below_reference else ""
-    )
+    found = {True: "★", False: "†", None: ""}[entry.beats_control]
+    found += "‡" if entry.below_reference else ""
+    return found + ("↗" if entry.row.improving else "")
 
 
 def interval(low: float | None, high: float | None, form: str = ".4f") -> str:
@@ -110,6 +116,8 @@ def leaderboard_columns(leaderboard: Leaderboard) -> tuple[Column, ...]:
         _mean("bytes"),
         _mean("compression"),
         _mean("share"),
+        _mean("passes"),
+        _mean("train_s"),
         Column("against_best", "Δ to best", lambda board, entry: versus(entry.against_best)),
         Column(
             "against_control",
@@ -121,7 +129,7 @@ def leaderboard_columns(leaderboard: Leaderboard) -> tuple[Column, ...]:
 
 def wide_columns() -> tuple[Column, ...]:
     """Return the columns of the table of everything else that was measured."""
-    shown = {HEADLINE, "recall@20", "values", "bytes", "compression", "share"}
+    shown = {HEADLINE, "recall@20", "values", "bytes", "compression", "share", "passes", "train_s"}
     return (
         Column("method", "Method", lambda board, entry: entry.row.label, False),
         *(_mean(q.key) for q in QUANTITIES if q.key not in shown),

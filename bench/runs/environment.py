@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import resource
 import subprocess
 from datetime import datetime, timezone
 from functools import cache
+from importlib.metadata import PackageNotFoundError, PackagePath, distribution
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import torch
 
 import bench
 from bench.engine.adam import BETA1, BETA2, EPS
+from bench.records.protocol import untraced
+from bench.records.schema import Record
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -28,7 +32,7 @@ def environment(device: str) -> dict[str, Any]:
         "processor": processor(),
         "device": gpu,
         "threads": torch.get_num_threads(),
-        "commit": _commit(),
+        "commit": code_state(),
         "bench": bench.__version__,
         "adam": {"betas": [BETA1, BETA2], "eps": EPS},
     }
@@ -49,19 +53,51 @@ def processor() -> str | None:
 
 
 @cache
-def _commit() -> str:
+def code_state() -> str:
+    """What code runs: a commit, with `-dirty` where files differ from it, or an installed package.
+
+    "unknown" for a copy of the files that is neither.
+    """
+    home = Path(bench.__file__).parent
+    # A package inside of somebody else's checkout is no part of it.
+    if _git(home, "ls-files", "--error-unmatch", "__init__.py"):
+        return _git(home, "describe", "--always", "--dirty", "--abbrev=12") or "unknown"
+    return _installed() or "unknown"
+
+
+def _git(folder: Path, *words: str) -> str:
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(bench.__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
+            ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return ""
     return found.stdout.strip()
+
+
+def _installed() -> str:
+    """Version of the installed package that runs, with a hash of its files; "" if none does."""
+    try:
+        found = distribution("compact-embedding-benchmark")
+    except PackageNotFoundError:
+        return ""
+    files = [_path(file) for file in found.files or () if file.suffix == ".py"]
+    if Path(bench.__file__) not in files:
+        return ""
+    total = hashlib.sha256()
+    for file in sorted(files):
+        total.update(file.read_bytes())
+    return f"package-{found.version}-{total.hexdigest()[:12]}"
+
+
+def _path(file: PackagePath) -> Path:
+    return Path(str(file.locate()))
+
+
+def replaceable(record: Record) -> bool:
+    """Whether a record of code that nobody can find again may give way to one of today's code."""
+    today = {**record.env, "commit": code_state()}
+    return bool(untraced(record)) and not untraced(record.model_copy(update={"env": today}))
 
 
 def now() -> str:

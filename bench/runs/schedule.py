@@ -16,6 +16,7 @@ from bench.records import per_user
 from bench.records.scan import read_record
 from bench.records.schema import Record
 from bench.records.store import WORK, Store
+from bench.runs.environment import replaceable
 from bench.runs.leases import Leases
 from bench.runs.plan import Planned
 from bench.runs.pool import Job, Listener, run_all
@@ -39,6 +40,7 @@ def finished(planned: Sequence[Planned], store: Store, retry_failed: bool = Fals
         try:
             record = read_record(store.root, record_path(store, one.run))
             whole = record.status != "ok" or per_user.read(store.root, record) is not None
+            whole = whole and not replaceable(record)
         except (OSError, ValueError):  # none yet, or damaged: it is done again
             continue
         if whole and (record.status != "failed" or not retry_failed):

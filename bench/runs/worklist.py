@@ -9,6 +9,7 @@ from types import TracebackType
 
 from bench.records.schema import Record
 from bench.records.store import WORK, Store
+from bench.runs.environment import replaceable
 from bench.runs.leases import Leases
 from bench.runs.spec import Run
 
@@ -88,7 +89,8 @@ class Worklist:
             return None
         # A failed record from before the start does not count: the user wants to repeat the run.
         new = self._stamp(run) != self._stamps[run.spec.id]
-        return record if new or record.status in ("ok", "infeasible") else None
+        done = record.status in ("ok", "infeasible") and not replaceable(record)
+        return record if new or done else None
 
     def _stamp(self, run: Run) -> tuple[int, int] | None:
         try:

@@ -18,12 +18,15 @@ from support.make_records import Toy, make, make_many, write
 
 from bench.board import Board, Boards, Entry, load
 from bench.board.build import build, by_board
+from bench.board.choose import choose
 from bench.board.measure import measure
 from bench.board.quantities import QUANTITIES, quantity
 from bench.board.stats import holm
 from bench.errors import BenchError
 from bench.records.per_user import read
 from bench.records.scan import scan
+from bench.report.markdown import render
+from bench.report.tables import marks
 
 TOY = Toy("toy", 60, 90, 0.4)
 NOTED = Toy("noted", 60, 90, 0.4, note="Sampled.")
@@ -201,6 +204,74 @@ def test_several_settings_of_a_method_are_told_apart(tmp_path: Path) -> None:
     rows = [entry.row for entry in board.leaderboards[0].entries]
     best = max(rows, key=lambda row: row.mean("valid_ndcg@20") or 0)
     assert curve.points[0].row.key == best.key
+
+
+@pytest.mark.parametrize("commit", ["0123456789ab-dirty", "unknown"])
+def test_runs_of_code_that_nobody_can_find_are_not_ranked(tmp_path: Path, commit: str) -> None:
+    for method in ("dims", "cerp", "full"):
+        for seed in range(3):
+            fraction = None if method == "full" else 0.1
+            record, users = make(TOY, "mf", method, fraction, seed)
+            record["spec"]["protocol"] = 2
+            if method != "dims":
+                record["env"]["commit"] = commit
+            write(tmp_path, record, users)
+    (board,) = board_of(tmp_path).boards
+    assert board.ceiling is None
+    *_, leaderboard = board.leaderboards
+    assert [entry.row.method for entry in leaderboard.entries] == ["dims"]
+    [entry] = leaderboard.apart
+    assert entry.row.method == "cerp"
+    assert "run it again" in entry.reason
+
+
+def test_protocols_are_boards_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.board.model.PROTOCOL", 2)
+    for seed in range(3):
+        for protocol in (1, 2):
+            for method in ("dims", "cerp"):
+                record, users = make(TOY, "mf", method, 0.1, seed, shift=0.05 * protocol)
+                record["spec"]["protocol"] = protocol
+                write(tmp_path, record, users)
+    boards = board_of(tmp_path)
+    assert [(b.version, b.old, b.name) for b in boards.boards] == [
+        (2, False, "toy, mf"),
+        (1, True, "toy, mf (protocol 1)"),
+    ]
+    assert len({board.slug for board in boards.boards}) == 2
+    [advice] = choose(boards, 10**6)
+    assert {choice.board.version for choice in advice.choices} == {2}
+    page = render(boards, figures=False)
+    assert (
+        page.index("## toy · mf\n")
+        < page.index("# Earlier protocols")
+        < page.index("## toy · mf (protocol 1)")
+    )
+
+
+@pytest.mark.parametrize(
+    ("best", "gain", "improving"),
+    [(30, 0.02, True), (30, 0.009, False), (30, None, False), (28, 0.02, False)],
+)
+def test_a_row_that_rose_to_its_last_pass_is_marked(
+    tmp_path: Path, best: int, gain: float | None, improving: bool
+) -> None:
+    for seed in range(3):
+        record, users = make(TOY, "mf", "cerp", 0.1, seed)
+        *_, last = record["phases"]
+        last |= {"epochs": 30, "best_epoch": best, "gain": gain}
+        write(tmp_path, record, users)
+    (board,) = board_of(tmp_path).boards
+    [entry] = board.leaderboards[-1].entries
+    assert ("↗" in marks(entry)) is improving
+
+
+def test_passes_are_those_of_all_phases(many: Path) -> None:
+    for board in board_of(many).boards:
+        for _, entry in board.rows():
+            passes = [sum(phase.epochs for phase in r.phases) for r in entry.row.records]
+            if entry.row.role != "reference":
+                assert entry.row.mean("passes") == np.mean(passes) > 0
 
 
 def test_a_board_with_both_forms_of_a_method_names_them(tmp_path: Path) -> None:

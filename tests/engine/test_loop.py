@@ -17,9 +17,11 @@ import torch
 from support.conformance import Continued
 from support.fit_child import make
 
+from bench.backbones.lightgcn import LightGCN
 from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.engine.adam import Adam
+from bench.engine.batches import seed_of
 from bench.engine.loop import Diverged, Fit
 from bench.engine.settings import Training
 from bench.method import Method, Phase, Table
@@ -304,6 +306,19 @@ def test_divergence_is_named_with_a_remedy():
     fit.method.penalty = lambda rows, progress: rows.sum() * float("nan")
     with pytest.raises(Diverged, match=r"loss is nan in epoch 1 of phase train; lower lr"):
         fit.run()
+
+
+def test_a_penalty_sees_the_distinct_rows_of_the_batch_under_a_graph_backbone_too():
+    fit = make("full", None, epochs=1)
+    backbone = LightGCN(fit.data, 16, LightGCN.Config())
+    fit = Fit(fit.method, backbone, fit.data, fit.training, 7)
+    seen = []
+    fit.method.penalty = lambda rows, progress: seen.append(rows) or 0.0
+    fit.run()
+    batches = fit.sampler.epoch(seed_of(7, "train", 0))
+    distinct = [len(torch.cat([part.reshape(-1) for part in batch]).unique()) for batch in batches]
+    assert [len(rows) for rows in seen] == distinct
+    assert max(distinct) < fit.data.ids
 
 
 def test_l2_shrinks_rows():

@@ -52,7 +52,7 @@ def render(boards: Boards) -> str:
                 "title": markdown.title(board),
                 "note": board.note,
                 "counts": markdown.counts(board),
-                "split": markdown.split_statement(board),
+                "split": f"{markdown.split_statement(board)} {markdown.standing(board)}".rstrip(),
             }
             for board in boards.boards
         ],
@@ -214,8 +214,7 @@ def _backbones(
         )
     return {
         "boards": [
-            numbers[f"{one.split}-{name}"]
-            for name in (*(s.backbone for s in one.sides), *one.left_out)
+            numbers[one.slug_of(name)] for name in (*(s.backbone for s in one.sides), *one.left_out)
         ],
         "about": f"Protocol shared by the backbones: {one.protocol_hash}{backbones.left_out(one)}.",
         "sides": sides,

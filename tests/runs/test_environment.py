@@ -1,0 +1,76 @@
+"""Records say what code made them, and give way to those of code that can be found."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from support.make_records import TOYS, make
+
+from bench.records.schema import Record
+from bench.runs import environment
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with a package in it that stands for the program's."""
+    home = tmp_path / "bench"
+    home.mkdir()
+    (home / "__init__.py").write_text("")
+    monkeypatch.setattr(environment.bench, "__file__", str(home / "__init__.py"))
+    git(tmp_path, "init", "-q")
+    environment.code_state.cache_clear()
+    yield home
+    environment.code_state.cache_clear()
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.invalid")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_commit_and_what_differs_from_it(checkout):
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "one")
+    clean = environment.code_state()
+    assert len(clean) == 12
+    (checkout / "__init__.py").write_text("1")
+    environment.code_state.cache_clear()
+    assert environment.code_state() == f"{clean}-dirty"
+
+
+def test_a_package_in_a_checkout_of_something_else_is_not_of_its_commit(checkout):
+    (checkout.parent / "mine.py").write_text("")
+    git(checkout, "add", "../mine.py")
+    git(checkout, "commit", "-qm", "one")
+    assert environment.code_state() == "unknown"
+
+
+def test_an_installed_package_is_known_by_its_files(checkout, monkeypatch):
+    class Installed:
+        version = "1.2"
+        files: ClassVar = [checkout / "__init__.py"]
+
+    monkeypatch.setattr(environment, "distribution", lambda name: Installed())
+    monkeypatch.setattr(environment, "_path", lambda file: file)
+    assert environment.code_state() == "package-1.2-e3b0c44298fc"  # sha256 of nothing
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "gives_way"),
+    [
+        ("0123456789ab-dirty", "0123456789ab", True),
+        ("unknown", "0123456789ab", True),
+        ("0123456789ab-dirty", "0123456789ab-dirty", False),
+        ("ba9876543210", "0123456789ab", False),
+    ],
+)
+def test_runs_of_code_that_nobody_finds_are_done_again(monkeypatch, then, now, gives_way):
+    content, _ = make(TOYS[0], "mf", "dims", 0.1, 0)
+    content["spec"]["protocol"] = 2
+    content["env"]["commit"] = then
+    record = Record.model_validate({**content, "id": "0" * 12})
+    monkeypatch.setattr(environment, "code_state", lambda: now)
+    assert environment.replaceable(record) is gives_way
