@@ -12,6 +12,7 @@ from bench.board.quantities import HEADLINE, quantity
 from bench.board.significance import compare_rows
 from bench.board.stats import Comparison
 from bench.errors import BenchError
+from bench.records.schema import Record
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,16 @@ class Choice:
     def name(self) -> str:
         """Return the name for sentences: the method, and the backbone if it has one."""
         return f"{self.row.label} on {self.board.backbone}" if self.embedded else self.row.label
+
+    @property
+    def run(self) -> Record:
+        """Return the run to take: of the row's seeds, the one that validation prefers."""
+
+        def preference(record: Record) -> tuple[float, int]:
+            valid = record.metrics.valid if record.metrics else None
+            return (valid or {}).get(HEADLINE, 0.0), -record.spec.seed
+
+        return max(self.row.records, key=preference)
 
     @property
     def tied(self) -> bool:
@@ -84,7 +95,7 @@ def choose(
     """Return what fits, by data set, ranked by the headline metric on test.
 
     Where several sizes or settings of a method fit, the one that validation prefers is offered.
-    Only ranked rows and the full table are considered.
+    Only ranked rows, the full table and the popularity ranking are considered.
 
     Args:
         boards: the boards.
@@ -141,7 +152,8 @@ def _advice(boards: Sequence[Board], max_bytes: int, max_latency_us: float | Non
             fitting[name] = choice
     ranked = sorted(fitting.values(), key=_order)
     ranked = _compared(ranked)
-    larger = _next_up(quick, max_bytes)
+    floor = _reference(every)
+    larger = _next_up([choice for choice in quick if _score(choice) > floor], max_bytes)
     gain = None
     if ranked and larger:
         best = ranked[0]
@@ -166,6 +178,15 @@ def _candidates(board: Board) -> Iterable[Choice]:
         yield Choice(board.ceiling, board, "")
     for row in board.references:
         yield Choice(row, board, "")
+
+
+def _score(choice: Choice) -> float:
+    return choice.row.mean(HEADLINE) or 0.0
+
+
+def _reference(choices: Iterable[Choice]) -> float:
+    """Return what a ranking without embeddings reaches; -1 where none was run."""
+    return max((_score(choice) for choice in choices if not choice.embedded), default=-1.0)
 
 
 def _fast(choice: Choice, limit: float | None) -> bool:
@@ -259,7 +280,8 @@ def verdict(advice: Advice) -> str:
     """Return the sentence that says how sure the first choice is."""
     first, *others = advice.choices
     name = f"Take {first.name}"
-    tied = [c for c in others if c.tied]
+    floor = _reference(advice.choices)
+    tied = [c for c in others if c.tied and (_score(c) > floor or not c.embedded)]
     unknown = [c for c in others if c.to_best is None or not c.to_best.tested]
     parts = []
     if tied:
@@ -272,6 +294,17 @@ def verdict(advice: Advice) -> str:
     if first.embedded and first.row.numbers[HEADLINE].n == 1:
         parts.append("one seed, so noise between seeds is unknown")
     return f"{name}{': ' if parts else ''}{'; '.join(parts)}."
+
+
+def latency_note(advice: Advice) -> str:
+    """Return how to measure the first choice's time to look up a row; empty where it is known."""
+    first = advice.choices[0] if advice.choices else None
+    if first is None or not first.embedded or first.row.mean("latency") is not None:
+        return ""
+    return (
+        f"The time to look up a row of {first.name} was not measured, because other runs shared the"
+        f" machine. This run alone measures it: {first.run.command} --again"
+    )
 
 
 def next_up(advice: Advice) -> str:

@@ -64,7 +64,7 @@ def choose(
 
     limit = parse_bytes(max_bytes, "--max-bytes")
     advice = chosen(load(existing(results)), limit, max_latency, backbone, dataset)
-    for part in shown(advice):
+    for part in shown(advice, results):
         console.out.print(part, soft_wrap=isinstance(part, str))
 
 

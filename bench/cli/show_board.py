@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.grid import Column, Grid, number
@@ -58,18 +60,27 @@ def not_ranked(board: Board) -> Iterable[str]:
         yield f"Not ranked: {shown}: {reason}."
 
 
-def advice(found: Iterable[Advice]) -> Iterable[Grid | str]:
+def advice(found: Iterable[Advice], results: Path) -> Iterable[Grid | str]:
     """What to take on each data set: a table of what fits, and sentences on it."""
-    from bench.board.choose import next_up, verdict
+    from bench.board.choose import latency_note, next_up, verdict
 
     for one in found:
         yield f"{one.dataset} ({one.split})" + (f". {one.note}" if one.note else "")
         if one.choices:
             yield _choices(one.choices)
             yield verdict(one)
+            yield from _export_command(one.choices[0], results)
         yield next_up(one)
+        if note := latency_note(one):
+            yield note
         yield from (f"Note: {note}." for note in one.notes)
         yield ""
+
+
+def _export_command(choice: Choice, results: Path) -> Iterable[str]:
+    if choice.embedded:
+        words = ["bench", "export", choice.run.id, "--to", "my-table", "--results", str(results)]
+        yield f"Take its table: {shlex.join(words)}"
 
 
 def _choices(choices: Iterable[Choice]) -> Grid:

@@ -9,7 +9,7 @@ import pytest
 from support.make_records import Toy, make, write
 
 from bench.board import load
-from bench.board.choose import choose, next_up, verdict
+from bench.board.choose import choose, latency_note, next_up, verdict
 from bench.errors import BenchError
 
 TOY = Toy("toy", 400, 500, 0.4, note="Invented.")
@@ -132,6 +132,41 @@ def test_popularity_that_is_beaten_stands_last(results: Path) -> None:
     (advice,) = choose(load(results), FULL // 10)
     assert [c.row.method for c in advice.choices] == ["cerp", "dims", "hashing", "popularity"]
     assert not any(note.startswith("Popularity reaches") for note in advice.notes)
+
+
+def test_a_tied_row_below_popularity_is_no_rival(tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        put(tmp_path, "hashing", 0.1, seed)
+        record, users = make(TOY, "mf", "hashing", 0.1, seed, config={"other": 1})
+        for part in (record["spec"]["method"], record["method"]):
+            part["name"] = part["title"] = "twin"
+        write(tmp_path, record, users)
+    (advice,) = choose(load(tmp_path), FULL)
+    best, tied = advice.choices
+    assert tied.tied and tied.name in verdict(advice)
+    record, _ = make(TOY, "none", "popularity", None, 0)
+    between = ((best.row.mean("ndcg@20") or 0) + (tied.row.mean("ndcg@20") or 0)) / 2
+    record["metrics"]["test"]["ndcg@20"] = between
+    write(tmp_path, record)
+    (advice,) = choose(load(tmp_path), FULL)
+    assert [c.name for c in advice.choices] == [best.name, "Popularity", tied.name]
+    assert tied.name not in verdict(advice)
+
+
+def test_the_run_to_take_is_the_one_that_validation_prefers(results: Path) -> None:
+    (advice,) = choose(load(results), FULL // 10)
+    first = advice.choices[0]
+    scores = {r.id: r.metrics.valid["ndcg@20"] for r in first.row.records if r.metrics}
+    assert first.run.id == max(scores, key=lambda run: scores[run])
+
+
+def test_a_missing_latency_is_told_with_the_command(results: Path) -> None:
+    (advice,) = choose(load(results), FULL // 10)
+    assert not latency_note(advice)
+    for seed in (0, 1, 2):
+        put(results, "ttrec", 0.1, seed, shift=0.5)  # shared the machine
+    (advice,) = choose(load(results), FULL // 10)
+    assert latency_note(advice).endswith(f"{advice.choices[0].run.command} --again")
 
 
 def test_the_note_and_missing_users_are_told(results: Path) -> None:
