@@ -9,7 +9,7 @@ import typer
 
 from bench.cli import console, options
 from bench.cli.app import READ, command
-from bench.cli.request import existing
+from bench.runs.request import existing
 
 
 @command(

@@ -9,8 +9,8 @@ import typer
 
 from bench.cli import console, options
 from bench.cli.app import READ, command
-from bench.cli.request import existing
 from bench.errors import BenchError
+from bench.runs.request import existing
 
 if TYPE_CHECKING:
     from bench.export import Table

@@ -10,8 +10,8 @@ import typer
 from bench.cli import console, options
 from bench.cli.app import MEASURE, command
 from bench.cli.launch import launch, names, steps
-from bench.cli.request import Request, about, existing
 from bench.errors import BenchError, did_you_mean
+from bench.runs.request import Request, about, existing
 
 if TYPE_CHECKING:
     from bench.verify.references import Reference

@@ -10,10 +10,10 @@ import typer
 from bench.cli import console, options
 from bench.cli.app import READ, RUN, command
 from bench.cli.launch import launch, names, steps
-from bench.cli.request import Plan, Request, about, existing
-from bench.errors import BenchError
+from bench.runs.request import Plan, Request, about, existing
 
 if TYPE_CHECKING:
+    from bench.api import Single
     from bench.records.store import Store
     from bench.runs.plan import Planned
 
@@ -163,64 +163,29 @@ def run(
     """Train one method under one budget in this process, and print where its record is."""
     import json
 
-    from bench.records.store import Store
-    from bench.runs.schedule import finished, record_path
+    from bench.api import single
 
     asked = Request(
         suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir, bits or ()
     )
-    chosen = asked.resolved(
-        methods=(method,),
-        budgets=(budget,) if budget else (),
-        backbones=(backbone,) if backbone else (),
-        forms=(form.value,),
+    one = single(
+        asked, method, budget, seed=seed, backbone=backbone, form=form.value, results=results
     )
-    plan = asked.plan(chosen, seeds=(seed,))
-    one = _the_run(plan, method)
-    if (one.run.spec.method.form or "tuned") != form.value:
-        raise BenchError(f"{method} has no published form; leave out --form")
-    store = Store(results)
-    console.out.say(about(plan.data))
-    console.out.say(json.dumps(one.run.spec.canonical(), sort_keys=True))
-    if one.infeasible:
-        raise BenchError(f"{method} under {one.run.label}: infeasible: {one.infeasible}")
-    if again or one.run.spec.id not in finished([one], store, retry_failed=True):
-        _execute(one, plan, store, device, threads)
-    console.out.say(str(record_path(store, one.run)))
+    console.out.say(about(one.plan.data))
+    console.out.say(json.dumps(one.planned.run.spec.canonical(), sort_keys=True))
+    if again or not one.done:
+        _execute(one, device, threads)
+    console.out.say(str(one.path))
 
 
-def _the_run(plan: Plan, method: str) -> Planned:
-    """The one run that is meant."""
-    wanted = [one for one in plan.runs if one.run.spec.method.name == method]
-    if len(wanted) > 1:
-        raise BenchError(
-            f"that is {len(wanted)} runs; name one --budget and one --backbone, or use leaderboard"
-        )
-    return wanted[0]
-
-
-def _execute(one: Planned, plan: Plan, store: Store, device: str, threads: int) -> None:
-    """Carries out one run in this process; ends with status 1 if it fails."""
-    import torch
-
+def _execute(one: Single, device: str, threads: int) -> None:
+    """Carries out one run with progress; ends with status 1 if it fails."""
     from bench.cli.terminal import Live
-    from bench.engine.malloc import keep_freed_memory
-    from bench.runs.execute import execute
-    from bench.runs.schedule import leased
 
-    keep_freed_memory()
-    torch.set_num_threads(threads)
-    who = {"id": one.run.spec.id, "worker": 0}
-    with launch(Live(console.out, 1, names([one]))) as live, leased(store, one.run):
+    who = {"id": one.planned.run.spec.id, "worker": 0}
+    with launch(Live(console.out, 1, names([one.planned]))) as live:
         live("start", dict(who))
-        record = execute(
-            one.run,
-            plan.data,
-            plan.methods,
-            store,
-            device,
-            report=lambda entry: live("epoch", entry | who),
-        )
+        record = one.execute(device, threads, lambda entry: live("epoch", entry | who))
         live("done", {"record": record, **who})
     if record.error is not None:
         console.err.say(record.error.traceback or record.error.message)

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from bench.cli import console, options
 from bench.cli.app import MEASURE, command
-from bench.cli.request import Request, about, existing
 from bench.errors import BenchError
+from bench.runs.request import Request, about, existing
 
 
 @command(

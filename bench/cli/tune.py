@@ -9,8 +9,8 @@ import typer
 
 from bench.cli import console, options
 from bench.cli.app import RUN, command
-from bench.cli.request import Request, about
 from bench.cli.tuning import SEED, Options, Tuner, needs_optuna
+from bench.runs.request import Request, about
 
 
 @command(

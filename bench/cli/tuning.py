@@ -13,9 +13,9 @@ from bench.cli.launch import launch, steps
 from bench.errors import BenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.cli.request import Request
     from bench.data import Interactions
     from bench.method import Method
+    from bench.runs.request import Request
     from bench.runs.suite import Suite
     from bench.runs.tuned import Found
     from bench.tune.search import Outcome, Search

@@ -1,0 +1,335 @@
+"""What the command line does, as functions: `import bench`, then `bench.run("dims", "10%")`.
+
+PyTorch, pandas and matplotlib are imported by the functions that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.runs.request import Plan, Request, existing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from bench.board import Board
+    from bench.records.schema import Record
+    from bench.records.store import Store
+    from bench.runs.execute import Report
+    from bench.runs.plan import Planned
+
+RESULTS = Path("results/local")
+"""Where records go unless another folder is named."""
+
+_Names = Sequence[str]
+
+
+def run(
+    method: str,
+    budget: str | None = None,
+    *,
+    dataset: str | None = None,
+    seed: int = 0,
+    backbone: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    plugins: Sequence[Path] = (),
+    results: Path | str = RESULTS,
+    device: str = "cpu",
+    threads: int = 1,
+    again: bool = False,
+    **options: Any,
+) -> Record:
+    """Train one method under one budget in this process, unless there is a record of it.
+
+    Args:
+        method: its name.
+        budget: a share (`5%`), values (`128k`) or bytes (`256KB`); None: that of the suite.
+        dataset: a name, or a file or folder of your own; None: MovieLens 100k.
+        seed: of the run.
+        backbone: name of the backbone; None: that of the suite.
+        settings: of training or method, such as `{"training.lr": 0.003, "cerp.gamma": 0}`.
+        plugins: Python files with methods of your own.
+        results: folder for the record.
+        device: `cpu`, `cuda` or `cuda:1`.
+        threads: of the processor.
+        again: run it even if there is a record.
+        **options: `suite`, `accounting`, `refit`, `tuned`, `bits`, `data_dir` of `Request`, and
+            `form`.
+
+    Returns:
+        The record; its `metrics.test` has the test metrics, `size` the size.
+
+    Raises:
+        BenchError: no such method, data set or setting, or no size fits the budget.
+    """
+    form = options.pop("form", "tuned")
+    asked = _request(dataset, settings, plugins, options)
+    one = single(asked, method, budget, seed=seed, backbone=backbone, form=form, results=results)
+    if again or not one.done:
+        return one.execute(device, threads)
+    return one.record
+
+
+@dataclass(frozen=True)
+class Single:
+    """One run that is planned.
+
+    Attributes:
+        plan: the run with its data and methods.
+        planned: the run.
+        store: where its record goes.
+    """
+
+    plan: Plan
+    planned: Planned
+    store: Store
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a record that a report can use."""
+        from bench.runs.schedule import finished
+
+        return bool(finished([self.planned], self.store, retry_failed=True))
+
+    @property
+    def path(self) -> Path:
+        """Where its record is or will be."""
+        from bench.runs.schedule import record_path
+
+        return record_path(self.store, self.planned.run)
+
+    @property
+    def record(self) -> Record:
+        """Its record."""
+        from bench.records.scan import read_record
+
+        return read_record(self.store.root, self.path)
+
+    def execute(
+        self, device: str = "cpu", threads: int = 1, report: Report = lambda entry: None
+    ) -> Record:
+        """Train, rank and write the record, in this process.
+
+        Args:
+            device: where to train.
+            threads: of the processor.
+            report: told of each epoch.
+
+        Raises:
+            BenchError: another process executes the run, or the folder cannot be written.
+        """
+        import torch
+
+        from bench.engine.malloc import keep_freed_memory
+        from bench.runs.execute import execute
+        from bench.runs.schedule import leased
+
+        keep_freed_memory()
+        torch.set_num_threads(threads)
+        run, plan = self.planned.run, self.plan
+        with leased(self.store, run):
+            return execute(run, plan.data, plan.methods, self.store, device, report=report)
+
+
+def single(
+    asked: Request,
+    method: str,
+    budget: str | None = None,
+    *,
+    seed: int = 0,
+    backbone: str | None = None,
+    form: str = "tuned",
+    results: Path | str = RESULTS,
+) -> Single:
+    """Plan one run.
+
+    Raises:
+        BenchError: it is no run or several, or no size fits the budget.
+    """
+    from bench.records.store import Store
+
+    chosen = asked.resolved(
+        methods=(method,),
+        budgets=(budget,) if budget else (),
+        backbones=(backbone,) if backbone else (),
+        forms=(form,),
+    )
+    plan = asked.plan(chosen, seeds=(seed,))
+    wanted = [one for one in plan.runs if one.run.spec.method.name == method]
+    if len(wanted) > 1:
+        raise BenchError(
+            f"that is {len(wanted)} runs; name one budget and one backbone, or use leaderboard"
+        )
+    [one] = wanted
+    if (one.run.spec.method.form or "tuned") != form:
+        raise BenchError(f"{method} has no published form; leave out the form")
+    if one.infeasible:
+        raise BenchError(f"{method} under {one.run.label}: infeasible: {one.infeasible}")
+    return Single(plan, one, Store(Path(results)))
+
+
+def leaderboard(
+    dataset: str | None = None,
+    *,
+    methods: _Names = (),
+    budgets: _Names = (),
+    backbones: _Names = (),
+    seeds: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    plugins: Sequence[Path] = (),
+    results: Path | str = RESULTS,
+    device: str = "cpu",
+    threads: int = 1,
+    workers: int | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Run what is missing of a board, and return its leaderboards.
+
+    Runs are spread over processes, so a script must call it below `if __name__ == "__main__":`.
+
+    Args:
+        dataset: as of `run`.
+        methods: only these; empty: those of the suite.
+        budgets: likewise.
+        backbones: likewise.
+        seeds: how many, 0, 1 and so on; None: as many as the suite has.
+        settings: as of `run`.
+        plugins: as of `run`.
+        results: as of `run`.
+        device: as of `run`.
+        threads: of the processor, for each run.
+        workers: runs at the same time; None: one for each core.
+        **options: as of `run`.
+
+    Returns:
+        One row for each method and budget, as `ranks` makes them.
+
+    Raises:
+        BenchError: no such method, data set or setting, or the folder cannot be written.
+    """
+    from bench.records.store import Store
+    from bench.runs import schedule
+
+    asked = _request(dataset, settings, plugins, options)
+    chosen = asked.resolved(
+        methods=tuple(methods), budgets=tuple(budgets), backbones=tuple(backbones), seeds=seeds
+    )
+    plan, store = asked.plan(chosen), Store(Path(results))
+    many = workers or schedule.default_workers(device)
+    job = asked.job(chosen, Path(results), device, threads, many)
+    done = schedule.finished(plan.runs, store)
+    schedule.run_missing(
+        plan.runs, done, plan.data, plan.methods, store, job, many, lambda kind, content: None
+    )
+    return ranks(results, plan.data.split)
+
+
+def ranks(results: Path | str = RESULTS, split: str | None = None) -> pd.DataFrame:
+    """Return the leaderboards of a results folder, as the CSV files of a report have them.
+
+    Args:
+        results: folder with the records.
+        split: only the boards of this split; None: all.
+
+    Returns:
+        One row for each method and budget: `budget`, `rank`, `title`, means such as `ndcg@20`,
+        their `_sd`, `_low`, `_high` and `_n`, and the comparisons with the best and the control.
+
+    Raises:
+        BenchError: no such folder, or nothing of that split in it.
+    """
+    import io
+
+    import pandas as pd
+
+    from bench.report.tables import board_csv
+
+    texts = [board_csv(board) for board in _boards(results) if split in (None, board.split)]
+    if not texts:
+        raise BenchError(f"{results} has no runs" + (f" of {split}" if split else ""))
+    return pd.concat([pd.read_csv(io.StringIO(text)) for text in texts], ignore_index=True)
+
+
+def load_results(results: Path | str = RESULTS) -> pd.DataFrame:
+    """Return one row for each run in a folder, of any status, with a column for each quantity.
+
+    Raises:
+        BenchError: no such folder.
+    """
+    from bench.board import load
+
+    return load(existing(Path(results))).frame
+
+
+def plot(
+    results: Path | str = RESULTS,
+    dataset: str | None = None,
+    *,
+    backbone: str | None = None,
+    size: str = "bytes",
+) -> Figure:
+    """Draw NDCG@20 and Recall@20 against size, as in a report.
+
+    Args:
+        results: folder with the records.
+        dataset: name or split; None if the folder has one board only.
+        backbone: name; None if there is one only.
+        size: `bytes` or `values`.
+
+    Returns:
+        A matplotlib figure, which a notebook shows; `figure.savefig("board.svg")` writes it.
+
+    Raises:
+        BenchError: no board, or several, fit what is named.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from bench.report.figures.layout import settings
+    from bench.report.figures.sizes import sizes
+    from bench.report.figures.style import styles
+
+    if size not in ("bytes", "values"):
+        raise BenchError(f"size {size!r}: write 'bytes' or 'values'")
+    boards = [
+        board
+        for board in _boards(results)
+        if dataset in (None, board.dataset, board.split) and backbone in (None, board.backbone)
+    ]
+    if len(boards) != 1:
+        found = ", ".join(f"{board.dataset} {board.backbone}" for board in boards) or "none"
+        raise BenchError(f"{results}: one board is needed; name data set and backbone of {found}")
+    [board] = boards
+    with settings():
+        looks = styles((entry.row.method, entry.row.role) for _, entry in board.rows())
+        figure = sizes(board, looks, size).figure
+        FigureCanvasAgg(figure)
+    return figure
+
+
+def _request(
+    dataset: str | None,
+    settings: Mapping[str, Any] | None,
+    plugins: Sequence[Path],
+    options: Mapping[str, Any],
+) -> Request:
+    words = [f"{key}={_written(value)}" for key, value in (settings or {}).items()]
+    try:
+        return Request(dataset=dataset, settings=words, plugins=tuple(plugins), **options)
+    except TypeError as error:
+        raise BenchError(f"unknown option: {error}") from None
+
+
+def _written(value: object) -> str:
+    """A value as `--set` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _boards(results: Path | str) -> Sequence[Board]:
+    from bench.board import load
+
+    return load(existing(Path(results))).boards

@@ -1,0 +1,76 @@
+"""`import bench` in a notebook."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.faults import blocks
+from support.make_records import TOYS, make, write
+
+import bench
+from bench.errors import BenchError
+
+PAGE = Path(__file__).parent.parent / "docs" / "python.md"
+
+
+def test_importing_bench_imports_nothing_slow() -> None:
+    script = "import sys, json, bench; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert not loaded & {"torch", "pandas", "numpy", "matplotlib", "pydantic"}
+
+
+def test_only_what_is_listed_is_there() -> None:
+    assert all(callable(getattr(bench, name)) for name in bench.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'leaderbord'"):
+        _ = bench.leaderbord
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="needs a checkout")
+def test_the_page_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks(tmp_path / "my-data")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    codes = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    for code in codes:
+        exec(compile(code, str(PAGE), "exec"), found)
+    assert found["record"].metrics.test["ndcg@20"] > 0
+    board = found["board"]
+    assert set(board.method) == {"full", "dims", "popularity"}
+    [dims] = board[board.method == "dims"].to_dict("records")
+    assert dims["rank"] == 1 and dims["bytes"] == found["record"].size.bytes
+    assert set(found["runs"].status) == {"ok"}
+    assert (tmp_path / "board.svg").stat().st_size > 1000
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for toy in TOYS:
+        for method in ("dims", "hashing"):
+            for fraction in (0.05, 0.1):
+                write(tmp_path, *make(toy, "mf", method, fraction, 0))
+    return tmp_path
+
+
+def test_one_board_is_drawn(results: Path) -> None:
+    figure = bench.plot(results, "gowalla", size="values")
+    assert "gowalla" in figure.get_suptitle().lower()
+    with pytest.raises(BenchError, match=r"ml-100k mf.*|gowalla mf"):
+        bench.plot(results)
+    with pytest.raises(BenchError, match="'bytes' or 'values'"):
+        bench.plot(results, "gowalla", size="rows")
+
+
+def test_mistakes_are_errors_of_the_program(results: Path) -> None:
+    with pytest.raises(BenchError, match="no such results folder"):
+        bench.load_results(results / "missing")
+    with pytest.raises(BenchError, match="sede"):
+        bench.run("dims", "10%", sede=1)
+    with pytest.raises(BenchError, match="no method 'dimz'"):
+        bench.run("dimz", "10%", dataset="ml-100k", results=results)
