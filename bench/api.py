@@ -163,11 +163,11 @@ def single(
     wanted = [one for one in plan.runs if one.run.spec.method.name == method]
     if len(wanted) > 1:
         raise BenchError(
-            f"that is {len(wanted)} runs; name one budget and one backbone, or use leaderboard"
+            f"that is {len(wanted)} runs; name one --budget and one --backbone, or use leaderboard"
         )
     [one] = wanted
     if (one.run.spec.method.form or "tuned") != form:
-        raise BenchError(f"{method} has no published form; leave out the form")
+        raise BenchError(f"{method} has no published form; leave out --form")
     if one.infeasible:
         raise BenchError(f"{method} under {one.run.label}: infeasible: {one.infeasible}")
     return Single(plan, one, Store(Path(results)))
