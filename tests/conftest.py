@@ -7,12 +7,21 @@ import torch
 
 from bench.check import tiny_data
 from bench.records.store import Store
+from bench.runs import environment
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tiny tensors: more threads only wait for each other, and sums keep their order."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def committed():
+    """Boards rank no runs of code with uncommitted changes; tests must not fail for having some."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "code_state", lambda: "0123456789ab")
+        yield
 
 
 @pytest.fixture(scope="session")

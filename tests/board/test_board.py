@@ -212,7 +212,6 @@ def test_runs_of_code_that_nobody_can_find_are_not_ranked(tmp_path: Path, commit
         for seed in range(3):
             fraction = None if method == "full" else 0.1
             record, users = make(TOY, "mf", method, fraction, seed)
-            record["spec"]["protocol"] = 2
             if method != "dims":
                 record["env"]["commit"] = commit
             write(tmp_path, record, users)

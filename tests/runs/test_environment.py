@@ -11,6 +11,7 @@ from support.make_records import TOYS, make
 
 from bench.records.schema import Record
 from bench.runs import environment
+from bench.runs.environment import code_state
 
 
 @pytest.fixture
@@ -21,9 +22,9 @@ def checkout(tmp_path, monkeypatch):
     (home / "__init__.py").write_text("")
     monkeypatch.setattr(environment.bench, "__file__", str(home / "__init__.py"))
     git(tmp_path, "init", "-q")
-    environment.code_state.cache_clear()
+    code_state.cache_clear()
     yield home
-    environment.code_state.cache_clear()
+    code_state.cache_clear()
 
 
 def git(folder: Path, *words: str) -> None:
@@ -34,18 +35,18 @@ def git(folder: Path, *words: str) -> None:
 def test_a_commit_and_what_differs_from_it(checkout):
     git(checkout, "add", ".")
     git(checkout, "commit", "-qm", "one")
-    clean = environment.code_state()
+    clean = code_state()
     assert len(clean) == 12
     (checkout / "__init__.py").write_text("1")
-    environment.code_state.cache_clear()
-    assert environment.code_state() == f"{clean}-dirty"
+    code_state.cache_clear()
+    assert code_state() == f"{clean}-dirty"
 
 
 def test_a_package_in_a_checkout_of_something_else_is_not_of_its_commit(checkout):
     (checkout.parent / "mine.py").write_text("")
     git(checkout, "add", "../mine.py")
     git(checkout, "commit", "-qm", "one")
-    assert environment.code_state() == "unknown"
+    assert code_state() == "unknown"
 
 
 def test_an_installed_package_is_known_by_its_files(checkout, monkeypatch):
@@ -55,7 +56,7 @@ def test_an_installed_package_is_known_by_its_files(checkout, monkeypatch):
 
     monkeypatch.setattr(environment, "distribution", lambda name: Installed())
     monkeypatch.setattr(environment, "_path", lambda file: file)
-    assert environment.code_state() == "package-1.2-e3b0c44298fc"  # sha256 of nothing
+    assert code_state() == "package-1.2-e3b0c44298fc"  # sha256 of nothing
 
 
 @pytest.mark.parametrize(

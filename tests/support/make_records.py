@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.records.schema import PROTOCOL
+
 CUTOFFS = (5, 10, 20, 50)
 
 
@@ -112,7 +114,7 @@ def make(
     cap = None if fraction is None else int(full_values * 4 * fraction)
     spec = {
         "schema": 1,
-        "protocol": 1,
+        "protocol": PROTOCOL,
         "dataset": {
             "name": toy.name,
             "split": f"{toy.name}-v10-s0",
