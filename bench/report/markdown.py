@@ -10,7 +10,7 @@ from bench.board import Board, Boards, Entry, Gap, Leaderboard
 from bench.board.quantities import CUTOFFS, HEADLINE, quantity
 from bench.board.stats import LEAST_SEEDS
 from bench.records.schema import PROTOCOL, canonical_json
-from bench.report import backbones
+from bench.report import backbones, precision
 from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, wide_columns
 
 FORMULAS = (
@@ -149,6 +149,11 @@ def _board(board: Board, figures: bool) -> Iterable[str]:
         yield _top(board)
         yield ""
     yield from _overview(board)
+    if precision.cells(board):
+        if figures:
+            yield f"![{title(board)}: what precision buys](figures/{board.slug}-precision.png)"
+            yield ""
+        yield from precision.section(board)
     for leaderboard in board.leaderboards:
         yield from _leaderboard(board, leaderboard)
     yield from _ranking(board)

@@ -14,8 +14,10 @@ from bench.report.figures.kept import kept
 from bench.report.figures.layout import Chart, settings
 from bench.report.figures.learning import learned, learning
 from bench.report.figures.parallel import spread
+from bench.report.figures.precision import precision
 from bench.report.figures.sizes import sizes
 from bench.report.figures.style import Style, styles
+from bench.report.precision import cells
 from bench.report.tables import to_csv
 
 ENDINGS = ("png", "svg", "csv")
@@ -53,6 +55,8 @@ def _makers(board: Board, looks: Mapping[str, Style]) -> Iterator[tuple[str, Cal
             yield f"{board.slug}-{size}", partial(sizes, board, looks, size)
     if any(leaderboard.entries for leaderboard in board.leaderboards):
         yield f"{board.slug}-spend", partial(spend, board)
+    if cells(board):
+        yield f"{board.slug}-precision", partial(precision, board, looks)
     if any(learned(board)):
         yield f"{board.slug}-learning", partial(learning, board, looks)
 
