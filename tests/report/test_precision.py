@@ -86,7 +86,7 @@ def test_codes_that_are_no_values_have_no_bits(tmp_path: Path) -> None:
 
 def test_the_figure_has_the_numbers_of_the_table(results: Path, tmp_path: Path) -> None:
     build(results, tmp_path / "out", formats=("figures",))
-    path = tmp_path / "out" / "figures" / "toy-v10-s0-mf-precision.csv"
+    path = tmp_path / "out" / "figures" / f"{board(results).slug}-precision.csv"
     found = list(csv.DictReader(path.open()))
     points = sorted((one["budget"], one["method"], float(one["bits"])) for one in found)
     wanted = [("cerp", 32.0), ("dims", 4.0), ("dims", 8.0), ("dims", 32.0)]
