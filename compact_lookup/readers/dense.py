@@ -39,5 +39,5 @@ def graded(file: File) -> Callable[[Index], Rows]:
 
 METHODS = {
     **dict.fromkeys(("full", "dims", "dims-quantised", "svd", "ptq"), table),
-    "graded": graded,
+    **dict.fromkeys(("graded", "graded-post"), graded),
 }

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from bench.methods.dpq import DPQ, MGQE
+from bench.methods.graded_post import GradedPost
 from bench.methods.magnitude_post import MagnitudePost
 from bench.methods.pq import PQ
 from bench.methods.ptq import PTQ
@@ -175,6 +176,12 @@ def test_whole_teacher_in_16_bits_has_its_scores():
     method = built(PTQ, table(0.9))
     assert method.config.bits == 16 and method.width == 8
     assert error(method) < 1e-3
+
+
+def test_graded_teacher_is_nearer_with_more_bits_for_the_tail():
+    one, three = (built(GradedPost, table(0.5, 400, 350), tail_bits=bits) for bits in (1, 3))
+    assert one.width == three.width == 8
+    assert error(three) < 0.6 * error(one)
 
 
 def test_ptq_takes_more_bits_once_all_columns_fit():
