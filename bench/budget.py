@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import log
 from typing import Literal
 
 from bench.errors import SpecError
@@ -97,6 +99,24 @@ def fraction(budget: Budget, ids: int, dim: int) -> float:
     """Share of the full float32 table that a budget allows."""
     full = ids * dim * (VALUE_BYTES if budget.accounting == "bytes" else 1)
     return budget.cap / full
+
+
+def nearest(labels: Sequence[str], budget: str, share: float | None = None) -> str:
+    """The label of a budget, or the one whose size is nearest in ratio; "" if none can be.
+
+    Args:
+        labels: budgets as they are written.
+        budget: as it is written.
+        share: the budget as a share of the full table; None: only known from percent.
+    """
+    squeezed = {"".join(label.split()): label for label in labels}
+    if (same := "".join(budget.split())) in squeezed:
+        return squeezed[same]
+    wanted = share or share_of(budget)
+    known = {label: size for label in labels if (size := share_of(label))}
+    if not wanted or not known:
+        return ""
+    return min(known, key=lambda label: abs(log(known[label] / wanted)))
 
 
 def share_of(text: str) -> float | None:

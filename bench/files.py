@@ -20,6 +20,8 @@ else:
     import tomli as tomllib
 
 M = TypeVar("M", bound=BaseModel)
+NONE = "none"
+"""TOML has no null: this text stands for it in settings."""
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:

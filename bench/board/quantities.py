@@ -233,6 +233,24 @@ QUANTITIES: tuple[Quantity, ...] = (
         "Numbers of the backbone itself, outside the budget.",
         ("size", "backbone_values"),
     ),
+    Quantity(
+        "trials",
+        "Trials",
+        "",
+        "",
+        ",.0f",
+        "Settings that were tried for this row on validation data; empty if none were counted.",
+        ("tuning", "planned"),
+    ),
+    Quantity(
+        "tuning_passes",
+        "Passes of tuning",
+        "",
+        "",
+        ",.0f",
+        "Epochs of all trials of this row together.",
+        ("tuning", "passes"),
+    ),
 )
 """All quantities, in the order in which full tables show them."""
 

@@ -8,8 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli import console, options
-from bench.cli.app import RUN, command
-from bench.cli.tuning import SEED, Options, Tuner, needs_optuna
+from bench.cli.app import EXTEND, RUN, command
+from bench.cli.tuning import SEED, START, Options, Tuner, needs_optuna
 from bench.runs.request import Request, about
 
 
@@ -33,7 +33,8 @@ def tune(
     start: Annotated[
         Optional[list[str]],
         typer.Option(
-            "--start", help="Tuned settings to try first, by name or file; repeat it for more."
+            "--start",
+            help="Tuned settings to try first, by name or file; `defaults` if not given.",
         ),
     ] = None,
     out_file: Annotated[
@@ -88,7 +89,7 @@ def tune(
         data,
         Options(
             trials,
-            tuple(start or ()),
+            tuple(start or START),
             seed,
             objective,
             out_file,
@@ -107,3 +108,25 @@ def tune(
         return
     if any(one.found is None and one.counts["failed"] for one in tuner.run()):
         raise typer.Exit(1)
+
+
+@command(
+    EXTEND,
+    "bench defaults gowalla-mf ml-100k --out tuned/defaults.toml",
+)
+def defaults(
+    names: Annotated[list[str], typer.Argument(help="Tuned settings, by name or file.")],
+    out_file: Annotated[
+        Path, typer.Option("--out", help="TOML file that the defaults are written to.")
+    ],
+    plugin: options.Plugins = None,
+) -> None:
+    """Derive defaults for other data: the middle of the settings that were tuned on several."""
+    from bench.method.registry import find_methods
+    from bench.runs.tuned import find_tuned, write_tuned
+    from bench.tune.defaults import derive
+
+    found = derive([find_tuned(name) for name in names], find_methods(plugin or ()))
+    out_file.unlink(missing_ok=True)
+    write_tuned(out_file, {"note": f"middle of {', '.join(names)}"}, found)
+    console.out.say(f"{out_file}: {len(found)} overrides")

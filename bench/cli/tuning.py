@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SEED = 1000
 """Seed of a tuning; leaderboards use small ones."""
 
+START = ("defaults",)
+"""Tuned settings that a search tries first unless the user names others."""
+
 FOLDER = Path("tuned")
 """Where files of tuned settings go unless the user names another place."""
 
@@ -66,7 +69,7 @@ class Options:
     ) -> Options:
         """The options of a tuning before a board; the rest have their defaults."""
         shared = results, workers, cluster, threads, device, time_limit
-        return cls(trials, (), SEED, False, None, *shared)
+        return cls(trials, START, SEED, False, None, *shared)
 
 
 def tuned_suite(asked: Request, chosen: Suite, options: Options, dry_run: bool) -> Suite:

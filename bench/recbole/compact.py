@@ -9,9 +9,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from bench.budget import Accounting, parse_budget
+from bench.budget import Accounting, fraction, parse_budget
 from bench.errors import BenchError, SpecError
 from bench.method import Method, Phase, Progress, Table
+from bench.method.defaults import default_knobs
 from bench.method.file import read_file, write_file
 from bench.method.registry import get_method
 from bench.method.size import Size
@@ -46,7 +47,7 @@ def compact(
         method: name of a method.
         budget: as in `bench.budget`; shares are of the tables that are replaced.
         accounting: what the budget counts, `bytes` or `values`.
-        config: the method's own knobs.
+        config: the method's own knobs; the others have the defaults of `tuned/defaults.toml`.
         seed: of the initial weights.
 
     Returns:
@@ -78,15 +79,31 @@ def compact(
         seed=seed,
         std=float(torch.cat([weight.flatten() for weight in weights]).std()),
     )
-    try:
-        knobs = kind.Config.model_validate(dict(config or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise SpecError(f"{method}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    knobs = _knobs(kind, table, budget, config or {})
     shared = Shared(kind(table, kind.plan(table, knobs)).to(weights[0].device))
     replace_tables(model, pairs, shared)
     model.add_module(_NAME, shared)
     return Compact(model, shared)
+
+
+def _knobs(kind: type[Method], table: Table, budget: str, config: Mapping[str, Any]) -> Any:
+    """Return the knobs of a method: those given, and defaults for the budget.
+
+    Raises:
+        SpecError: an unknown knob, or a value that it cannot take.
+    """
+    try:
+        own = kind.Config.model_validate(dict(config)).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SpecError(f"{kind.name}: {place}: {first['msg']}") from None
+    if table.budget is None:
+        return kind.Config.model_validate(own)
+    found = default_knobs(kind, budget, fraction(table.budget, table.ids, table.dim))
+    if table.budget.accounting == "values":
+        found.pop("bits", None)
+    return kind.Config.model_validate({**found, **own})
 
 
 class Compact:

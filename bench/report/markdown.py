@@ -9,6 +9,7 @@ from tabulate import tabulate
 from bench.board import Board, Boards, Entry, Gap, Leaderboard
 from bench.board.quantities import CUTOFFS, HEADLINE, quantity
 from bench.board.stats import LEAST_SEEDS
+from bench.board.trials import trials_statement
 from bench.records.schema import PROTOCOL, canonical_json
 from bench.report import backbones, precision
 from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, wide_columns
@@ -172,6 +173,9 @@ def _has_history(board: Board) -> bool:
 
 def _data(board: Board) -> Iterable[str]:
     yield f"{counts(board)} {split_statement(board)}"
+    if statement := trials_statement(board):
+        yield ""
+        yield statement
     if board.note:
         yield ""
         yield f"**Note on {board.dataset}:** {board.note}"

@@ -103,6 +103,7 @@ def _interval(key: str) -> Column:
 def leaderboard_columns(leaderboard: Leaderboard) -> tuple[Column, ...]:
     """Return the columns of a leaderboard of one budget."""
     control = leaderboard.control.label if leaderboard.control else "control"
+    counted = any(entry.row.mean("trials") is not None for entry in leaderboard.entries)
     return (
         Column("rank", "Rank", lambda board, entry: str(entry.rank or "")),
         Column("method", "Method", lambda board, entry: f"{entry.row.label}{marks(entry)}", False),
@@ -112,6 +113,7 @@ def leaderboard_columns(leaderboard: Leaderboard) -> tuple[Column, ...]:
         _sd(HEADLINE),
         _mean("recall@20"),
         Column("seeds", "Seeds", lambda board, entry: str(len(entry.row.seeds))),
+        *([_mean("trials")] if counted else []),
         _mean("values"),
         _mean("bytes"),
         _mean("compression"),

@@ -15,11 +15,11 @@ from bench.backbones.base import Backbone
 from bench.backbones.registry import find_backbones
 from bench.engine.settings import Training
 from bench.errors import SpecError, did_you_mean
-from bench.files import check_model, parse_value
+from bench.files import NONE, check_model, parse_value
 from bench.method import Method
 from bench.records.schema import Trials
 from bench.runs.suite import BACKBONE, HINT, TRAINING, Form, Override, Suite, When, check_override
-from bench.runs.tuned import NONE, find_tuned
+from bench.runs.tuned import find_tuned
 
 _TABLES = ("training", "backbone", "method", "override")
 

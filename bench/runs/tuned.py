@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,11 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench import paths
-from bench.budget import share_of
+from bench.budget import nearest, share_of
 from bench.errors import SpecError, did_you_mean
-from bench.files import check_model, read_toml, write_atomic
+from bench.files import NONE, check_model, read_toml, write_atomic
 from bench.records.schema import Trials
 from bench.runs.suite import TRAINING, Form, Override, When, check_override
-
-NONE = "none"
-"""TOML has no null: this text stands for it in settings."""
 
 
 class Found(Override):
@@ -127,7 +123,8 @@ class TunedFile(BaseModel):
             and backbone in (one.when.backbone or (backbone,))
             and form in (one.when.form or ("tuned",))
         ]
-        label = _nearest([name for one in own for name in one.when.budget], budget, share)
+        labels = [name for one in own for name in one.when.budget]
+        label = nearest(labels, budget, share) if budget else ""
         own = [one for one in own if one.when.matches(method, label or None, backbone, form)]
         if not own:
             return None
@@ -148,20 +145,6 @@ class TunedFile(BaseModel):
         ]
         found = (self.find(*cell) for cell in dict.fromkeys(cells))
         return (one for one in found if one is not None)
-
-
-def _nearest(labels: Sequence[str], budget: str | None, share: float | None) -> str:
-    """The label of a budget, or the one whose size is nearest in ratio; "" if none can be."""
-    if budget is None or not labels:
-        return ""
-    squeezed = {"".join(label.split()): label for label in labels}
-    if (same := "".join(budget.split())) in squeezed:
-        return squeezed[same]
-    wanted = share or share_of(budget)
-    known = {label: size for label in labels if (size := share_of(label))}
-    if not wanted or not known:
-        return ""
-    return min(known, key=lambda label: abs(log(known[label] / wanted)))
 
 
 def list_tuned() -> dict[str, TunedFile]:

@@ -18,6 +18,7 @@ from bench.board import Board, Boards, Entry, Leaderboard, Row, SideBySide
 from bench.board.backbones import budget_of
 from bench.board.quantities import CUTOFFS, HEADLINE, QUANTITIES, Quantity
 from bench.board.stats import Comparison
+from bench.board.trials import trials_statement
 from bench.report import backbones, markdown, tables
 from bench.report.byte_kinds import ARRAY_KINDS, spending
 from bench.report.figures.style import DARK, HATCHES, KINDS, SYMBOLS, Style, styles
@@ -53,6 +54,7 @@ def render(boards: Boards) -> str:
                 "note": board.note,
                 "counts": markdown.counts(board),
                 "split": f"{markdown.split_statement(board)} {markdown.standing(board)}".rstrip(),
+                "trials": trials_statement(board),
             }
             for board in boards.boards
         ],
