@@ -23,11 +23,11 @@ def said(name, share, **knobs):
 @pytest.mark.parametrize(
     ("name", "knobs", "words"),
     [
-        ("hashing", {"hashes": 1}, "3,541 rows, own rows for 0% of the ids, 1 hash"),
+        ("hashing", {"hashes": 1, "rows": 3000}, "3,000 rows, own rows for 0% of the ids, 1 hash"),
         (
             "hashing",
-            {"hashes": 2, "head": 0.98},
-            "3,541 rows, own rows for 5% of the ids, 2 hashes",
+            {"hashes": 2, "head": 0.98, "rows": 3000},
+            "3,000 rows, own rows for 4% of the ids, 2 hashes",
         ),
         ("qr", {}, "3,374 quotient rows and 42 remainder rows"),
         ("ttrec", {"rank_imbalance": 0.0}, "ranks 35 and 35, 64 columns"),
