@@ -102,7 +102,7 @@ class Table:
             raise TypeError(f"rows takes whole numbers, not {wanted.dtype}; see user() and item()")
         if wanted.min() < 0 or wanted.max() >= self.users + self.items:
             raise IndexError(f"ids are 0 to {self.users + self.items - 1}")
-        found = self._look_up(wanted.astype(np.int64).ravel())
+        found = self._look_up(wanted.astype(np.int64, copy=False).ravel())
         return found.reshape(*wanted.shape, found.shape[-1])
 
     def user(self, name: object) -> Rows:

@@ -19,19 +19,19 @@ def graded(file: File) -> Callable[[Index], Rows]:
     """Users, popular items and other items, in as many bits as each has."""
     head = min(file.items - 1, max(1, round(file.config["head"] * file.items)))
     counts = {"user": file.users, "head": head, "tail": file.items - head}
-    grades, start = [], 0
+    grades, starts = [], [0, file.users, file.users + head]
     for name, count in counts.items():
         bits = file.config[f"{name}_bits"]
         users = count if name == "user" else None
-        grades.append((start, Values(file, name, (count, file.columns), users, bits)))
-        start += count
+        grades.append(Values(file, name, (count, file.columns), users, bits))
 
     def rows(ids: Index) -> Rows:
         found = np.empty((len(ids), file.columns), np.float32)
-        for first, grade in grades:
-            here = np.flatnonzero((ids >= first) & (ids < first + grade.rows))
+        place = (ids >= starts[1]).view(np.int8) + (ids >= starts[2])
+        for number, grade in enumerate(grades):
+            here = (place == number).nonzero()[0]
             if len(here):
-                found[here] = grade(ids[here] - first)
+                found[here] = grade(ids.take(here) - starts[number])
         return found
 
     return rows

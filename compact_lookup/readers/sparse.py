@@ -10,20 +10,25 @@ from numpy.typing import NDArray
 
 from compact_lookup.container import File
 from compact_lookup.readers.fields import locate, parts
-from compact_lookup.values import Index, Rows, Values, windows
+from compact_lookup.values import Index, Rows, Values, Windows
 
-_STRIDE = 16  # rows between those whose first value is known without counting
+_STRIDE = 8  # rows between those whose first value is known without counting
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.float32)
 
 
 class _Numbers:
     """Whole numbers of some bits each in one stream, the most significant bit first."""
 
     def __init__(self, stream: NDArray[np.uint8], bits: int) -> None:
-        self.bits, self.stream = np.uint64(bits), windows(stream, 8)
+        self.bits, self.stream = np.uint64(bits), Windows(stream, 8)
 
     def __call__(self, index: Index) -> Index:
         start = index.astype(np.uint64) * self.bits
-        raw = self.stream[start >> np.uint64(3)].view(">u8")[..., 0].astype(np.uint64)
+        raw = (
+            self.stream[(start >> np.uint64(3)).astype(np.int64)]
+            .view(">u8")[:, 0]
+            .astype(np.uint64)
+        )
         high = np.uint64(64) - self.bits
         return (raw << (start & np.uint64(7)) >> high).astype(np.int64)
 
@@ -37,7 +42,7 @@ class _Pruned:
         self.mask = self.counts = None
         if "stored.mask" in file.arrays:
             mask = file.array("stored.mask", np.uint8, (ceil(rows * columns / 8),))
-            self.mask = windows(mask, ceil(columns / 8) + 1)
+            self.mask = Windows(mask, ceil(columns / 8) + 1)
         elif "stored.counts" in file.arrays:
             bits, place = columns.bit_length(), max(1, (columns - 1).bit_length())
             counts = file.array("stored.counts", np.uint8, (ceil(rows * bits / 8),))
@@ -56,19 +61,27 @@ class _Pruned:
         if total != self.kept:
             raise file.bad(f"{total} values have a place, {self.kept} are stored")
 
-    def _flags(self, index: Index) -> NDArray[np.uint8]:
-        """Which entries of rows are kept, [n, columns]."""
+    def _mask(self, index: Index) -> NDArray[np.uint8]:
+        """Which entries of rows are kept, a bit each: [n, bytes of a row]."""
         assert self.mask is not None
         start = index * self.columns
         shift, raw = (start & 7).astype(np.uint8)[:, None], self.mask[start >> 3]
         raw = (raw[:, :-1] << shift) | (raw[:, 1:] >> (8 - shift))
-        return np.unpackbits(raw, axis=1, count=self.columns)
+        raw[:, -1] &= 256 - 2 ** (-self.columns % 8)
+        return raw
 
     def _count(self, index: Index) -> Index:
         """How many values rows keep."""
         if self.counts is not None:
             return self.counts(index)
-        return self._flags(index).sum(1, dtype=np.int64)
+        ones = _ONES.take(self._mask(index))
+        return (ones @ np.ones(ones.shape[1], np.float32)).astype(np.int64)
+
+    def _columns(self, index: Index, place: Index) -> Index:
+        """Columns of the values of rows, one row after the other."""
+        if self.mask is None:
+            return self.places(place)
+        return np.nonzero(np.unpackbits(self._mask(index), axis=1))[1]
 
     def __call__(self, index: Index) -> Rows:
         """The rows at `index`."""
@@ -81,7 +94,7 @@ class _Pruned:
         count = counts[np.arange(len(index)), index % _STRIDE]
         row = np.repeat(np.arange(len(index)), count)
         place = np.arange(len(row)) + np.repeat(first - (np.cumsum(count) - count), count)
-        column = self.places(place) if self.mask is None else np.nonzero(self._flags(index))[1]
+        column = self._columns(index, place)
         if len(column) and int(column.max()) >= self.columns:
             raise self.file.bad("a value lies outside of its row")
         found = np.zeros((len(index), self.columns), np.float32)
