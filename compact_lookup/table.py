@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,8 @@ from compact_lookup.container import BadFile, File, read_arrays
 from compact_lookup.readers import READERS, Reader
 from compact_lookup.values import Rows
 
+A = TypeVar("A")
+R = TypeVar("R")
 TABLE, IDS = "embeddings.safetensors", "ids.safetensors"
 _BLOCK = 4096  # items that are scored at a time
 _SHORTEST = 1e-12  # least length that a row is divided by
@@ -81,19 +83,16 @@ class Table:
         self.path, self.header = file.path, file.header
         self.users, self.items, self.columns = file.users, file.items, file.columns
         self._names = names
-        try:
-            self._look_up = reader(file)
-        except BadFile:
-            raise
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise file.bad(f"its header does not fit its arrays ({error!r:.80})") from None
+        self._look_up = _guarded(reader, file)(file)
         file.arrays.clear()  # readers keep what they need
+        self._look_up = _guarded(self._look_up, file)
 
     def rows(self, ids: ArrayLike) -> Rows:
         """Rows by number: whole numbers [...] -> float32 [..., columns].
 
         Raises:
             IndexError: a number is negative or too large.
+            BadFile: what the file says of its arrays cannot be.
         """
         wanted = np.asarray(ids)
         if not wanted.size:
@@ -161,6 +160,21 @@ class Table:
         if config.get("similarity") != "cosine":
             return 1.0
         return float(config.get("lengths") or config.get("norm_power") or 0)
+
+
+def _guarded(function: Callable[[A], R], file: File) -> Callable[[A], R]:
+    """The function, whose errors say that the file is damaged: all else was checked before."""
+
+    def call(argument: A) -> R:
+        try:
+            return function(argument)
+        except BadFile:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            reason = " ".join(repr(error).split())
+            raise file.bad(f"its header does not fit its arrays ({reason:.80})") from error
+
+    return call
 
 
 def _scaled(rows: Rows, power: float) -> Rows:

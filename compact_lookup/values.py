@@ -36,8 +36,8 @@ class Windows:
         )
 
     def __getitem__(self, place: Index) -> NDArray[np.uint8]:
-        """Bytes that begin at `place`, int64 [n] -> uint8 [n, size]."""
-        return self.all[place].view(np.uint8).reshape(len(place), self.all.itemsize)
+        """Bytes that begin at `place`, int64 [...] -> uint8 [..., size]."""
+        return self.all[place].view(np.uint8).reshape(*place.shape, self.all.itemsize)
 
 
 def levels_of(bits: int, normal: bool) -> Rows:

@@ -9,7 +9,7 @@ import numpy as np
 
 from compact_lookup.container import File
 from compact_lookup.readers.fields import locate
-from compact_lookup.values import Index, Rows, Values, windows
+from compact_lookup.values import Index, Rows, Values, Windows
 
 _MOST_BITS = 8
 _STEPS = 16.0  # of lengths between powers of 2
@@ -21,7 +21,7 @@ class _Codes:
     def __init__(self, file: File, name: str, ids: int, bits: int) -> None:
         self.parts, self.bits = file.whole(file.config["parts"], file.columns * 8), bits
         stream = file.array(name, np.uint8, (ceil(ids * self.parts * bits / 8),))
-        self.pairs = windows(stream, 2)
+        self.pairs = Windows(stream, 2)
 
     def __call__(self, index: Index) -> Index:
         start = (index[:, None] * self.parts + np.arange(self.parts)) * self.bits

@@ -27,6 +27,9 @@ KINDS = {
     "ttrec": {},
     "pep": {},
     "cerp": {"bits": 4},
+    "pq": {},
+    "mgqe": {},
+    "svd": {},
 }
 FILES = {name: content(made(METHODS[name], **knobs)) for name, knobs in KINDS.items()}
 NAMES = names_file(["u0", "u1", "ü"], ["a", "bb"])
