@@ -47,6 +47,8 @@ class Fit:
         checkpoint: file to continue from and to save to; None saves nothing.
         report: called after each epoch with its entry of the history.
         epochs: fixed number of epochs of each phase, for training on train + validation.
+        spent: passes over the data that the run has made before, for a teacher. They count
+            towards its most epochs.
     """
 
     def __init__(
@@ -59,11 +61,12 @@ class Fit:
         checkpoint: Path | None = None,
         report: Report = lambda entry: None,
         epochs: dict[str, int] | None = None,
+        spent: int = 0,
     ) -> None:
         self.method, self.backbone, self.data = method, backbone, data
         self.training, self.seed, self.report = training, seed, report
         self.checkpoint = Checkpoint(checkpoint)
-        self.fixed = epochs
+        self.fixed, self.spent = epochs, spent
         self.state = State()
         self.device = next(iter(method.state_dict().values())).device
         self._everyone = torch.arange(data.users + data.items, device=self.device)
@@ -162,7 +165,7 @@ class Fit:
 
         A search leaves an epoch for each later phase; other phases divide what is left.
         """
-        spent = sum(one["epochs"] for one in self.state.phases)
+        spent = self.spent + sum(one["epochs"] for one in self.state.phases)
         left, ahead = self.training.epochs - spent, self.method.phases[self.state.phase :]
         if phase.until_budget:
             return max(1, min(self.training.search_epochs, left - len(ahead) + 1))

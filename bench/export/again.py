@@ -69,7 +69,10 @@ def train_again(
     training = spec.training
     assert training is not None
     method, backbone = pipeline.build(pipeline.data)
-    state = Fit(method, backbone, pipeline.data, training, spec.seed, report=report).run()
+    spent = pipeline.spent
+    state = Fit(
+        method, backbone, pipeline.data, training, spec.seed, report=report, spent=spent
+    ).run()
     if training.refit:
         epochs = {one["name"]: one["best_epoch"] or one["epochs"] for one in state.phases}
         merged = pipeline.data.refit()

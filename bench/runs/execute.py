@@ -173,8 +173,10 @@ class _Training:
         report: Report,
         epochs: dict[str, int] | None = None,
     ) -> Any:
-        seed = self._run.seed
-        return Fit(method, backbone, data, self._training, seed, checkpoint, report, epochs).run()
+        seed, spent = self._run.seed, self._pipeline.spent
+        return Fit(
+            method, backbone, data, self._training, seed, checkpoint, report, epochs, spent
+        ).run()
 
     def _report_refit(self, entry: dict[str, Any]) -> None:
         self._report(entry | {"refit": True})

@@ -102,6 +102,11 @@ class Pipeline:
         self._lender = lender or Lender(device=device)
         self.lent: list[Lent] = []
 
+    @property
+    def spent(self) -> int:
+        """Passes over the data that the teacher of the last build has taken."""
+        return sum(phase["epochs"] for phase in self.lent[-1].phases) if self.lent else 0
+
     def build(self, data: Interactions) -> tuple[Method, Backbone]:
         """An untrained method and a backbone over the training part of `data`."""
         refit = data is not self.data

@@ -46,10 +46,11 @@ def trial(
 
     Returns:
         `status` (complete, failed), `value` (validation NDCG@20 over all users, of the packed
-        state), `passes` (epochs of all phases), `size`, `seconds`, `error`.
+        state), `passes` (epochs of all phases, and of a teacher), `size`, `seconds`, `error`.
     """
     began, passes = time.perf_counter(), list[dict[str, Any]]()
     result: dict[str, Any] = {"status": "complete", "value": None, "size": None, "error": None}
+    result["passes"] = 0  # of a teacher
     try:
         result |= _fitted(run, blind(data), methods, store, device, report, passes)
     except Exception as error:
@@ -57,7 +58,8 @@ def trial(
         result["error"] = f"{type(error).__name__}: {error}"
         result["traceback"] = traceback.format_exc()
     store.discard_work(run.spec.id)
-    return result | {"passes": len(passes), "seconds": time.perf_counter() - began}
+    done = result["passes"] + len(passes)
+    return result | {"passes": done, "seconds": time.perf_counter() - began}
 
 
 def _fitted(
@@ -80,13 +82,15 @@ def _fitted(
         # The history is complete, also in a trial that continues from a checkpoint.
         passes[:] = fit.state.history
 
-    fit = Fit(method, backbone, pipeline.data, training, spec.seed, store.work(spec.id), check)
+    place, spent = store.work(spec.id), pipeline.spent
+    fit = Fit(method, backbone, pipeline.data, training, spec.seed, place, check, spent=spent)
     fit.run()
     deployed = pipeline.deploy(method, backbone)
     size = deployed.packed.size
     return {
         "value": deployed.rank(pipeline.data, "valid").metrics[SELECT_ON],
         "size": {"values": size.values, "bytes": size.bytes},
+        "passes": spent,
     }
 
 

@@ -63,6 +63,10 @@ def test_teacher_is_the_table_that_full_trains_and_runs_share_it(tiny, store):
         assert record.status == "ok", record.error
         assert record.phases[0].name == "teacher"
         assert record.phases[0].epochs == own.epochs
+        passes = sum(phase.epochs for phase in record.phases)
+        assert passes <= max(
+            TRAINING.epochs, own.epochs + len(METHODS[run.spec.method.name].phases)
+        )
     assert store.work(f"teacher-{full.spec.id}").stat().st_mtime_ns == stamp
     assert scan(store.root).rejected == ()
 
@@ -96,6 +100,15 @@ def test_settings_of_full_decide_the_teacher_and_the_id(tiny):
     assert teacher_spec(one.spec).id != teacher_spec(other.spec).id
     own = runs(tiny, "taught-on", settings=("taught-on.training.lr=0.01",))[0]
     assert teacher_spec(own.spec).id == teacher_spec(one.spec).id
+
+
+def test_passes_of_the_teacher_count_towards_the_cap(tiny, store):
+    [run] = runs(tiny, "taught-on", settings=("training.epochs=8", "training.patience=8"))
+    assert run.spec.teacher is not None
+    short = run.spec.teacher.model_copy(update={"epochs": 3})
+    spec = run.spec.model_copy(update={"teacher": short})
+    record = execute(Run(spec, "60%", 0.6, "bench run"), tiny, METHODS, store)
+    assert [phase.epochs for phase in record.phases] == [3, 5]
 
 
 def test_damaged_teacher_is_made_again(tiny, store, caplog):
