@@ -122,18 +122,14 @@ class Card:
         yield f"| embeddings.safetensors | {sizes.table:,} |"
         yield f"| ids.safetensors, your own ids | {sizes.ids:,} |"
         yield ""
-        if record.size is not None:
-            kinds: dict[str, int] = {}
-            for array in record.size.arrays.values():
-                kinds[array.kind] = kinds.get(array.kind, 0) + array.bytes
-            kinds["header"] = record.size.bytes - sum(kinds.values())
-            listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
-            share = 100 * record.size.bytes / record.size.full_bytes
-            yield (
-                f"Bytes of the run's table by kind: {listed}. A full float32 table has"
-                f" {record.size.full_bytes:,} bytes; this is {share:.1f} % of it."
-            )
-            yield ""
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in sizes.kinds.items() if count)
+        assert record.size is not None
+        share = 100 * sizes.table / record.size.full_bytes
+        yield (
+            f"Bytes of the table by kind: {listed}. A full float32 table has"
+            f" {record.size.full_bytes:,} bytes; this is {share:.1f} % of it."
+        )
+        yield ""
 
     def _origin(self, record: Record) -> Iterator[str]:
         data, spec = record.data, record.spec

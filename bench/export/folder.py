@@ -33,11 +33,13 @@ class Sizes:
 
     Attributes:
         table, ids: bytes of the files.
+        kinds: bytes of the table by what they hold.
         read: whether `compact_lookup` reads the table as it is; else it needs a reader.
     """
 
     table: int
     ids: int
+    kinds: dict[str, int]
     read: bool
 
 
@@ -86,12 +88,22 @@ def write_folder(
         read = _compare(scratch, table.content, kind)
     finally:
         scratch.unlink()
-    sizes = Sizes(len(table.content), len(ids), read)
+    sizes = Sizes(len(table.content), len(ids), _by_kind(table.content, kind), read)
     _write(folder / IDS, ids)
     _write(folder / CARD, card.text(record, table, sizes).encode())
     _write(folder / LICENCE, _licence().encode())
     _write(folder / TABLE, table.content)
     return sizes
+
+
+def _by_kind(content: bytes, kind: type[Method]) -> dict[str, int]:
+    """Bytes of a file by what they hold; the rest is its header."""
+    packed, _ = read_file(kind, content)
+    found: dict[str, int] = {}
+    for name, array in packed.arrays.items():
+        what = packed.kinds[name]
+        found[what] = found.get(what, 0) + array.numel() * array.element_size()
+    return found | {"header": len(content) - sum(found.values())}
 
 
 def _write(path: Path, content: bytes) -> None:
