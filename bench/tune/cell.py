@@ -68,7 +68,8 @@ def subject(terms: Terms, kind: type[Method], label: str | None, form: Form = "t
             f"{kind.name}: `space` names {min(unknown)!r}, which is not a knob of the method"
         )
     space = knob_space(terms, kind) if form == "tuned" else {}
-    space |= rate_space(terms)
+    if kind.phases:
+        space |= rate_space(terms)
     when = When(
         method=(kind.name,),
         budget=(label,) if label else (),

@@ -71,10 +71,8 @@ class Terms:
         if stage != SHORT:
             return {}
         training = self.training
-        step = training.eval_every  # the last epoch has to be evaluated
-        epochs = max(1, round(training.epochs * SHARE / step)) * step
-        search = max(1, round(training.search_epochs * SHARE))
-        return {"training.epochs": epochs, "training.search_epochs": search}
+        most = {"epochs": training.epochs, "search_epochs": training.search_epochs}
+        return {f"training.{name}": max(1, round(SHARE * many)) for name, many in most.items()}
 
     def work(self) -> dict[str, float]:
         """Return the passes of a trial in each stage, as a share of those of a run."""

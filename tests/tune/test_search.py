@@ -146,7 +146,9 @@ def test_bits_and_the_learning_rate_are_searched_for_every_method_that_takes_the
     for name in ("graded", "full"):  # precision knobs of its own; no budget
         assert "bits" not in space(name)
     assert "bits" not in space("hashing", accounting="values")
-    for name in METHODS:
+    for name, kind in METHODS.items():
+        if not kind.phases:
+            continue
         assert space(name)["training.lr"].low == pytest.approx(0.01)
 
 
@@ -174,6 +176,20 @@ def test_a_trial_never_looks_at_the_test_part_and_measures_as_a_run_does(name, s
     assert found["size"]["bytes"] == record["size"]["bytes"]
     with pytest.raises(AssertionError, match="test part"):
         _ = replace(data, test=Untouchable()).test.nnz
+
+
+def test_methods_that_start_from_a_teacher_share_it_and_count_its_passes(tmp_path):
+    suite = SUITE.model_copy(update={"budgets": ("40%",)})
+    one = cell(tmp_path, "ptq", suite=suite, trials=3)
+    assert "training.lr" not in one.subject.space  # nothing is trained but the teacher
+    do = Inline(tmp_path)
+    for runs in one.rounds():
+        do(runs, one.take)
+    found = one.found()
+    assert found.trials["planned"] == 3
+    assert found.trials["complete"] >= 1
+    assert found.trials["passes"] > 3
+    assert len(list(tmp_path.rglob("*teacher*.safetensors"))) <= 3  # short, whole, second seed
 
 
 def test_blind_data_keep_their_identity():
@@ -212,13 +228,11 @@ def test_a_trial_that_diverges_has_failed(store, tmp_path):
     assert found["value"] is None
 
 
-def test_short_trials_have_a_share_of_the_passes_and_end_on_an_evaluated_one(tmp_path):
-    training = SUITE.training.model_copy(
-        update={"epochs": 20, "search_epochs": 16, "eval_every": 2}
-    )
+def test_short_trials_have_a_share_of_the_passes(tmp_path):
+    training = SUITE.training.model_copy(update={"epochs": 20, "search_epochs": 16})
     one = cell(tmp_path, suite=SUITE.model_copy(update={"training": training}))
     short, full = (planned(one, {}, stage).spec.training for stage in (SHORT, FULL))
-    assert (short.epochs, short.search_epochs) == (6, 5)
+    assert (short.epochs, short.search_epochs) == (7, 5)
     assert full == training
 
 
