@@ -1,8 +1,9 @@
 """Full-ranking evaluation: every item that a user has not seen in training is a candidate.
 
 Scores are computed for blocks of users, seen items are masked in place, and the top 50 are found
-exactly (`bench.engine.topk`). Items with equal scores are ranked in a fixed random order. The order
-of ids would not do: low ids are popular in many files, and items that share a hashed row tie.
+exactly (`bench.engine.scan`, and `bench.engine.topk` for what it leaves). Items with equal scores
+are ranked in a fixed random order. The order of ids would not do: low ids are popular in many
+files, and items that share a hashed row tie.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data import CSR, Interactions
+from bench.engine.scan import Scan, available
 from bench.engine.topk import GROUP, Maxima, rough_products, top_columns, top_products
 from bench.errors import DataError
 
@@ -98,37 +100,50 @@ class Evaluator:
         self.order = torch.randperm(items, generator=generator)
         place = torch.empty_like(self.order)
         place[self.order] = torch.arange(items)
-        self._place = place.numpy()
         self._width = -(-items // GROUP) * GROUP
         self._part = part
-        self._wanted = _Pairs(part, users, self._place)
-        self._masked = [_Pairs(csr, users, self._place) for csr in seen]
-        self._unseen = items - sum(np.diff(csr.indptr)[users] for csr in seen)
+        self._wanted = _Pairs([part], users, place.numpy())
+        self._seen = _Pairs(seen, users, place.numpy())
+        self._unseen = items - np.diff(self._seen.starts)
 
     @torch.inference_mode()  # backbones with parameters would record gradients
     def __call__(self, scores: Scores | Vectors) -> Result:
         """Rank all items for every user with a model's scores, and compute the metrics."""
-        device, width, count = self.device, self._width, min(_TOP, self.items)
-        buffer = torch.empty(self.block, width, device=device)
-        hit = torch.zeros(self.block, width, dtype=torch.bool, device=device)
-        order = self.order.to(device)
-        top = _top_of(scores, order, count, buffer)
+        device, order = self.device, self.order.to(self.device)
+        hit = torch.zeros(self.block, self._width, dtype=torch.bool, device=device)
+        rank = self._ranker(scores, order)
         tops, hits = [], []
         for start in range(0, len(self.users), self.block):
-            stop = min(start + self.block, len(self.users))
-            ids = torch.from_numpy(self.users[start:stop]).to(device)
-            masked = [self._flat(pairs, start, stop) for pairs in self._masked]
-            best = top(ids, masked, buffer[: stop - start])
-            wanted = self._flat(self._wanted, start, stop)
+            rows = np.arange(start, min(start + self.block, len(self.users)))
+            best = rank(rows)
+            wanted = self._wanted.flat(rows, self._width, device)
             hit.view(-1)[wanted] = True
-            hits.append(hit[: stop - start].gather(1, best).cpu())
+            hits.append(hit[: len(rows)].gather(1, best).cpu())
             hit.view(-1)[wanted] = False
             tops.append(order[best.clamp(max=self.items - 1)].to(torch.int32).cpu())
         return self._measure(torch.cat(hits), torch.cat(tops))
 
-    def _flat(self, pairs: _Pairs, start: int, stop: int) -> Tensor:
-        rows, columns = pairs.slice(start, stop)
-        return torch.from_numpy(rows * self._width + columns).to(self.device)
+    def _ranker(self, scores: Scores | Vectors, order: Tensor) -> _Rank:
+        """The function that finds the best items of a block of users."""
+        count = min(_TOP, self.items)
+        users = torch.from_numpy(self.users).to(self.device)
+        plain = _Plain(scores, users, order, count, self._seen, (self.block, self._width))
+        if not isinstance(scores, Vectors) or self.device.type != "cpu" or not available():
+            return plain
+        scan = Scan(scores.users, scores.items[order], count, self.block)
+
+        def by_scan(rows: np.ndarray) -> Tensor:
+            seen = self._seen
+            starts = seen.starts[rows[0] : rows[-1] + 2]
+            best = torch.from_numpy(
+                scan(users[rows[0] : rows[-1] + 1], seen.columns, starts)
+            ).long()
+            left = (best[:, 0] < 0).nonzero().squeeze(1)
+            if len(left):
+                best[left] = plain(rows[left.numpy()])
+            return best
+
+        return by_scan
 
     def _measure(self, hits: Tensor, top: Tensor) -> Result:
         wanted = torch.from_numpy(np.diff(self._part.indptr)[self.users])
@@ -144,56 +159,96 @@ class Evaluator:
         )
 
 
-_Top = Callable[[Tensor, list[Tensor], Tensor], Tensor]
-"""(user ids [b], flat places to mask, buffer [b, W]) -> columns of the best items [b, count]."""
+_Rank = Callable[[np.ndarray], Tensor]
+"""Numbers of evaluated users, rising [b] -> columns of their best items, int64 [b, count]."""
 
 
-def _top_of(scores: Scores | Vectors, order: Tensor, count: int, buffer: Tensor) -> _Top:
-    """The function that finds the best items of a block of users."""
-    items, width = len(order), buffer.shape[1]
-    maxima = Maxima(buffer, count)
+class _Plain:
+    """Ranks by tensor operations alone, on any device and for any scores.
 
-    def mask(out: Tensor, masked: list[Tensor]) -> None:
-        out[:, items:] = -torch.inf
-        for flat in masked:
-            out.view(-1)[flat] = -torch.inf
+    Args:
+        scores: the model's.
+        users: int64 [T], all users that are evaluated.
+        order: int64 [I], the items in the order that decides ties.
+        count: wanted items.
+        seen: what to mask, by number of the user.
+        shape: most users of a block, and columns of its scores, at least I.
+    """
 
-    if not isinstance(scores, Vectors):
+    def __init__(
+        self,
+        scores: Scores | Vectors,
+        users: Tensor,
+        order: Tensor,
+        count: int,
+        seen: _Pairs,
+        shape: tuple[int, int],
+    ) -> None:
+        self._scores, self._users, self._order = scores, users, order
+        self._count, self._seen, self._shape = count, seen, shape
+        self._begun: tuple[Tensor, Maxima] | None = None
+        self._sorted: tuple[Tensor, Tensor, Tensor] | None = None
 
-        def by_scores(ids: Tensor, masked: list[Tensor], out: Tensor) -> Tensor:
-            scores(ids, order, out)
-            mask(out, masked)
-            return top_columns(out, count, maxima)
+    def __call__(self, rows: np.ndarray) -> Tensor:
+        """As `_Rank`."""
+        if self._begun is None:
+            empty = torch.empty(self._shape, device=self._users.device)
+            self._begun = empty, Maxima(empty, self._count)
+        buffer, maxima = self._begun
+        out = buffer[: len(rows)]
+        ids = self._users[torch.from_numpy(rows).to(self._users.device)]
+        if isinstance(self._scores, Vectors):
+            mine = self._scores.users[ids]
+            items, columns, longest = self._in_order(self._scores.items)
+            rough_products(mine, columns, out)
+            self._mask(rows, out)
+            return top_products(out, mine, items, longest, self._count, maxima)
+        self._scores(ids, self._order, out)
+        self._mask(rows, out)
+        return top_columns(out, self._count, maxima)
 
-        return by_scores
+    def _in_order(self, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Items in order, the same as columns, and the largest length."""
+        if self._sorted is None:
+            rows = functional.pad(items[self._order], (0, 0, 0, self._shape[1] - len(items)))
+            # Contiguous columns: a GEMM with few users is a sixth faster.
+            self._sorted = rows, rows.T.contiguous(), rows.norm(dim=1).max()
+        return self._sorted
 
-    users = scores.users
-    rows = functional.pad(scores.items[order], (0, 0, 0, width - items))
-    columns = rows.T.contiguous()  # column-major: a GEMM with few users is a sixth faster
-    longest = rows.norm(dim=1).max()
-
-    def by_products(ids: Tensor, masked: list[Tensor], out: Tensor) -> Tensor:
-        mine = users[ids]
-        rough_products(mine, columns, out)
-        mask(out, masked)
-        return top_products(out, mine, rows, longest, count, maxima)
-
-    return by_products
+    def _mask(self, rows: np.ndarray, out: Tensor) -> None:
+        out[:, len(self._order) :] = -torch.inf
+        out.view(-1)[self._seen.flat(rows, out.shape[1], out.device)] = -torch.inf
 
 
 class _Pairs:
-    """(row, column) pairs of selected rows of a sparse matrix, columns in ranking order."""
+    """(row, column) pairs of selected rows of sparse matrices, columns in ranking order.
 
-    def __init__(self, csr: CSR, users: np.ndarray, place: np.ndarray) -> None:
-        lengths = np.diff(csr.indptr)[users]
-        self._ends = np.concatenate(([0], np.cumsum(lengths)))
-        starts = np.repeat(csr.indptr[users] - self._ends[:-1], lengths)
-        self._columns = place[csr.indices[starts + np.arange(self._ends[-1])]]
-        self._rows = np.repeat(np.arange(len(users)), lengths)
+    Attributes:
+        columns: int32, rising within each row.
+        starts: int64 [rows + 1], where each row starts in `columns`.
+    """
 
-    def slice(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        low, high = self._ends[start], self._ends[stop]
-        return self._rows[low:high] - start, self._columns[low:high]
+    def __init__(self, parts: Sequence[CSR], users: np.ndarray, place: np.ndarray) -> None:
+        counts = np.zeros(len(users), np.int64)
+        keys = []
+        for csr in parts:
+            lengths = np.diff(csr.indptr)[users]
+            counts += lengths
+            ends = np.cumsum(lengths)
+            at = np.repeat(csr.indptr[users] - (ends - lengths), lengths) + np.arange(ends[-1])
+            rows = np.repeat(np.arange(len(users)), lengths)
+            keys.append(rows * len(place) + place[csr.indices[at]])
+        self.starts = np.concatenate(([0], np.cumsum(counts)))
+        ordered = np.sort(np.concatenate(keys)) if keys else np.empty(0, np.int64)
+        self.columns = (ordered % len(place)).astype(np.int32)
+
+    def flat(self, rows: np.ndarray, width: int, device: torch.device) -> Tensor:
+        """Places of the pairs of some rows in a flat array [len(rows), width]."""
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        ends = np.cumsum(lengths)
+        at = np.repeat(self.starts[rows] - (ends - lengths), lengths) + np.arange(ends[-1])
+        owners = np.repeat(np.arange(len(rows)), lengths)
+        return torch.from_numpy(owners * width + self.columns[at]).to(device)
 
 
 def ranking_metrics(hits: Tensor, wanted: Tensor) -> dict[str, Tensor]:

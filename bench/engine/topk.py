@@ -9,9 +9,9 @@ row the first columns with the tied score are looked up.
 Scores that are dot products are computed twice. The first pass rounds the factors to bfloat16 where
 the processor has instructions for it, which takes a third of the time. The error of a rough score
 is at most a known share of the product of the rows' lengths, which gives the set of all entries
-that can be among the first. The second pass computes these few products in float32, and only they
-decide. On a processor without such instructions the first pass is in float32 too, and the result is
-the same.
+that can be among the first. The second pass computes these few products in float64, rounded to
+float32, and only they decide. On a processor without such instructions the first pass is in
+float32, and the result is the same.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def top_products(
     count: int,
     maxima: Maxima | None = None,
 ) -> Tensor:
-    """Like `top_columns`, for products of users and items in float32.
+    """Like `top_columns`, for products of users and items, rounded to float32.
 
     Args:
         rough: [b, W], from `rough_products`; -inf for items that are no candidates.
@@ -159,20 +159,20 @@ def top_products(
         shape = torch.Size((len(plain), rough.shape[1]))
         best[plain] = _best(place[rows], columns, values, shape, count)
     whole = torch.nonzero(crowded).squeeze(1)
-    exact = torch.mm(users[whole], items.T)
+    exact = torch.mm(users[whole].double(), items.T.double()).float()
     exact[rough[whole] == -torch.inf] = -torch.inf
     best[whole] = top_columns(exact, count)
     return best
 
 
 def _products(users: Tensor, items: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """users[rows] . items[columns], float32 [n]; no product depends on the others."""
+    """users[rows] . items[columns], summed in float64 and rounded to float32 [n]."""
     found = users.new_empty(len(rows))
     # In pieces, so that rows are still in a core's cache when they are summed.
     pieces = zip(rows.split(_PIECE), columns.split(_PIECE), found.split(_PIECE), strict=True)
     for row, column, out in pieces:
-        factors = users.index_select(0, row).mul_(items.index_select(0, column))
-        torch.sum(factors, 1, out=out)
+        factors = users.index_select(0, row).double().mul_(items.index_select(0, column))
+        out.copy_(factors.sum(1))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.parts import matrix, random_parts
 
 from bench.backbones.mf import MF
 from bench.check import tiny_data
@@ -20,27 +21,6 @@ from bench.engine.topk import GROUP, rough_products, top_columns, top_products
 from bench.errors import BenchError
 from bench.method import Table
 from bench.method.registry import get_method
-
-
-def matrix(rows: list[list[int]]) -> CSR:
-    users = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    items = np.array([item for row in rows for item in row], dtype=np.int64)
-    return CSR.from_pairs(users, items, len(rows))[0]
-
-
-def random_parts(users: int, items: int, seed: int) -> tuple[CSR, CSR, CSR]:
-    """Disjoint train, valid and test; some users have no test item."""
-    rng = np.random.default_rng(seed)
-    parts: list[list[list[int]]] = [[], [], []]
-    for user in range(users):
-        chosen = rng.permutation(items)[: max(3, items // 3)]
-        cuts = (len(chosen) // 2, len(chosen) // 2 + (1 if user % 4 else 0))
-        for part, found in zip(parts, np.split(chosen, cuts), strict=True):
-            part.append(sorted(found.tolist()))
-        if user % 5 == 2:
-            parts[2][-1] = []
-    train, valid, test = map(matrix, parts)
-    return train, valid, test
 
 
 def fixed(table: torch.Tensor):
@@ -213,7 +193,7 @@ def test_top_columns_of_rows_that_are_mostly_ties(dtype):
 
 def by_hand(users, items, masked, count):
     """The best columns of every row by the products that decide, and a stable sort."""
-    exact = torch.stack([(user * items).sum(1) for user in users])
+    exact = torch.stack([(user.double() * items).sum(1) for user in users]).float()
     exact[masked] = -torch.inf
     return exact.argsort(dim=1, descending=True, stable=True)[:, :count]
 
