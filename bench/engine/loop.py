@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bench.backbones.base import Backbone
 from bench.data import Interactions
@@ -19,6 +18,7 @@ from bench.engine.adam import Adam
 from bench.engine.batches import Batch, Sampler, seed_of
 from bench.engine.checkpoint import Checkpoint, State, with_prefix
 from bench.engine.evaluate import Evaluator, Result
+from bench.engine.gather import distinct, take
 from bench.engine.losses import mean_loss
 from bench.engine.rank import rank
 from bench.engine.settings import Training
@@ -222,7 +222,7 @@ class Fit:
         if objective.whole:
             ids, index = self._everyone, everything
         else:
-            ids, index = torch.unique(everything, return_inverse=True)
+            ids, index = distinct(everything, len(self._everyone))
         if self.backbone.whole:
             rows = self._rows(self._everyone)
             spread = self.backbone.spread(rows)
@@ -232,11 +232,10 @@ class Fit:
             taken = rows = self._rows(ids)
         vectors = self.backbone.embed(taken)
         parts = index.split([len(users), len(positives), negatives.numel()])
-        u, p = functional.embedding(parts[0], vectors), functional.embedding(parts[1], vectors)
         if objective.whole:
-            n = vectors
+            (u, p), n = take(vectors, *parts[:2]), vectors
         else:
-            n = functional.embedding(parts[2].view(negatives.shape), vectors)
+            u, p, n = take(vectors, *parts[:2], parts[2].view(negatives.shape))
         loss = mean_loss(objective, self.backbone, u, p, n)
         few = self.backbone.whole and not objective.whole
         own = rows.index_select(0, ids) if few else rows

@@ -49,7 +49,7 @@ def _bpr(
     return functional.softplus(below - above).mean()
 
 
-def _derive_bpr(above: Tensor, below: Tensor) -> Derivative:
+def _derive_bpr(above: Tensor, below: Tensor, calm: bool) -> Derivative:
     below.sub_(above.unsqueeze(1))
     mean = functional.softplus(below).mean()
     share = below.new_full((len(below), 1), 1 / below.numel())
@@ -69,10 +69,14 @@ def _softmax(
     return (torch.logaddexp(above, below.logsumexp(1)) - above).mean()
 
 
-def _derive_softmax(above: Tensor, below: Tensor) -> Derivative:
-    top = torch.maximum(below.amax(1), above)
-    below.sub_(top.unsqueeze(1)).exp_()
-    hit = (above - top).exp_()
+def _derive_softmax(above: Tensor, below: Tensor, calm: bool) -> Derivative:
+    if calm:  # no need to subtract the largest score, which takes two more passes
+        hit, top = above.exp(), 0.0
+        below.exp_()
+    else:
+        top = torch.maximum(below.amax(1), above)
+        below.sub_(top.unsqueeze(1)).exp_()
+        hit = (above - top).exp_()
     total = below.sum(1).add_(hit)
     share = 1 / (total * len(above))  # turns exp into probabilities / batch
     pull = hit.mul_(share).sub_(1 / len(above))
@@ -91,7 +95,9 @@ def _contrastive(
     return (1 - above).mean() + objective.weight * over.mean()
 
 
-def _derive_contrastive(objective: Contrastive, above: Tensor, below: Tensor) -> Derivative:
+def _derive_contrastive(
+    objective: Contrastive, above: Tensor, below: Tensor, calm: bool
+) -> Derivative:
     over = functional.relu_(below.sub_(objective.margin))
     mean = (1 - above).mean() + objective.weight * over.mean()
     share = below.new_full((len(below), 1), objective.weight / below.numel())

@@ -39,6 +39,22 @@ def test_lengths_keep_a_power_of_both_lengths(tiny, power, expected):
     assert float(score) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("power", [None, 0.1, 0.7])
+def test_the_gradient_of_a_scaled_row_is_autograds(power, double):
+    settings = MF.Config(similarity="cosine", norm_power=power)
+    rows = torch.randn(9, 5, generator=torch.Generator().manual_seed(2))
+    rows[3], rows[4] = 0.0, rows[4] * 1e-14  # too short: divided by a constant
+    rows.requires_grad_()
+    length = rows.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    expected = rows * length.pow((power or 0.0) - 1)
+    weights = torch.randn(9, 5, generator=torch.Generator().manual_seed(3))
+    ours = settings.scaled(rows)
+    assert torch.allclose(ours, expected, rtol=1e-13)
+    (one,) = torch.autograd.grad(ours, rows, weights)
+    (other,) = torch.autograd.grad(expected, rows, weights)
+    assert torch.allclose(one, other, rtol=1e-10)
+
+
 def test_lengths_are_for_cosines():
     with pytest.raises(ValidationError, match="norm_power is for similarity = 'cosine'"):
         MF.Config(lengths=0.1)

@@ -79,6 +79,8 @@ def _softmax(temperature):
     return loss
 
 
+@pytest.mark.parametrize("few", [0, 16], ids=["wide", "narrow"])
+@pytest.mark.parametrize("length", [1, 30], ids=["small scores", "large scores"])
 @pytest.mark.parametrize("block", [2**19, 14], ids=["at once", "two users at a time"])
 @pytest.mark.parametrize(
     ("objective", "formula"),
@@ -97,12 +99,13 @@ def _softmax(temperature):
     ids=["softmax", "softmax at a temperature", "bpr", "ccl"],
 )
 def test_a_loss_of_shared_negatives_and_its_gradient_equal_autograds(
-    dot, tiny, double, objective, formula, block, monkeypatch
+    dot, tiny, double, objective, formula, block, length, few, monkeypatch
 ):
     monkeypatch.setattr(shared_loss, "_BLOCK", block)
+    monkeypatch.setattr(shared_loss, "_FEW", few)
     generator = torch.Generator().manual_seed(0)
     shapes = (5, 4), (5, 4), (7, 4)
-    inputs = [torch.randn(shape, generator=generator) for shape in shapes]
+    inputs = [length * torch.randn(shape, generator=generator) for shape in shapes]
 
     def graded(loss):
         ours = [tensor.clone().requires_grad_() for tensor in inputs]
