@@ -8,7 +8,7 @@ cache folder where that is read-only), so that only the first process compiles, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -28,7 +28,7 @@ def compiled(function: _Function, **options: Any) -> _Function:
         found = numba.njit(function, cache=True, **options)
     except RuntimeError:  # no folder can be written
         found = numba.njit(function, **options)
-    return found  # type: ignore[no-any-return]
+    return cast(_Function, found)
 
 
 def reordered(function: _Function) -> _Function:
@@ -106,7 +106,7 @@ def _chunks_that_reach(
 
 
 @compiled
-def _last_that_reaches(part: NDArray[Any], size: int, bound: Any) -> int:
+def _last_that_reaches(part: NDArray[Any], size: int, bound: Any) -> Any:
     """The last place of part[:size] with a score of at least the bound, or -1."""
     last = np.int32(-1)
     for i in range(np.int32(size)):
@@ -201,7 +201,7 @@ def raise_bounds(
 @reordered
 def product(one: NDArray[Any], other: NDArray[Any]) -> Any:
     """The dot product of two float32 vectors, summed in float64 and rounded to float32."""
-    total = 0.0
+    total = np.float64(0.0)
     for k in range(len(one)):
         total += np.float64(one[k]) * np.float64(other[k])
     return np.float32(total)

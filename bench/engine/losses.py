@@ -70,13 +70,12 @@ def _softmax(
 
 
 def _derive_softmax(above: Tensor, below: Tensor, calm: bool) -> Derivative:
-    if calm:  # no need to subtract the largest score, which takes two more passes
-        hit, top = above.exp(), 0.0
-        below.exp_()
-    else:
+    top = torch.zeros_like(above)
+    if not calm:  # finding and subtracting the largest scores takes two more passes
         top = torch.maximum(below.amax(1), above)
-        below.sub_(top.unsqueeze(1)).exp_()
-        hit = (above - top).exp_()
+        below.sub_(top.unsqueeze(1))
+    below.exp_()
+    hit = (above - top).exp_()
     total = below.sum(1).add_(hit)
     share = 1 / (total * len(above))  # turns exp into probabilities / batch
     pull = hit.mul_(share).sub_(1 / len(above))
