@@ -46,7 +46,10 @@ class Graded(Method):
     }
 
     class Config(Method.Config):
-        """Knobs of the grades; `width`: columns, solved from the budget."""
+        """Knobs of the grades; `width`: columns, solved from the budget.
+
+        Rounding begins late: earlier, steps of the usual size only move values between levels.
+        """
 
         own_precision = True
 
@@ -54,6 +57,7 @@ class Graded(Method):
         head_bits: int = Field(4, ge=1, le=8)
         tail_bits: int = Field(2, ge=1, le=8)
         head: float = Field(0.3, gt=0, lt=1)
+        aware: float | None = Field(0.1, ge=0, le=1)
         width: int = 0
 
     @classmethod

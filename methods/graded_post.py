@@ -28,6 +28,7 @@ class GradedPost(Graded):
         """As of `graded`. `length_power`: see `bench.method.factors.project`."""
 
         length_power: float = Field(0.5, ge=0, le=1)
+        aware: float | None = None  # nothing is trained
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.budget import Budget
 from bench.check import tiny_data
+from bench.check.subject import Subject
 from bench.engine.adam import Adam
 from bench.errors import SpecError
 from bench.method import Method, Progress, Rows, Table
@@ -242,6 +243,7 @@ def planned(kind: type[Method], **knobs: object) -> Method:
     data = tiny_data()
     budget = Budget(4 * (data.users + data.items) * 16)
     table = Table(data.users, data.items, 16, budget if kind.budgeted else None)
+    table = Subject(kind).given(table, data.train)
     config = kind.plan(table, kind.Config(**knobs))
     method = kind(table, config)
     method.reset(torch.Generator().manual_seed(0))
