@@ -44,7 +44,10 @@ def run(
     again: bool = False,
     **options: Any,
 ) -> Record:
-    """Train one method under one budget in this process, unless there is a record of it.
+    """Train one method under one budget, unless there is a record of it; its file is kept.
+
+    The run has processes of its own, so a script must call this below `if __name__ ==
+    "__main__":`.
 
     Args:
         method: its name.
@@ -80,11 +83,13 @@ class Single:
     """One run that is planned.
 
     Attributes:
+        asked: what was asked for.
         plan: the run with its data and methods.
         planned: the run.
         store: where its record goes.
     """
 
+    asked: Request
     plan: Plan
     planned: Planned
     store: Store
@@ -113,7 +118,7 @@ class Single:
     def execute(
         self, device: str = "cpu", threads: int = 1, report: Report = lambda entry: None
     ) -> Record:
-        """Train, rank and write the record, in this process.
+        """Train, rank and write the record, in processes of its own.
 
         Args:
             device: where to train.
@@ -121,19 +126,17 @@ class Single:
             report: told of each epoch.
 
         Raises:
-            BenchError: another process executes the run, or the folder cannot be written.
+            BenchError: the folder cannot be written.
         """
-        import torch
+        from bench.runs.schedule import run_missing
 
-        from bench.engine.malloc import keep_freed_memory
-        from bench.runs.execute import execute
-        from bench.runs.schedule import leased
+        def listen(kind: str, content: dict[str, Any]) -> None:
+            if kind == "epoch":
+                report(content)
 
-        keep_freed_memory()
-        torch.set_num_threads(threads)
-        run, plan = self.planned.run, self.plan
-        with leased(self.store, run):
-            return execute(run, plan.data, plan.methods, self.store, device, report=report)
+        plan, job = self.plan, self.asked.job(self.store.root, device, threads, 1, keep=True)
+        run_missing([self.planned], set(), plan.data, plan.methods, self.store, job, 1, listen)
+        return self.record
 
 
 def single(
@@ -170,7 +173,7 @@ def single(
         raise BenchError(f"{method} has no published form; leave out --form")
     if one.infeasible:
         raise BenchError(f"{method} under {one.run.label}: infeasible: {one.infeasible}")
-    return Single(plan, one, Store(Path(results)))
+    return Single(asked, plan, one, Store(Path(results)))
 
 
 def leaderboard(
@@ -221,7 +224,7 @@ def leaderboard(
     )
     plan, store = asked.plan(chosen), Store(Path(results))
     many = workers or schedule.default_workers(device)
-    job = asked.job(chosen, Path(results), device, threads, many)
+    job = asked.job(Path(results), device, threads, many)
     done = schedule.finished(plan.runs, store)
     schedule.run_missing(
         plan.runs, done, plan.data, plan.methods, store, job, many, lambda kind, content: None

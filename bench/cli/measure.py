@@ -183,6 +183,6 @@ def _run_reference(
     mine = [one for one in plan.runs if one.run.spec.method.name == reference.method]
     store = Store(results)
     done = schedule.finished(mine, store)
-    job = asked.job(chosen, results, device, threads, workers)
+    job = asked.job(results, device, threads, workers)
     with launch(Live(console.out, len(mine) - len(done), names(mine))) as live:
         schedule.run_missing(mine, done, plan.data, plan.methods, store, job, workers, live)

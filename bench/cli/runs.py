@@ -51,6 +51,9 @@ def leaderboard(
     threads: options.Threads = 1,
     device: options.Device = "cpu",
     time_limit: options.TimeLimit = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the file of each run beside its record.")
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run again what failed before.")
     ] = False,
@@ -88,7 +91,7 @@ def leaderboard(
     if dry_run:
         _estimate(plan, done, store.root, many, threads, device)
         return
-    job = asked.job(chosen, results, device, threads, many)
+    job = asked.job(results, device, threads, many, keep)
     todo = sum(one.run.spec.id not in done and not one.infeasible for one in plan.runs)
     with launch(Live(console.out, todo, names(plan.runs))) as live:
         schedule.run_missing(
@@ -160,7 +163,7 @@ def run(
         bool, typer.Option("--again", help="Run it even if there is a record.")
     ] = False,
 ) -> None:
-    """Train one method under one budget in this process, and print where its record is."""
+    """Train one method under one budget, keep its file, and print where its record is."""
     import json
 
     from bench.api import single

@@ -183,9 +183,7 @@ class Tuner:
         from bench.tune.workers import Workers
 
         options, terms = self._options, self._terms
-        job = self._asked.job(
-            terms.suite, options.results, options.device, options.threads, options.workers
-        )
+        job = self._asked.job(options.results, options.device, options.threads, options.workers)
         found: list[Outcome] = []
         search = self._search(terms)
         cells = [c.when for c in search.subjects()]

@@ -31,6 +31,9 @@ class Interactions:
         temporal: whether test interactions are later than training interactions.
         fingerprints: hex sha256 of the sorted pairs of `train`, `valid` and `test`; worked out if
             not given.
+        test_count: number of test interactions, also where `test` was left out; worked out if not
+            given.
+        files: files that hold the data, so that methods can be kept from reading them.
     """
 
     name: str
@@ -46,8 +49,12 @@ class Interactions:
     repairs: dict[str, int] = field(default_factory=dict)
     temporal: bool = False
     fingerprints: dict[str, str] = field(default_factory=dict)
+    test_count: int = -1
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.test_count < 0:
+            object.__setattr__(self, "test_count", self.test.nnz)
         # The cache hands the fingerprints in: hashing a million pairs again costs 20 ms.
         prints = self.fingerprints or {
             "train": self.train.fingerprint(),
@@ -75,6 +82,10 @@ class Interactions:
     def counts(self) -> NDArray[np.int64]:
         """Training interactions of each id, int64 [users + items], users first."""
         return np.concatenate([self.user_counts(), self.item_counts()])
+
+    def blind(self) -> Interactions:
+        """Leave out the test part and the files; identity and fingerprints stay."""
+        return replace(self, test=CSR.empty(self.users), files=())
 
     def refit(self) -> Interactions:
         """Merge validation into training, to train for a length that is already chosen."""

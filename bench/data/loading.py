@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -93,7 +94,7 @@ def _cached(source: Source, card: Card, local: bool, root: Path) -> Interactions
         taken = stamps(source)
         data, _, _ = assemble(source, card, local)
         write_cache(file, data, taken)
-    return data
+    return replace(data, files=(*map(str, source.parts.values()), str(file)))
 
 
 def _own(path: Path) -> tuple[Source, Card]:

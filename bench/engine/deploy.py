@@ -23,14 +23,22 @@ def look_up(deployed: Method, table: Table, device: str) -> Tensor:
         BrokenContract: they have the wrong shape or type, or are not finite.
     """
     rows = deployed(torch.arange(table.ids, device=device))
-    shape = table.ids, max(table.dim, deployed.width)
+    check_rows(rows, (table.ids, max(table.dim, deployed.width)))
+    return rows
+
+
+def check_rows(rows: Tensor, shape: tuple[int, int]) -> None:
+    """Check the rows of all ids.
+
+    Raises:
+        BrokenContract: they have the wrong shape or type, or are not finite.
+    """
     if rows.shape != shape or rows.dtype != torch.float32:
         raise BrokenContract(
             f"rows of all ids are {rows.dtype} {tuple(rows.shape)}, not torch.float32 {shape}"
         )
     if not bool(rows.isfinite().all()):
         raise BrokenContract("rows hold values that are not finite")
-    return rows
 
 
 @torch.no_grad()

@@ -13,11 +13,12 @@ from bench.engine.deploy import look_up
 from bench.engine.loop import Fit
 from bench.engine.rank import rank
 from bench.errors import BenchError
+from bench.judge.ranking import evaluator
 from bench.method import Method
 from bench.method.file import read_file, write_file
 from bench.method.identity import source_hash
 from bench.records.schema import Record
-from bench.runs.pipeline import Pipeline, evaluator
+from bench.runs.pipeline import Pipeline
 from bench.runs.spec import RunSpec
 from bench.runs.teacher import Lender
 

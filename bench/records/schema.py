@@ -221,12 +221,21 @@ class Failure(_Part):
     minimum: int | None = None
 
 
+class Kept(_Part):
+    """A file that a run has kept beside its record."""
+
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Record(_Part):
     """One run: its spec, its outcome and its machine.
 
     Attributes:
         tuning: the trials that its settings come from; None for settings that no trial chose.
         history: one mapping per epoch; empty unless the caller asked for it.
+        file: the file of the method, `ID.safetensors` beside the record; None if it was not kept.
+        backbone_file: the weights of the backbone, `ID.backbone.safetensors`; None if it has none.
         path: path of the record, relative to the results folder, with forward slashes.
     """
 
@@ -245,6 +254,8 @@ class Record(_Part):
     history: tuple[dict[str, int | float | str | None], ...] = Field(default=(), strict=False)
     timings: Timings | None = None
     peak_memory_bytes: Count | None = None
+    file: Kept | None = None
+    backbone_file: Kept | None = None
     lookup: dict[str, Annotated[float, Field(gt=0)]] | None = None
     command: str = ""
     env: dict[str, Any] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,7 +20,13 @@ from bench.records.scan import check_record, read_record
 from bench.records.schema import Record, SpecOf
 
 WORK = ".work"
+KEPT = (".safetensors", ".backbone.safetensors")
+"""Suffixes of the files that a run may keep: its own, and the weights of its backbone."""
 _OLD = 86400.0  # seconds until a temporary file of another machine counts as abandoned
+
+
+def _write(stream: BinaryIO, content: bytes) -> None:
+    stream.write(content)
 
 
 class Store:
@@ -76,6 +83,24 @@ class Store:
             write_atomic(path.with_suffix(".npz"), lambda f: np.savez_compressed(f, **own))
         write_atomic(path, lambda f: f.write((text + "\n").encode()))
         return path
+
+    def kept(self, spec: SpecOf[Any], run: str, suffix: str) -> Path:
+        """Return the path of a file that a run may keep; `suffix` is one of `KEPT`."""
+        path = self.path(spec, run)
+        return path.with_name(path.stem + suffix)
+
+    def keep(self, spec: SpecOf[Any], run: str, files: Mapping[str, bytes]) -> None:
+        """Store the files of a run, by suffix, and remove earlier ones.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        for suffix in KEPT:
+            path = self.kept(spec, run, suffix)
+            if suffix in files:
+                write_atomic(path, partial(_write, content=files[suffix]))
+            else:
+                path.unlink(missing_ok=True)
 
     def per_user(self, spec: SpecOf[Any], run: str) -> dict[str, np.ndarray] | None:
         """Return the per-user arrays of a run, with those that the runs of a split share.

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,13 +31,16 @@ import numpy as np
 import torch
 
 from bench.data import Interactions
+from bench.data.transfer import pack_split, unpack_split
 from bench.engine.malloc import keep_freed_memory
 from bench.errors import BenchError
+from bench.judge.client import Judges, Seat
+from bench.judge.model import JudgeDied
 from bench.method import Method
 from bench.method.registry import find_methods
 from bench.records.scan import check_record
-from bench.records.store import Store
-from bench.runs.parcel import pack, sources, unpack
+from bench.records.store import KEPT, Store
+from bench.runs.parcel import sources
 from bench.runs.pool import BOARD, Job, Listener, Work
 from bench.runs.spec import Run, decode, encode
 from bench.runs.worklist import Worklist
@@ -118,7 +122,7 @@ def run_on_cluster(
             " with --nthreads 1 (--threads says how many threads a run has)"
         )
     store = Store(Path(job.results))
-    state = WorkerState(pack(data), sources(job.plugins), job.device, job.threads, work)
+    state = WorkerState(pack_split(data), sources(job.plugins), job, work)
     try:
         client.register_plugin(state, name=state.name)
     except Exception as error:  # any error of a worker while it unpacks its state
@@ -200,9 +204,9 @@ class _Driver:
             return
         run, task = self.tasks.pop(key)
         if task.status == "finished":
-            problem, record, arrays = task.result()
+            problem, record, files = task.result()
             if problem is None:
-                self._done(run, self._read(run, record, arrays))
+                self._done(run, self._read(run, record, files))
                 return
             self._retry(run, problem)
         elif task.status == "error":
@@ -214,7 +218,7 @@ class _Driver:
         else:
             self._retry(run, "the scheduler has lost the task")
 
-    def _read(self, run: Run, text: bytes, arrays: bytes | None) -> Any:
+    def _read(self, run: Run, text: bytes, files: dict[str, bytes]) -> Any:
         """Return the result of a task; the record of a board is written first."""
         raw: dict[str, Any] = json.loads(text)
         if self.task is not BOARD:
@@ -227,9 +231,10 @@ class _Driver:
         place = self.store.path(run.spec, run.spec.id).relative_to(self.store.root)
         record = check_record(raw, place.as_posix())
         per_user = None
-        if arrays is not None:
-            with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+        if ".npz" in files:
+            with np.load(io.BytesIO(files[".npz"]), allow_pickle=False) as stored:
                 per_user = {name: stored[name] for name in stored.files}
+        self.store.keep(run.spec, run.spec.id, {p: files[p] for p in KEPT if p in files})
         self.store.write(record, per_user)
         return record.short()
 
@@ -282,47 +287,49 @@ class WorkerState(distributed.WorkerPlugin):
     """State of a worker: the data, the methods and a working folder.
 
     Args:
-        data: as `pack` returns it.
+        data: as `pack_split` returns it.
         plugins: content of the plugin files, by file name.
-        device: where to train.
-        threads: threads of torch.
+        job: settings of the workers.
         work: the function that is applied to a run.
     """
 
-    def __init__(
-        self, data: bytes, plugins: dict[str, str], device: str, threads: int, work: Work = BOARD
-    ) -> None:
+    def __init__(self, data: bytes, plugins: dict[str, str], job: Job, work: Work = BOARD) -> None:
         self.name = f"bench-{uuid4().hex[:12]}"
-        self._packed, self._plugins, self._device, self._threads = data, plugins, device, threads
-        self._work = work
+        self._packed, self._plugins, self._job, self._work = data, plugins, job, work
 
     def setup(self, worker: distributed.Worker) -> None:
         """Called by dask once on every worker; the first run unpacks the data."""
         self._worker = worker
         self._lock = threading.Lock()  # for a worker with several threads; see `run_on_cluster`
         self._ready: tuple[Interactions, dict[str, type[Method]]] | None = None
+        self._judges: Judges | None = None
+        self._seat: Seat | None = None
         self._folder = Path(tempfile.mkdtemp(dir=worker.local_directory, prefix="bench-"))
 
     def teardown(self, worker: distributed.Worker) -> None:
         """Called by dask when the worker ends normally."""
+        if self._judges is not None:
+            self._judges.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def do(self, task: bytes) -> tuple[str | None, bytes, bytes | None]:
+    def do(self, task: bytes) -> tuple[str | None, bytes, dict[str, bytes]]:
         """Execute a run.
 
         Returns:
             The reason why it could not be executed, or None; the record in the format of the disk;
-            the per-user arrays.
+            the files that belong to it, by suffix.
         """
         with self._lock:
             run = decode(task)
             self._send("start", run, {})
             try:
                 return None, *self._executed(run)
-            except BenchError as error:
-                return f"worker {self._worker.address}: {error}", b"", None
+            except (BenchError, JudgeDied) as error:
+                if isinstance(error, JudgeDied):
+                    self._seat = None
+                return f"worker {self._worker.address}: {error}", b"", {}
 
-    def _executed(self, run: Run) -> tuple[bytes, bytes | None]:
+    def _executed(self, run: Run) -> tuple[bytes, dict[str, bytes]]:
         data, methods = self._ready = self._ready or self._unpacked()
         method, store = run.spec.method, Store(self._folder)
         if method.name in methods and methods[method.name].revision != method.revision:
@@ -331,19 +338,27 @@ class WorkerState(distributed.WorkerPlugin):
                 f" {method.revision}; install the same version of this program on all machines"
             )
         keep_freed_memory()
-        torch.set_num_threads(self._threads)
-        job = Job("", None, str(self._folder), (), self._device, self._threads, True)
-        found = self._work.do(run, data, methods, store, job, lambda e: self._send("epoch", run, e))
+        torch.set_num_threads(self._job.threads)
+        if self._judges is not None and self._seat is None:
+            self._seat = Seat(self._judges.connect())
+        job = replace(self._job, results=str(self._folder), plugins=(), parallel=True)
+        found = self._work.do(
+            run, data, methods, store, job, lambda e: self._send("epoch", run, e), self._seat
+        )
         path = store.path(run.spec, run.spec.id)
         if not path.exists():  # not the run of a board
-            return json.dumps(found).encode(), None
+            return json.dumps(found).encode(), {}
+        files: dict[str, bytes] = {}
         arrays = store.per_user(run.spec, run.spec.id)
-        stream = io.BytesIO()
         if arrays is not None:
+            stream = io.BytesIO()
             np.savez_compressed(stream, **arrays)
-        result = path.read_bytes(), stream.getvalue() or None
-        for part in (path, *self._folder.rglob("*.npz")):
-            part.unlink()
+            files[".npz"] = stream.getvalue()
+        kept = {part: store.kept(run.spec, run.spec.id, part) for part in KEPT}
+        files |= {part: where.read_bytes() for part, where in kept.items() if where.exists()}
+        result = path.read_bytes(), files
+        for part in (path, *kept.values(), *self._folder.rglob("*.npz")):
+            part.unlink(missing_ok=True)
         return result
 
     def _unpacked(self) -> tuple[Interactions, dict[str, type[Method]]]:
@@ -351,18 +366,23 @@ class WorkerState(distributed.WorkerPlugin):
         for name, content in self._plugins.items():
             paths.append(self._folder / name)
             paths[-1].write_text(content, encoding="utf-8")
-        return unpack(self._packed), find_methods(paths)
+        data = unpack_split(self._packed)
+        if self._work.judged:
+            plugins = [str(path) for path in paths]
+            self._judges = Judges(data, plugins, self._job.device, self._job.threads)
+        self._packed = b""  # methods are trained without the test part
+        return data.blind(), find_methods(paths)
 
     def _send(self, kind: str, run: Run, content: dict[str, Any]) -> None:
         message = content | {"kind": kind, "id": run.spec.id, "worker": self._worker.address}
         self._worker.log_event(self.name, json.dumps(message))
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("name", "_packed", "_plugins", "_device", "_threads", "_work")
+        kept = ("name", "_packed", "_plugins", "_job", "_work")
         return {name: getattr(self, name) for name in kept}
 
 
-def _do(state: str, task: bytes) -> tuple[str | None, bytes, bytes | None]:
+def _do(state: str, task: bytes) -> tuple[str | None, bytes, dict[str, bytes]]:
     """Execute a task on a worker."""
     found = distributed.get_worker().plugins[state]
     assert isinstance(found, WorkerState)

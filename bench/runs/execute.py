@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 
+from bench.backbones.base import Backbone
 from bench.data import Interactions
-from bench.engine.deploy import lookup_speed
-from bench.engine.evaluate import breakdown
 from bench.engine.loop import Fit
 from bench.errors import StoreError, Unreachable
 from bench.files import write_atomic
+from bench.judge.model import Judge, JudgeDied, Refused, Submission
 from bench.method import Method
-from bench.records.schema import Record, Timings
+from bench.method.file import write_file
+from bench.records.schema import Record
 from bench.records.store import Store
 from bench.runs.environment import environment, now, peak_memory, reset_peak
-from bench.runs.measured import Measured, metrics_record, size_record
+from bench.runs.measured import Measured
 from bench.runs.pipeline import Pipeline
-from bench.runs.popularity import measure_popularity
 from bench.runs.record import failed, infeasible, new_record
 from bench.runs.spec import Run
 from bench.runs.teacher import Lender
@@ -37,39 +38,49 @@ def execute(
     data: Interactions,
     methods: Mapping[str, type[Method]],
     store: Store,
+    judge: Judge,
     device: str = "cpu",
     parallel: bool = False,
     report: Report = lambda entry: None,
+    keep: bool = False,
 ) -> Record:
     """Runs and stores the record, whatever happens but an interruption.
 
     Args:
         run: what to do.
-        data: the split that the spec names.
+        data: the split that the spec names; its test part is not used here.
         methods: all known methods.
         store: where the record goes, and the checkpoint to continue from.
+        judge: measures the file of the trained method.
         device: where to train.
         parallel: other runs share the machine, so that times are not comparable.
         report: told of every epoch.
+        keep: whether the file stays beside the record.
 
     Returns:
         The record, with status ok or failed.
 
     Raises:
         StoreError: the results folder cannot be written.
+        JudgeDied: the judge has ended.
     """
     began = time.perf_counter()
     reset_peak()
     record = new_record(run, data, methods)
     per_user: dict[str, np.ndarray] | None = None
+    files: dict[str, bytes] = {}
     try:
         if run.spec.training is None:
-            found = measure_popularity(data, run.spec.dim)
+            found = Measured(judge(Submission(run.spec.stored())))
         else:
-            found = _trained(run, data, methods, store, device, report)
-        record, per_user = store.checked(found.onto(record)), found.per_user
-    except StoreError:
-        raise  # no fault of the run, which goes on from its checkpoint once there is room
+            found = _trained(run, data, methods, store, judge, device, report)
+        record, per_user = store.checked(found.onto(record)), found.verdict.per_user
+        if keep:
+            record, files = record.model_copy(update=found.kept()), found.files
+    except (StoreError, JudgeDied):
+        raise  # no fault of the run, which goes on from its checkpoint
+    except Refused as error:
+        record = failed(record, error.kind, str(error), error.trace)
     except Unreachable as error:
         record = infeasible(record, error)
     except Exception as error:
@@ -84,6 +95,7 @@ def execute(
             "finished": now(),
         }
     )
+    store.keep(run.spec, run.spec.id, files)
     store.write(record, per_user)
     store.discard_work(run.spec.id)
     return record
@@ -94,39 +106,32 @@ def _trained(
     data: Interactions,
     methods: Mapping[str, type[Method]],
     store: Store,
+    judge: Judge,
     device: str,
     report: Report,
 ) -> Measured:
-    """Trains, and measures what would be deployed."""
+    """Trains, and has the file measured."""
     began = time.perf_counter()
     pipeline = Pipeline(run.spec, data, methods, device, Lender(store, device, report))
     training = _Training(run, pipeline, store, report)
     method, backbone = training.run()
     # The work of a teacher counts in full in every run that uses it, whichever has done it.
     trained = time.perf_counter() - began + sum(one.seconds - one.waited for one in pipeline.lent)
-    deployed = pipeline.deploy(method, backbone)
-    began = time.perf_counter()
-    data = pipeline.data
-    test = deployed.rank(data, "test")
-    # Retrained on the validation part, nothing is held out there.
-    valid = None if training.refit else deployed.rank(data, "valid")
-    evaluated = time.perf_counter() - began
-    parameters = sum(one.numel() for one in backbone.parameters())
+    content, weights = write_file(method), _weights(backbone)
     return Measured(
-        size_record(deployed.packed, pipeline.table.ids, pipeline.table.dim, parameters),
-        metrics_record(test, valid, data.items),
-        Timings(train_s=trained, evaluate_s=evaluated),
-        _in_file_order(breakdown(test, data), pipeline.users),
+        judge(Submission(run.spec.stored(), content, weights)),
+        trained,
         (*(phase for one in pipeline.lent for phase in one.phases), *training.phases),
         tuple(training.history),
-        lookup_speed(deployed.method, pipeline.table),
-        _one_line(deployed.method.outcome()),
+        content,
+        weights,
     )
 
 
-def _one_line(words: str) -> str:
-    """What a method says of itself, as a record may hold it."""
-    return " ".join(str(words).split())[:200]
+def _weights(backbone: Backbone) -> bytes:
+    """What the backbone has learned, as a safetensors file; empty if it learns nothing."""
+    state = {name: one.cpu().contiguous() for name, one in backbone.state_dict().items()}
+    return safetensors.torch.save(state) if state else b""
 
 
 class _Training:
@@ -180,14 +185,6 @@ class _Training:
 
     def _report_refit(self, entry: dict[str, Any]) -> None:
         self._report(entry | {"refit": True})
-
-
-def _in_file_order(per_user: dict[str, np.ndarray], original: np.ndarray) -> dict[str, np.ndarray]:
-    """Per-user arrays under the users' original numbers, ascending, so that runs can be paired."""
-    users = original[per_user["users"]]
-    order = np.argsort(users)
-    named = {k: per_user[k][order] for k in ("recall@20", "ndcg@20", "activity", "test_items")}
-    return per_user | named | {"users": users[order].astype(per_user["users"].dtype)}
 
 
 def _selected(

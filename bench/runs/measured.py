@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
-from bench.budget import VALUE_BYTES
-from bench.engine.evaluate import Result
-from bench.method.file import Packed
-from bench.method.size import DTYPES, ArrayKind
+from bench.judge.model import Verdict
 from bench.records import schema
 from bench.records.schema import Record
+from bench.records.store import KEPT
 
 
 @dataclass(frozen=True)
@@ -22,67 +17,45 @@ class Measured:
     """What a run came to.
 
     Attributes:
-        size: of the packed state.
-        metrics: means over users.
-        timings: seconds of training and of ranking.
-        per_user: arrays of the test part.
+        verdict: of the judge.
+        train_s: seconds of the training.
         phases, history: of the training, as JSON holds them.
-        lookup: rows a second, by batch; None where no rows are looked up.
-        outcome: what the method says that it made of its budget.
+        content: of the file of the method.
+        weights: of the backbone, as a safetensors file; empty if it has none.
     """
 
-    size: schema.Size
-    metrics: schema.Metrics
-    timings: schema.Timings
-    per_user: dict[str, np.ndarray]
+    verdict: Verdict
+    train_s: float = 0.0
     phases: tuple[dict[str, Any], ...] = ()
     history: tuple[dict[str, Any], ...] = ()
-    lookup: dict[str, float] | None = None
-    outcome: str = ""
+    content: bytes = b""
+    weights: bytes = b""
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Files that can be kept, by suffix."""
+        found = zip(KEPT, (self.content, self.weights), strict=True)
+        return {suffix: content for suffix, content in found if content}
 
     def onto(self, record: Record) -> Record:
         """The record with these fields."""
         fields: dict[str, Any] = {
-            "size": self.size,
-            "metrics": self.metrics,
+            "size": self.verdict.size,
+            "metrics": self.verdict.metrics,
             "phases": tuple(schema.Phase.model_validate(one) for one in self.phases),
             "history": self.history,
-            "timings": self.timings,
+            "timings": schema.Timings(train_s=self.train_s, evaluate_s=self.verdict.seconds),
         }
-        if self.lookup is not None:
-            fields["lookup"] = self.lookup
-        if self.outcome:
-            fields["method"] = record.method.model_copy(update={"outcome": self.outcome})
+        if self.verdict.lookup is not None:
+            fields["lookup"] = self.verdict.lookup
+        if self.verdict.outcome:
+            fields["method"] = record.method.model_copy(update={"outcome": self.verdict.outcome})
         return record.model_copy(update=fields)
 
-
-def size_record(packed: Packed, ids: int, dim: int, backbone_values: int) -> schema.Size:
-    """The size of a packed state beside that of the full table of `ids` x `dim` float32."""
-    return schema.Size(
-        values=packed.values,
-        bytes=packed.bytes,
-        file_bytes=packed.bytes,
-        backbone_values=backbone_values,
-        full_values=ids * dim,
-        full_bytes=ids * dim * VALUE_BYTES,
-        arrays={
-            name: packed_array(array, packed.kinds[name])
-            for name, array in sorted(packed.arrays.items())
-        },
-    )
-
-
-def packed_array(tensor: Tensor, kind: ArrayKind) -> schema.PackedArray:
-    """What a record says of an array."""
-    code, width = DTYPES[tensor.dtype]
-    shape = tuple(tensor.shape)
-    return schema.PackedArray(dtype=code, shape=shape, bytes=prod(shape) * width, kind=kind)
-
-
-def metrics_record(test: Result, valid: Result | None, items: int) -> schema.Metrics:
-    """Means over users, and the share of the catalogue that stands in anybody's top 20."""
-    top = test.top[:, :20]
-    coverage = len(np.unique(top[top >= 0])) / items
-    return schema.Metrics(
-        valid=valid.metrics if valid else None, test=test.metrics | {"coverage@20": coverage}
-    )
+    def kept(self) -> dict[str, schema.Kept]:
+        """What a record says of the files, if they are kept."""
+        return {
+            name: schema.Kept(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+            for name, content in (("file", self.content), ("backbone_file", self.weights))
+            if content
+        }

@@ -1,6 +1,7 @@
 """From a run's spec to its metrics: build, train, pack, write, read back, rank.
 
-Boards and trials both go this way, so that both measure what would be deployed.
+Boards hand the file to the judge (`bench.judge`). Trials read it back and rank here, on validation
+data.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from bench.backbones.registry import get_backbone
 from bench.data import Interactions
 from bench.data.numbering import number
 from bench.engine.deploy import look_up
-from bench.engine.evaluate import Evaluator, Result
+from bench.engine.evaluate import Result
 from bench.engine.rank import rank
+from bench.judge.ranking import evaluator
 from bench.method import Method, Table
 from bench.method.file import Packed, read_file, write_file
 from bench.runs.spec import RunSpec
@@ -130,10 +132,3 @@ class Pipeline:
         rows = look_up(found, self.table, self.device)
         backbone.eval()
         return Deployed(packed, found, rows, backbone, self.device)
-
-
-def evaluator(data: Interactions, part: str, device: str = "cpu") -> Evaluator:
-    """Of the part `valid` or `test`; the parts before it are left out of the ranking."""
-    if part == "valid":
-        return Evaluator(data.valid, [data.train], data.items, device)
-    return Evaluator(data.test, [data.train, data.valid], data.items, device)

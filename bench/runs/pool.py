@@ -1,7 +1,8 @@
 """Runs of a plan in worker processes; no result is lost when a worker dies.
 
-A worker loads the data once and executes one run after another. It is spawned (not forked), sends
-JSON over a pipe and exits when its parent has ended. When a worker dies, another worker continues
+A worker gets the data without their test part and executes one run after another. It is spawned
+(not forked), sends JSON over a pipe and exits when its parent has ended. It hands the file of each
+run to a judge of its own (`bench.judge`). When a worker dies, another worker continues
 its run from the checkpoint. A run whose workers die again and again without progress becomes a
 failed record. The pool skips runs that other processes execute on the same results folder
 (`bench.runs.worklist`).
@@ -9,91 +10,38 @@ failed record. The pool skips runs that other processes execute on the same resu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
 import signal
-import threading
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from bench.data import Interactions
+from bench.data.cache import cache_root
+from bench.data.transfer import write_split
 from bench.errors import BenchError
-from bench.method import Method
-from bench.records.schema import Record
+from bench.judge.client import Judges
 from bench.records.store import Store
-from bench.runs.execute import execute
-from bench.runs.spec import Run, decode, encode
+from bench.runs.spec import Run, encode
+from bench.runs.worker import BOARD, JUDGE_DIED, Job, Start, Work, serve
 from bench.runs.worklist import Worklist
 
 _DEATHS_WITHOUT_EPOCH = 3  # deaths of workers in a row without an epoch in between
 _DEATHS_WITHOUT_PROGRESS = 10  # deaths in a row without an epoch beyond those already reached
 _FAILED_STARTS = 10  # workers in a row that die before they are ready
+_PATHS = ("BENCH_DATA", "BENCH_CACHE")
 _GRACE = 5.0  # seconds from the request to end until a worker is killed
 
 Listener = Callable[[str, dict[str, Any]], None]
 """Called with ("start", {}), ("epoch", entry) and ("done", record), each with `id` and `worker`."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Settings of all workers of a pool.
-
-    Attributes:
-        dataset, data_dir: arguments of `bench.data.load`.
-        results: folder of the records.
-        plugins: method files.
-        device: `cpu`, `cuda`, ...
-        threads: threads of torch in each worker.
-        parallel: whether several workers share the machine.
-    """
-
-    dataset: str
-    data_dir: str | None
-    results: str
-    plugins: tuple[str, ...]
-    device: str
-    threads: int
-    parallel: bool
-
-
-@dataclass(frozen=True)
-class Work:
-    """The function that a worker applies to a run.
-
-    Attributes:
-        do: (run, data, methods, store, job, callback for epochs) -> the result as a JSON mapping;
-            a function of a module, because it is pickled by its name.
-        read: returns the result from the JSON mapping.
-    """
-
-    do: Callable[
-        [Run, Interactions, dict[str, type[Method]], Store, Job, Callable[[dict[str, Any]], None]],
-        dict[str, Any],
-    ]
-    read: Callable[[dict[str, Any]], Any]
-
-
-def _board_run(
-    run: Run,
-    data: Interactions,
-    methods: dict[str, type[Method]],
-    store: Store,
-    job: Job,
-    report: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
-    """Execute a run of a board and store its record."""
-    record = execute(run, data, methods, store, job.device, job.parallel, report)
-    return record.short().stored()
-
-
-BOARD = Work(_board_run, Record.model_validate)
-"""Runs of a board."""
 
 
 @dataclass
@@ -140,6 +88,7 @@ class _Attempts:
 def run_all(
     runs: Sequence[Run],
     job: Job,
+    data: Interactions,
     workers: int,
     listener: Listener,
     time_limit: float | None = None,
@@ -151,6 +100,7 @@ def run_all(
     Args:
         runs: the runs, in the order of their start.
         job: settings of all workers.
+        data: the split; workers get it without its test part.
         workers: number of processes.
         listener: called with progress.
         time_limit: most seconds of a run; a longer one becomes a failed record.
@@ -161,8 +111,19 @@ def run_all(
         BenchError: the results folder cannot be written, or no worker can start.
         KeyboardInterrupt: raised after all workers have ended; checkpoints stay.
     """
-    with Worklist(runs, Store(Path(job.results))) as worklist:
-        _Pool(worklist, job, workers, listener, time_limit, fail, work).work()
+    with contextlib.ExitStack() as stack:
+        worklist = stack.enter_context(Worklist(runs, Store(Path(job.results))))
+        split = stack.enter_context(tempfile.NamedTemporaryFile(prefix="bench-", suffix=".npz"))
+        write_split(data.blind(), cast(BinaryIO, split))
+        split.flush()
+        judges = None
+        if work.judged:
+            judges = stack.enter_context(Judges(data, job.plugins, job.device, job.threads))
+        found = (path.stat() for path in map(Path, data.files) if path.exists())
+        closed = tuple((one.st_dev, one.st_ino) for one in found)
+        folders = tuple(str(cache_root(None) / name) for name in ("parsed", "downloads"))
+        start = Start(job, work, split.name, closed, folders)
+        _Pool(worklist, start, judges, workers, listener, time_limit, fail).work()
 
 
 class _Pool:
@@ -171,14 +132,14 @@ class _Pool:
     def __init__(
         self,
         worklist: Worklist,
-        job: Job,
+        start: Start,
+        judges: Judges | None,
         workers: int,
         listener: Listener,
         time_limit: float | None,
         fail: Callable[[Run, str, str], Any] | None,
-        task: Work,
     ) -> None:
-        self.worklist, self.job, self.workers, self.task = worklist, job, workers, task
+        self.worklist, self.start, self.judges, self.workers = worklist, start, judges, workers
         self.listener, self.time_limit, self.fail = listener, time_limit, fail
         self.context = multiprocessing.get_context("spawn")
         self.processes: list[_Worker] = []
@@ -231,7 +192,8 @@ class _Pool:
                 self.listener("start", {"id": run.spec.id, "worker": worker.number})
 
     def _start(self) -> _Worker:
-        worker = _start(self.context, self.job, self.task, self.next_number)
+        link = self.judges.connect() if self.judges is not None else None
+        worker = _start(self.context, self.start, self.next_number, link)
         self.next_number += 1
         self.processes.append(worker)
         return worker
@@ -252,7 +214,7 @@ class _Pool:
         if kind == "epoch":
             self.attempts[run.spec.id].epoch(content)
         if kind == "done":
-            content["record"] = self.task.read(content["record"])
+            content["record"] = self.start.work.read(content["record"])
             worker.run = None
             self.worklist.close(run)
         self.listener(kind, content | {"id": run.spec.id, "worker": worker.number})
@@ -288,6 +250,8 @@ class _Pool:
             self.worklist.put_back(worker.run)
             return
         hint = "; out of memory?" if code == -signal.SIGKILL else ""
+        if code == JUDGE_DIED:
+            hint = ", because the process that judges its file had ended; out of memory?"
         self._failed(worker, "WorkerDied", f"its process ended with {ending}{hint}")
 
     def _failed(self, worker: _Worker, kind: str, message: str) -> None:
@@ -299,19 +263,33 @@ class _Pool:
             self.listener("done", content)
 
 
-def _start(context: Any, job: Job, task: Work, number: int) -> _Worker:
+def _start(context: Any, start: Start, number: int, link: Connection | None) -> _Worker:
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, job, task, os.getpid()), daemon=True)
+    arguments = (theirs, start, os.getpid(), link)
+    process = context.Process(target=serve, args=arguments, daemon=True)
     # Its first start unblocks SIGINT, which would undo what follows.
     resource_tracker.ensure_running()
     # Only the parent handles Ctrl-C. A worker inherits that the signal is blocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()
+        with _without_paths():
+            process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()
+        theirs.close()
+        if link is not None:
+            link.close()
     return _Worker(process, ours, number)
+
+
+@contextlib.contextmanager
+def _without_paths() -> Iterator[None]:
+    """Hide where data sets are from the processes that are started within."""
+    hidden = {name: os.environ.pop(name) for name in _PATHS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _end(worker: _Worker) -> None:
@@ -320,54 +298,3 @@ def _end(worker: _Worker) -> None:
         worker.process.kill()
         worker.process.join()
     worker.pipe.close()
-
-
-def _work(pipe: Connection, job: Job, task: Work, parent: int) -> None:
-    """Main function of a worker process."""
-    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
-
-    def send(kind: str, content: dict[str, Any]) -> None:
-        try:
-            pipe.send_bytes(json.dumps([kind, content]).encode())
-        except OSError:
-            os._exit(1)  # the parent has ended, which must not become a failure of the run
-
-    try:
-        _serve(pipe, job, task, send)
-    except BenchError as error:
-        send("broken", {"message": str(error)})
-
-
-def _serve(pipe: Connection, job: Job, work: Work, send: Listener) -> None:
-    """Execute one run after another until the parent closes the pipe."""
-    import torch
-
-    from bench.data import load
-    from bench.engine.malloc import keep_freed_memory
-    from bench.method.registry import find_methods
-
-    keep_freed_memory()
-    torch.set_num_threads(job.threads)
-    data = load(job.dataset, data_dir=Path(job.data_dir) if job.data_dir else None)
-    methods = find_methods([Path(plugin) for plugin in job.plugins])
-
-    send("ready", {})
-    while True:
-        try:
-            text = pipe.recv_bytes()
-        except (EOFError, OSError):
-            return
-        run = decode(text)
-        store = Store(Path(job.results))
-
-        def report(entry: dict[str, Any]) -> None:
-            send("epoch", entry)
-
-        send("done", {"record": work.do(run, data, methods, store, job, report)})
-
-
-def _exit_with_parent(parent: int) -> None:
-    """Exit once the parent has ended, so that no worker stays when a board is killed."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)

@@ -45,7 +45,7 @@ def new_record(run: Run, data: Interactions, methods: Mapping[str, type[Method]]
             items=data.items,
             train=data.train.nnz,
             valid=data.valid.nnz,
-            test=data.test.nnz,
+            test=data.test_count,
             repairs=dict(data.repairs),
             note=data.note,
             temporal=data.temporal,

@@ -97,18 +97,19 @@ class Request:
         words += [part for path in self.plugins for part in ("--plugin", str(path))]
         return shlex.join(words)
 
-    def job(self, chosen: Suite, results: Path, device: str, threads: int, workers: int) -> Job:
+    def job(
+        self, results: Path, device: str, threads: int, workers: int, keep: bool = False
+    ) -> Job:
         """What worker processes are told."""
         from bench.runs.pool import Job
 
         return Job(
-            dataset=self.source(chosen),
-            data_dir=str(self.data_dir) if self.data_dir else None,
             results=str(results),
             plugins=tuple(str(path) for path in self.plugins),
             device=device,
             threads=threads,
             parallel=workers > 1,
+            keep=keep,
         )
 
 

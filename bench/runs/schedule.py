@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +17,10 @@ from bench.records.scan import read_record
 from bench.records.schema import Record
 from bench.records.store import WORK, Store
 from bench.runs.environment import replaceable
-from bench.runs.leases import Leases
 from bench.runs.plan import Planned
 from bench.runs.pool import Job, Listener, run_all
 from bench.runs.record import failed, infeasible, new_record
 from bench.runs.spec import Run
-from bench.runs.worklist import LEASES
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def run_missing(
     if todo:
         try:
             if cluster is None:
-                run_all(todo, job, min(workers, len(todo)), listener, time_limit, fail)
+                run_all(todo, job, data, min(workers, len(todo)), listener, time_limit, fail)
             else:
                 dask = clusters()
                 with dask.connect(cluster, min(workers, len(todo))) as client:
@@ -118,25 +116,6 @@ def tidy(planned: Sequence[Planned], done: set[str], store: Store) -> None:
         if one.run.spec.id in left & done:
             with contextlib.suppress(StoreError):  # a read-only folder: the files stay
                 store.discard_work(one.run.spec.id)
-
-
-@contextlib.contextmanager
-def leased(store: Store, run: Run) -> Iterator[None]:
-    """Lease a run, so that no other process executes it at the same time.
-
-    Raises:
-        BenchError: another process executes it, or the results folder cannot be written.
-    """
-    with Leases(store.root / WORK / LEASES) as leases:
-        leases.sweep()
-        if not leases.take(run.spec.id):
-            holder = leases.holder(run.spec.id)
-            who = f"process {holder.pid}" if holder and holder.is_local() else "another machine"
-            raise BenchError(
-                f"{store.root}: {who} executes this run ({run.spec.id}) now; wait for its record,"
-                " or name another folder with --results"
-            )
-        yield
 
 
 def tally(planned: Sequence[Planned], store: Store) -> Tally:

@@ -1,6 +1,6 @@
 """One trial: train with some settings and measure on validation data, without test data.
 
-`blind` removes the test part of the data before a trial, so that no setting can be selected by it.
+The data have no test part in a trial, so that no setting can be selected by it.
 """
 
 from __future__ import annotations
@@ -8,22 +8,17 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from bench.data import CSR, Interactions
+from bench.data import Interactions
 from bench.engine.loop import SELECT_ON, Fit
+from bench.judge.model import Judge
 from bench.method import Method
 from bench.records.store import Store
 from bench.runs.pipeline import Pipeline
 from bench.runs.pool import Job, Work
 from bench.runs.spec import Run
 from bench.runs.teacher import Lender
-
-
-def blind(data: Interactions) -> Interactions:
-    """Return the data without their test part; identity and fingerprints stay."""
-    return replace(data, test=CSR.empty(data.users))
 
 
 def trial(
@@ -52,7 +47,7 @@ def trial(
     result: dict[str, Any] = {"status": "complete", "value": None, "size": None, "error": None}
     result["passes"] = 0  # of a teacher
     try:
-        result |= _fitted(run, blind(data), methods, store, device, report, passes)
+        result |= _fitted(run, data.blind(), methods, store, device, report, passes)
     except Exception as error:
         result["status"] = "failed"
         result["error"] = f"{type(error).__name__}: {error}"
@@ -101,10 +96,11 @@ def _trial_run(
     store: Store,
     job: Job,
     report: Callable[[dict[str, Any]], None],
+    judge: Judge | None,
 ) -> dict[str, Any]:
-    """Execute a trial in a worker."""
+    """Execute a trial in a worker; it needs no judge, because it sees no test data."""
     return trial(run, data, methods, store, job.device, report)
 
 
-TRIALS = Work(_trial_run, dict)
+TRIALS = Work(_trial_run, dict, judged=False)
 """Trials, as the work of a pool or of a cluster."""

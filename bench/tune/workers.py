@@ -67,7 +67,7 @@ class Workers:
 
         if self._client is None:
             many = min(self._workers, len(runs))
-            run_all(runs, self._job, many, listen, self._time_limit, fail, TRIALS)
+            run_all(runs, self._job, self._data, many, listen, self._time_limit, fail, TRIALS)
         else:
             clusters().run_on_cluster(
                 runs, self._job, self._data, self._client, listen, self._time_limit, fail, TRIALS

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from support.faults import Board, blocks, litter, outcome, wait_for
 
+from bench.data.transfer import pack_split, unpack_split
 from bench.errors import BenchError
 
 distributed = pytest.importorskip("distributed")
@@ -148,8 +149,10 @@ def test_data_are_unpacked_once_a_worker_and_runs_leave_nothing(data, tmp_path, 
     """In this process: what a worker does with two runs."""
     board = Board(data, tmp_path / "r")
     calls = []
-    monkeypatch.setattr(cluster, "unpack", lambda c, f=cluster.unpack: calls.append(c) or f(c))
-    state = cluster.WorkerState(cluster.pack(board.data), {}, "cpu", 1)
+    monkeypatch.setattr(
+        cluster, "unpack_split", lambda c, f=cluster.unpack_split: calls.append(c) or f(c)
+    )
+    state = cluster.WorkerState(pack_split(board.data), {}, board.job())
 
     class Worker:
         address = "tcp://here:1"
@@ -162,10 +165,10 @@ def test_data_are_unpacked_once_a_worker_and_runs_leave_nothing(data, tmp_path, 
     worker = Worker()
     state.setup(worker)
     for one in board.planned:
-        problem, record, arrays = state.do(cluster.encode(one.run))
+        problem, record, files = state.do(cluster.encode(one.run))
         assert problem is None
         assert json.loads(record)["id"] == one.run.spec.id
-        assert arrays
+        assert set(files) == {".npz"}
     assert len(calls) == 1
     assert {topic for topic, _ in worker.said} == {state.name}
     assert [p for p in state._folder.rglob("*") if p.is_file()] == []
@@ -175,10 +178,8 @@ def test_data_are_unpacked_once_a_worker_and_runs_leave_nothing(data, tmp_path, 
 
 def test_split_travels_whole(data):
     before = Board(data, data.parent / "unused").data
-    after = cluster.unpack(cluster.pack(before))
-    assert (
-        after.fingerprint == before.fingerprint == cluster.unpack(cluster.pack(after)).fingerprint
-    )
+    after = unpack_split(pack_split(before))
+    assert after.fingerprint == before.fingerprint == unpack_split(pack_split(after)).fingerprint
     for part in ("train", "valid", "test"):
         mine, theirs = getattr(before, part), getattr(after, part)
         assert np.array_equal(mine.indptr, theirs.indptr)

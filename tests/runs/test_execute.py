@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 from support import conformance
+from support.judge import JudgeHere
 from torch import Tensor
 
 from bench.backbones.mf import MF
@@ -19,7 +20,9 @@ from bench.data.numbering import number
 from bench.engine.evaluate import Evaluator
 from bench.engine.settings import Training
 from bench.errors import Infeasible
+from bench.judge import ranking
 from bench.method import Budget, Method, Table, file
+from bench.method.identity import source_hash
 from bench.method.registry import find_methods
 from bench.records.scan import scan
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
@@ -88,9 +91,10 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-def execute(*given, **named):
+def execute(run, data, methods, store, **named):
     """The record as JSON holds it."""
-    return run_it(*given, **named).stored()
+    judge = named.pop("judge", None) or JudgeHere(data, methods)
+    return run_it(run, data, methods, store, judge, **named).stored()
 
 
 def run_of(
@@ -113,7 +117,9 @@ def run_of(
             backbone=SCORED.model_dump(),
         )
         config = kind.plan(table, kind.Config(**knobs))
-        part = MethodSpec(name=name, revision=kind.revision, config=config.record())
+        part = MethodSpec(
+            name=name, revision=kind.revision, config=config.record(), source=source_hash(kind)
+        )
     spec = RunSpec(
         schema=1,
         dataset=DatasetSpec(name=data.name, split=data.split, fingerprint=data.fingerprint),
@@ -283,8 +289,10 @@ def test_test_data_is_touched_once(tiny, store, monkeypatch):
             ranked.append("test" if self.part is tiny.test else "valid")
             return super().__call__(scores)
 
-    monkeypatch.setattr(pipeline, "number", lambda data, _: number(data, "file"))  # keeps the parts
-    monkeypatch.setattr(pipeline, "Evaluator", Counting)
+    # Keeps the parts.
+    monkeypatch.setattr(pipeline, "number", lambda data, _: number(data, "file"))
+    monkeypatch.setattr(ranking, "number", lambda data, _: number(data, "file"))
+    monkeypatch.setattr(ranking, "Evaluator", Counting)
     monkeypatch.setattr("bench.engine.loop.Evaluator", Counting)
     execute(run_of("hashing"), tiny, METHODS, store)
     assert ranked.count("test") == 1

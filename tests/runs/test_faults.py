@@ -22,6 +22,7 @@ import safetensors.torch
 import torch
 from support.faults import Board, blocks, die, in_child, litter, outcome, timeless
 from support.fit_child import make
+from support.judge import JudgeHere
 
 import bench
 from bench.board import load as load_board
@@ -30,10 +31,11 @@ from bench.engine import loop
 from bench.engine.checkpoint import checksum
 from bench.errors import BenchError, StoreError
 from bench.files import write_atomic
+from bench.judge import ranking
 from bench.method import file
 from bench.records.scan import scan
 from bench.records.store import Store
-from bench.runs import environment, pipeline
+from bench.runs import environment
 from bench.runs.execute import execute
 from bench.runs.schedule import finished, tidy
 
@@ -60,7 +62,8 @@ def board(data: Path, results: Path) -> Board:
 
 def do(board: Board, report=lambda entry: None) -> dict:
     (one,) = board.planned
-    return execute(one.run, board.data, board.methods, board.store, report=report)
+    judge = JudgeHere(board.data, board.methods)
+    return execute(one.run, board.data, board.methods, board.store, judge, report=report)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +126,7 @@ STAGES = {
         os, "replace", replace_but("selected.json", False)
     ),
     "packing": lambda m, b: m.setattr(file.safetensors.torch, "load", dies),
-    "evaluation": lambda m, b: m.setattr(pipeline, "rank", dies),
+    "evaluation": lambda m, b: m.setattr(ranking, "rank", dies),
     "writing half of the arrays": lambda m, b: m.setattr(np, "savez_compressed", half_written),
     "replacing the arrays": lambda m, b: m.setattr(os, "replace", replace_but(".npz", True)),
     "between arrays and record": lambda m, b: m.setattr(os, "replace", replace_but(".npz", False)),
@@ -483,7 +486,8 @@ def test_loss_that_is_no_number_is_a_failed_record_with_a_remedy(value, data, tm
         "Broken", (kind,), {"forward": lambda s, i, f=kind.forward: f(s, i) * float(value)}
     )
     methods = one.methods | {run.run.spec.method.name: broken}
-    record = execute(run.run, one.data, methods, one.store).stored()
+    judge = JudgeHere(one.data, methods)
+    record = execute(run.run, one.data, methods, one.store, judge).stored()
     assert record["status"] == "failed"
     assert record["error"]["type"] == "Diverged"
     assert record["error"]["message"] == "loss is nan in epoch 1 of phase train; lower lr"
@@ -636,7 +640,7 @@ def test_plugin_that_breaks_its_contract_is_a_failed_record(fault, data, tmp_pat
     plugin.write_text(HONEST + body)
     one = Board(data, tmp_path / "r", ("bad", "dims"), 1, (plugin,))
     for each in one.planned:
-        execute(each.run, one.data, one.methods, one.store)
+        execute(each.run, one.data, one.methods, one.store, JudgeHere(one.data, one.methods))
     found = {r["method"]["name"]: r for r, _ in outcome(tmp_path / "r").values()}
     assert {name: r["status"] for name, r in found.items()} == {
         "bad": "failed",

@@ -6,6 +6,7 @@ import random
 
 import pytest
 from support.faults import Board, blocks, suite_text
+from support.judge import JudgeHere
 from support.kill_board import PLUGIN, compared, disturb, start
 
 from bench.runs.execute import execute
@@ -42,8 +43,9 @@ def peace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("peace")
     data = blocks(folder / "blocks")
     board = Board(data, folder / "r", METHODS, SEEDS, refit=True)
+    judge = JudgeHere(board.data, board.methods)
     for one in board.planned:
-        execute(one.run, board.data, board.methods, board.store)
+        execute(one.run, board.data, board.methods, board.store, judge)
     return data, board.store.root
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.judge import JudgeHere
 
 from bench.backbones.registry import find_backbones
 from bench.data import Interactions, load
@@ -65,6 +66,6 @@ def planned_fixture(data: Interactions) -> dict[tuple[str, str], list[Planned]]:
 def test_every_method_ranks_under_every_backbone(backbone, method, planned, data, chance, store):
     for one in planned[backbone, method]:
         assert one.infeasible is None, one.infeasible
-        record = execute(one.run, data, METHODS, store)
+        record = execute(one.run, data, METHODS, store, JudgeHere(data, METHODS))
         assert record.status == "ok", record.error
         assert record.metrics.test["ndcg@20"] > 3 * chance, one.run.command

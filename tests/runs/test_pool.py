@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -241,11 +242,12 @@ def test_full_disk_stops_the_board_with_one_line_and_fails_no_run(
     assert litter(tmp_path / "r") == []
 
 
-def test_data_that_has_gone_stops_the_board_with_one_line(data, tmp_path):
-    board = Board(data, tmp_path / "r")
-    board.path = tmp_path / "gone"
-    with pytest.raises(BenchError, match="there is no data set, file or folder"):
-        board.run()
+def test_data_that_has_gone_since_the_plan_is_not_missed(tmp_path):
+    folder = blocks(tmp_path / "gone")
+    board = Board(folder, tmp_path / "r", ("dims",), 1)
+    shutil.rmtree(folder)
+    board.run()
+    assert {r["status"] for r, _ in outcome(tmp_path / "r").values()} == {"ok"}
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support import conformance
+from support.judge import JudgeHere
 
 from bench.backbones.mf import MF
 from bench.backbones.neumf import NeuMF
@@ -49,7 +50,7 @@ def test_teacher_is_the_table_that_full_trains_and_runs_share_it(tiny, store):
     assert teacher_spec(taught.spec).id == teacher_spec(on.spec).id == full.spec.id
     pipeline = Pipeline(taught.spec, tiny, METHODS, lender=Lender(store))
     method, _ = pipeline.build(pipeline.data)
-    reference = execute(full, tiny, METHODS, store)
+    reference = execute(full, tiny, METHODS, store, JudgeHere(tiny, METHODS))
     assert method.table.teacher.shape == (tiny.ids, 16)
     [phase] = pipeline.lent[0].phases
     assert phase["name"] == "teacher"
@@ -59,7 +60,7 @@ def test_teacher_is_the_table_that_full_trains_and_runs_share_it(tiny, store):
     assert before == [f"teacher-{full.spec.id}.safetensors"]
     stamp = store.work(f"teacher-{full.spec.id}").stat().st_mtime_ns
     for run in (taught, on):
-        record = execute(run, tiny, METHODS, store)
+        record = execute(run, tiny, METHODS, store, JudgeHere(tiny, METHODS))
         assert record.status == "ok", record.error
         assert record.phases[0].name == "teacher"
         assert record.phases[0].epochs == own.epochs
@@ -74,7 +75,9 @@ def test_teacher_is_the_table_that_full_trains_and_runs_share_it(tiny, store):
 def test_whole_teacher_has_the_metrics_of_full(tiny, store):
     """All columns of the teacher, stored as they are, are the full table."""
     full, taught = runs(tiny, "full", "taught", settings=("taught.columns=16", 'budgets=["200%"]'))
-    one, other = (execute(run, tiny, METHODS, store) for run in (full, taught))
+    one, other = (
+        execute(run, tiny, METHODS, store, JudgeHere(tiny, METHODS)) for run in (full, taught)
+    )
     assert one.metrics == other.metrics
     assert [phase.name for phase in other.phases] == ["teacher"]
     assert other.history == ()
@@ -107,7 +110,8 @@ def test_passes_of_the_teacher_count_towards_the_cap(tiny, store):
     assert run.spec.teacher is not None
     short = run.spec.teacher.model_copy(update={"epochs": 3})
     spec = run.spec.model_copy(update={"teacher": short})
-    record = execute(Run(spec, "60%", 0.6, "bench run"), tiny, METHODS, store)
+    judge = JudgeHere(tiny, METHODS)
+    record = execute(Run(spec, "60%", 0.6, "bench run"), tiny, METHODS, store, judge)
     assert [phase.epochs for phase in record.phases] == [3, 5]
 
 
@@ -173,7 +177,7 @@ def test_two_processes_train_one_teacher(store):
 def test_refit_has_a_teacher_for_each_of_its_trainings(tiny, store):
     for name in ("taught", "taught-on"):
         [run] = runs(tiny, name, settings=("training.refit=true",))
-        record = execute(run, tiny, METHODS, store)
+        record = execute(run, tiny, METHODS, store, JudgeHere(tiny, METHODS))
         assert record.status == "ok", record.error
         names = [phase.name for phase in record.phases]
         assert names == ["teacher", "teacher"] + 2 * [p.name for p in METHODS[name].phases]
@@ -190,7 +194,8 @@ def test_backbone_that_learns_starts_from_the_teachers(tiny, store):
     _, backbone = pipeline.build(pipeline.data)
     teacher = Lender(store).teacher(spec, pipeline.data)
     assert backbone.start.keys() == teacher.backbone.keys() == backbone.state_dict().keys()
-    record = execute(Run(spec, "60%", 0.6, "bench run"), tiny, METHODS, store)
+    run = Run(spec, "60%", 0.6, "bench run")
+    record = execute(run, tiny, METHODS, store, JudgeHere(tiny, METHODS))
     assert record.status == "ok", record.error
     assert MF.Config().stored() != network.config
 

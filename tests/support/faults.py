@@ -77,8 +77,6 @@ class Board:
 
     def job(self) -> Job:
         return Job(
-            str(self.path),
-            None,
             str(self.store.root),
             tuple(map(str, self.plugins)),
             "cpu",
@@ -162,9 +160,14 @@ def die() -> None:
 
 
 def children(of: int | None = None) -> list[psutil.Process]:
-    """Living worker processes below one."""
+    """Living processes of workers and of the judge below one."""
     below = psutil.Process(of or os.getpid()).children(recursive=True)
-    return [p for p in below if "spawn_main" in " ".join(_words(p)) and "tracker" not in _words(p)]
+    return [
+        p
+        for p in below
+        if ("spawn_main" in " ".join(_words(p)) or "bench.judge.server" in " ".join(_words(p)))
+        and "tracker" not in _words(p)
+    ]
 
 
 def _words(process: psutil.Process) -> list[str]:

@@ -24,7 +24,7 @@ def make(name: str, checkpoint: Path | None, report=lambda entry: None, **change
     data = tiny_data()
     kind = get_method(name)
     table, config = plan(kind, data.users, data.items)
-    settings = {"lr": 0.05, "batch": 32, "epochs": 6, "search_epochs": 4, "patience": 3}
+    settings = {"lr": 0.05, "batch": 32, "epochs": 6, "search_epochs": 4, "patience": 4}
     training = Training(**(settings | changes))
     method = kind(table, config)
     return Fit(method, MF(data, 16, MF.Config()), data, training, 7, checkpoint, report)

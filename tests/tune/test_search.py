@@ -12,6 +12,7 @@ pytest.importorskip("optuna", reason="tuning needs the extra `tune`")
 
 from support import conformance
 from support.faults import blocks
+from support.judge import JudgeHere
 
 from bench.check import tiny_data
 from bench.cli import main
@@ -35,7 +36,7 @@ from bench.tune.objective import objective_subject, with_objective
 from bench.tune.search import Search
 from bench.tune.study import FULL, SHORT
 from bench.tune.terms import Terms
-from bench.tune.trial import TRIALS, blind, trial
+from bench.tune.trial import TRIALS, trial
 
 METHODS = find_methods()
 SUITE = Suite(
@@ -44,7 +45,7 @@ SUITE = Suite(
     training=Training(lr=0.05, batch=64, epochs=5, search_epochs=2, patience=5),
     seeds=1,
 )
-JOB = Job("tiny", None, "", (), "cpu", 1, False)
+JOB = Job("", (), "cpu", 1, False)
 
 
 class Untouchable:
@@ -106,7 +107,7 @@ class Inline:
             job = replace(JOB, results=str(self.folder))
             take(
                 run.spec.id,
-                TRIALS.do(run, self.data, KINDS, Store(self.folder), job, lambda entry: None),
+                TRIALS.do(run, self.data, KINDS, Store(self.folder), job, lambda entry: None, None),
             )
 
 
@@ -170,7 +171,9 @@ def test_a_trial_never_looks_at_the_test_part_and_measures_as_a_run_does(name, s
     run = planned(cell(tmp_path, name), {})
     found = trial(run, replace(data, test=Untouchable()), METHODS, store)
     assert found["status"] == "complete", found
-    record = execute(run, data, METHODS, Store(tmp_path / "board")).stored()
+    record = execute(
+        run, data, METHODS, Store(tmp_path / "board"), JudgeHere(data, METHODS)
+    ).stored()
     assert found["value"] == record["metrics"]["valid"]["ndcg@20"]
     assert found["passes"] == len(record["history"])
     assert found["size"]["bytes"] == record["size"]["bytes"]
@@ -195,8 +198,8 @@ def test_methods_that_start_from_a_teacher_share_it_and_count_its_passes(tmp_pat
 def test_blind_data_keep_their_identity():
     data = tiny_data()
     assert data.test.nnz
-    assert blind(data).test.nnz == 0
-    assert blind(data).fingerprint == data.fingerprint
+    assert data.blind().test.nnz == 0
+    assert data.blind().fingerprint == data.fingerprint
 
 
 def test_a_trial_that_goes_on_from_a_checkpoint_ends_as_without_and_counts_all_passes(
@@ -412,11 +415,13 @@ def inline(monkeypatch):
     """Trials and runs of a command in this process; no report is written."""
     ran: list[str] = []
 
-    def run_all(runs, job, workers, listener, time_limit, fail, work=BOARD):
-        data = load(job.dataset)
+    def run_all(runs, job, data, workers, listener, time_limit, fail, work=BOARD):
+        judge = JudgeHere(data, METHODS)
         for run in runs:
             ran.append(run.spec.id)
-            record = work.do(run, data, METHODS, Store(Path(job.results)), job, lambda entry: None)
+            record = work.do(
+                run, data, METHODS, Store(Path(job.results)), job, lambda entry: None, judge
+            )
             record = work.read(record)
             listener("done", {"id": run.spec.id, "worker": 0, "record": record})
 

@@ -1,0 +1,150 @@
+"""Starting the judge, and asking it from a process that trains."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, Pipe
+from multiprocessing.reduction import send_handle
+from pathlib import Path
+from types import TracebackType
+
+from bench.data import Interactions
+from bench.data.transfer import write_split
+from bench.errors import BenchError
+from bench.judge.model import (
+    JudgeDied,
+    Submission,
+    Verdict,
+    receive_verdict,
+    send_submission,
+)
+
+_GRACE = 5.0  # seconds from the request to end until the process is killed
+_START = "import sys; sys.path[:] = sys.argv[3:]; from bench.judge.server import main;" + (
+    " main(int(sys.argv[1]), sys.argv[2])"
+)
+
+
+class Judges:
+    """The judge's clean process, for as long as a context lasts.
+
+    Args:
+        data: the split with its test part; only the judge gets it.
+        plugins: method files.
+        device: where rows are looked up and ranked.
+        threads: of PyTorch.
+    """
+
+    def __init__(
+        self, data: Interactions, plugins: Sequence[str], device: str, threads: int
+    ) -> None:
+        self._told = {
+            "plugins": [os.path.realpath(one) for one in plugins],
+            "device": device,
+            "threads": threads,
+        }
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-")
+        self._data = tempfile.TemporaryFile()  # noqa: SIM115  without a name that others could open
+        write_split(data, self._data)
+        self._data.flush()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: Connection | None = None
+
+    def __enter__(self) -> Judges:
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def connect(self) -> Connection:
+        """The end of a pipe for a process that trains; close it here once it has been passed on.
+
+        Raises:
+            BenchError: the judge cannot be started.
+        """
+        for _ in range(3):
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            with contextlib.suppress(OSError):
+                return self._connect()
+        raise BenchError("the process that judges files ends at once; free memory")
+
+    def _connect(self) -> Connection:
+        assert self._control is not None
+        assert self._process is not None
+        ours, theirs = Pipe()
+        try:
+            self._control.send_bytes(json.dumps(self._told).encode())
+            for handle in (theirs.fileno(), self._data.fileno()):
+                send_handle(self._control, handle, self._process.pid)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
+
+    def _start(self) -> None:
+        self._end()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            words = [sys.executable, "-c", _START, str(theirs.fileno()), self._folder.name]
+            # A session of its own, so that Ctrl-C reaches the caller alone.
+            self._process = subprocess.Popen(
+                [*words, *(one or str(Path.cwd()) for one in sys.path)],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._control = Connection(ours.detach())
+
+    def _end(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End the judge."""
+        self._end()
+        self._data.close()
+        self._folder.cleanup()
+
+
+class Seat:
+    """The judge as a process that trains sees it: a function from submissions to verdicts."""
+
+    def __init__(self, link: Connection) -> None:
+        self._link = link
+
+    def __call__(self, handed: Submission) -> Verdict:
+        """Hand in a file and wait for the verdict.
+
+        Raises:
+            Refused: the file was not accepted.
+            JudgeDied: the judge has ended.
+        """
+        try:
+            send_submission(self._link, handed)
+        except OSError:
+            raise JudgeDied("the process that judges files has ended; out of memory?") from None
+        return receive_verdict(self._link)
