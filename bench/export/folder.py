@@ -63,7 +63,7 @@ def write_folder(
     kind: type[Method],
     card: Card,
 ) -> Sizes:
-    """Writes table, ids, card and licence; the table last, when all else is there.
+    """Writes table, ids, card and licence.
 
     Args:
         folder: made if need be.
@@ -82,21 +82,45 @@ def write_folder(
     ids = names_file(
         [users[i] for i in order.users.tolist()], [items[i] for i in order.items.tolist()]
     )
-    scratch = folder / f".{TABLE}"
-    _write(scratch, table.content)
-    try:
-        read = _compare(scratch, table.content, kind)
-    finally:
-        scratch.unlink()
-    sizes = Sizes(len(table.content), len(ids), _by_kind(table.content, kind), read)
-    _write(folder / IDS, ids)
-    _write(folder / CARD, card.text(record, table, sizes).encode())
-    _write(folder / LICENCE, _licence().encode())
-    _write(folder / TABLE, table.content)
+    read = reads_back(folder, table.content, kind)
+    sizes = Sizes(len(table.content), len(ids), by_kind(table.content, kind), read)
+    write_files(folder, table.content, ids, card.text(record, table, sizes))
     return sizes
 
 
-def _by_kind(content: bytes, kind: type[Method]) -> dict[str, int]:
+def reads_back(folder: Path, content: bytes, kind: type[Method]) -> bool:
+    """Whether `compact_lookup` reads a table; its rows must then be those of the program.
+
+    Args:
+        folder: for a temporary file; made if need be.
+        content: the file of the table.
+        kind: the method.
+
+    Raises:
+        BenchError: it reads other rows.
+        StoreError: the folder cannot be written.
+    """
+    scratch = folder / f".{TABLE}"
+    _write(scratch, content)
+    try:
+        return _compare(scratch, content, kind)
+    finally:
+        scratch.unlink()
+
+
+def write_files(folder: Path, content: bytes, ids: bytes, card: str) -> None:
+    """Writes the files of a folder; the table last, when all else is there.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    _write(folder / IDS, ids)
+    _write(folder / CARD, card.encode())
+    _write(folder / LICENCE, _licence().encode())
+    _write(folder / TABLE, content)
+
+
+def by_kind(content: bytes, kind: type[Method]) -> dict[str, int]:
     """Bytes of a file by what they hold; the rest is its header."""
     packed, _ = read_file(kind, content)
     found: dict[str, int] = {}
