@@ -44,8 +44,10 @@ def summary(board: Board) -> Grid:
         add("none", "", row)
     for leaderboard in board.leaderboards:
         grid.section()
-        for entry in leaderboard.entries:
-            add(leaderboard.label, str(entry.rank or ""), entry.row)
+        # A first try of one seed is what somebody waits for, so it is shown, without a rank.
+        tries = [entry for entry in leaderboard.apart if entry.incomplete]
+        for entry in (*leaderboard.entries, *tries):
+            add(leaderboard.label, str(entry.rank or "–"), entry.row)
     return grid
 
 
