@@ -216,14 +216,16 @@ def tex(text: str) -> str:
 
 
 def latex(board: Board) -> str:
-    """Return a board's leaderboards as one LaTeX table (packages booktabs and amssymb).
+    """Return a board's leaderboards as one LaTeX table, never wider than the text.
 
-    The best mean of each budget is bold.
+    Packages booktabs, amssymb and adjustbox. The best mean of each budget is bold.
     """
     keys = ("bytes", "compression", HEADLINE, "recall@20", "share")
     head = " & ".join(["Method", *(tex(quantity(k).heading) for k in keys)])
     lines = [
-        "% Generated from run records; needs \\usepackage{booktabs}.",
+        "% Generated from run records; needs \\usepackage{booktabs,amssymb,adjustbox}.",
+        r"\begin{adjustbox}{max width=\textwidth}",
+        r"\footnotesize",
         r"\begin{tabular}{l" + "r" * len(keys) + "}",
         r"\toprule",
         head + r" \\",
@@ -261,7 +263,7 @@ def latex(board: Board) -> str:
                 need = f" (needs {gap.minimum:,} {unit})" if gap.minimum is not None else ""
                 empty = " &" * len(keys)
                 lines.append(tex(f"{gap.title}{need}") + empty + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{adjustbox}"]
     note = f" {board.note}" if board.note else ""
     lines.append(f"% {board.name}.{note} Protocol {board.protocol_hash}.")
     return "\n".join(lines) + "\n"

@@ -46,16 +46,21 @@ const hoverText = (data, row, metric) => {
   return lines.join("<br>");
 };
 
-// 1, 2 and 5 of each decade: plotly's own marks leave out the magnitude.
-const ticks = (low, high) => {
-  const tickvals = [];
+// Every budget at the size of its largest row, where they are few enough to be read. Otherwise 1, 2
+// and 5 of each decade: plotly's own marks leave out the magnitude.
+const ticks = (low, high, budgets = {}) => {
+  const tickvals = [], labels = Object.entries(budgets);
   for (let power = -1; power < 16; power += 1)
     for (const digit of [1, 2, 5]) {
       const value = digit * 10 ** power;
       if (value >= low && value <= high) tickvals.push(value);
     }
-  const name = (value) => value >= 1e9 ? value / 1e9 + "G" : value >= 1e6 ? value / 1e6 + "M"
-    : value >= 1e3 ? value / 1e3 + "k" : String(value);
+  const short = (value) => String(Number(value.toPrecision(3)));
+  const name = (value) => value >= 1e9 ? short(value / 1e9) + "G" : value >= 1e6 ? short(value / 1e6) + "M"
+    : value >= 1e3 ? short(value / 1e3) + "k" : short(value);
+  if (labels.length && labels.length <= 7)
+    return { tickvals: labels.map(([, value]) => value),
+      ticktext: labels.map(([label, value]) => `${name(value)}<br>${plain(label)}`) };
   return { tickvals, ticktext: tickvals.map(name) };
 };
 
@@ -107,13 +112,16 @@ const drawCurves = (data, state, open) => {
       customdata: steps.map(() => row), line: { color: soft, dash, width: 1.5 },
       text: steps.map(() => hoverText(data, row, metric)), hovertemplate: "%{text}<extra></extra>" });
   }
+  const budgets = {};
+  for (const row of traces.flatMap((trace) => trace.customdata))
+    if (row.budget) budgets[row.budget] = Math.max(budgets[row.budget] ?? 0, at(row, size));
   const front = board.fronts[`${size} ${metric}`].map((index) => data.rows[index])
     .filter((row) => row.role !== "ceiling");
   traces.push({ type: "scatter", mode: "markers", name: "Pareto front", hoverinfo: "skip",
     x: front.map((row) => at(row, size)), y: front.map((row) => at(row, metric)),
     marker: { symbol: "circle-open", size: 17, color: ink, line: { width: 1.5 } } });
   const layout = look({
-    xaxis: { type: "log", title: { text: q[size].axis + ", log scale" }, ...ticks(low, high),
+    xaxis: { type: "log", title: { text: q[size].axis + ", log scale" }, ...ticks(low, high, budgets),
       range: xs.length ? [Math.log10(low), Math.log10(high)] : undefined },
     yaxis: { title: { text: q[metric].axis + " (test)" }, tickformat: ".3f" },
     ...beside(traces.length) });

@@ -81,8 +81,31 @@ const drawBoard = () => {
 };
 const drawGaps = () => {
   const leaderboards = data.boards[state.board].leaderboards.filter((one) => !state.budget || one.label === state.budget);
+  byId("winners").replaceChildren(...leaderboards.filter((one) => one.winner).map((one) => make("li", one.winner)));
   byId("gaps").replaceChildren(...leaderboards.flatMap((one) =>
     one.gaps.map((gap) => make("li", `Budget ${one.label}: ${gap}`))));
+};
+// What is chosen stands in the address, behind the #; what is as usual is left out.
+const usual = { ...state };
+const remember = () => {
+  const chosen = new URLSearchParams();
+  for (const key of ["metric", "size", "budget", "search", "ranked"])
+    if (state[key] !== usual[key]) chosen.set(key, state[key]);
+  if (state.board) chosen.set("board", data.boards[state.board].slug);
+  history.replaceState(null, "", "#" + chosen);
+};
+const recall = () => {
+  const chosen = new URLSearchParams(location.hash.slice(1));
+  const known = { metric: data.metrics, size: data.sizes };
+  for (const key of ["metric", "size", "budget", "search"]) {
+    const value = chosen.get(key) ?? usual[key];
+    state[key] = !known[key] || known[key].includes(value) ? value : usual[key];
+  }
+  state.ranked = chosen.get("ranked") === "true";
+  state.board = Math.max(0, data.boards.findIndex((board) => board.slug === chosen.get("board")));
+  for (const [id, key] of [["which", "board"], ["metric", "metric"], ["size", "size"], ["search", "search"]])
+    byId(id).value = state[key];
+  byId("ranked").checked = state.ranked;
 };
 const drawBackbonesRows = () => drawBackbonesTable(data, state);
 const drawAll = () => { drawBoard(); drawTable(); drawGaps(); drawBackbonesRows(); drawCharts(); };
@@ -93,6 +116,10 @@ const start = () => {
   fill(byId("metric"), data.metrics.map((key) => [key, label[key]]), state.metric);
   fill(byId("size"), data.sizes.map((key) => [key, label[key]]), state.size);
   byId("columns").replaceChildren(...table.boxes(state));
+  recall();
+  window.addEventListener("hashchange", () => { recall(); drawAll(); });
+  for (const id of ["choice", "filters"])
+    for (const kind of ["change", "input"]) byId(id).addEventListener(kind, remember);
   byId("which").addEventListener("change", (event) => { state.board = Number(event.target.value); drawAll(); });
   for (const name of ["metric", "size"])
     byId(name).addEventListener("change", (event) => { state[name] = event.target.value; drawBackbonesRows(); drawCharts(); });

@@ -16,7 +16,7 @@ import jinja2
 
 from bench.board import Board, Boards, Entry, Leaderboard, Row, SideBySide
 from bench.board.backbones import budget_of
-from bench.board.quantities import CUTOFFS, HEADLINE, QUANTITIES, Quantity
+from bench.board.quantities import CUTOFFS, HEADLINE, QUANTITIES, Quantity, quantity
 from bench.board.stats import Comparison
 from bench.board.trials import trials_statement
 from bench.report import backbones, markdown, tables
@@ -163,6 +163,7 @@ def _board(
             {
                 "label": leaderboard.label,
                 "title": markdown.budget_title(leaderboard),
+                "winner": _winner(leaderboard),
                 "gaps": [
                     markdown.gap_text(gap, leaderboard.accounting) for gap in leaderboard.gaps
                 ],
@@ -189,6 +190,26 @@ def _board(
         if board.ranking
         else None,
     }
+
+
+def _winner(leaderboard: Leaderboard) -> str:
+    """Return the sentence on the first row of a budget; empty where no row is ranked."""
+    if not leaderboard.entries:
+        return ""
+    first, *others = leaderboard.entries
+    score = quantity(HEADLINE).text(first.row.mean(HEADLINE))
+    text = f"{leaderboard.label}: {first.row.label} is first with {score}"
+    compared = [(one.row.label, one.against_best) for one in others]
+    tied = [name for name, found in compared if found and found.tested and not found.significant]
+    if any(found is None or not found.tested for _, found in compared):
+        text += "; not all differences could be tested"
+    elif tied:
+        text += f", not better by more than noise than {', '.join(tied)}"
+    elif others:
+        text += ", better than every other row by more than noise"
+    if first.below_reference:
+        text += "; no row is better than the ranking by popularity"
+    return f"{text}."
 
 
 def _backbones(
