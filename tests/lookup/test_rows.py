@@ -38,6 +38,8 @@ def test_rows_are_those_of_the_program_to_the_bit(name, tmp_path):
     tried = 0
     for knobs, method in makeable(METHODS[name]):
         table = compact_lookup.load(write(tmp_path, method))
+        size = (tmp_path / "embeddings.safetensors").stat().st_size
+        assert size == method.file_size(method.table, method.config).bytes, knobs
         wanted, found = rows_of(method), table.rows(np.arange(method.table.ids))
         assert found.dtype == np.float32 and found.shape == (len(wanted), table.columns)
         assert not wanted[:, table.columns :].any(), knobs
