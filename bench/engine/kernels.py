@@ -1,8 +1,9 @@
 """Loops that are compiled by numba: the search of a ranking.
 
-Import this module where its functions are called, not at the top of a module: numba takes a fifth
-of a second to load. Compiled code is kept in numba's cache (beside this file, or in the user's
-cache folder where that is read-only), so that only the first process compiles, for some seconds.
+`bench.engine.scan` calls them and describes the search. Import this module where its functions are
+called, not at the top of a module: numba takes a fifth of a second to load. Compiled code is kept
+in numba's cache (beside this file, or in the user's cache folder where that is read-only), so that
+only the first process compiles, for some seconds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Losses of dot products with negatives shared by a batch, and their gradients in the same pass.
 
-The computation needs three GEMMs of batch x negatives x width and one or two passes over the
+The computation needs three GEMMs of batch x negatives x width and a few passes over the
 [batch, negatives] scores. Autograd adds several passes, which cost more than the GEMMs. On a CPU
 the scores are computed in blocks that fit into the caches.
 """

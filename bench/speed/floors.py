@@ -20,6 +20,8 @@ from bench.engine.evaluate import Evaluator
 from bench.engine.objectives import BPR, Contrastive, Softmax
 from bench.speed.probe import Probe, negatives, tested, timed
 
+_SCORES = 2**18  # scores that stay in a core's cache
+_FEW = 16  # columns
 _USERS = 128  # a block of the ranking GEMM
 _BLOCKS = 12  # blocks that are timed; the others take as long
 # The pass over the scores of shared negatives that gives an objective's derivative.
@@ -63,6 +65,34 @@ def _gemm(m: int, k: int, n: int, device: torch.device) -> Callable[[], Tensor]:
     return lambda: torch.mm(left, right, out=out)
 
 
+def _fused(
+    batch: int, dim: int, count: int, scan: Callable[..., Tensor], device: torch.device
+) -> Part:
+    """Scores of a batch and what their gradients need, block by block while they are in the cache.
+
+    6 x batch x count x dim operations, a function of each score, and no pass over memory but those
+    over the vectors.
+    """
+    rows = min(batch, max(1, _SCORES // count)) if device.type == "cpu" else batch
+    users, items = torch.randn(rows, dim, device=device), torch.randn(count, dim, device=device)
+    columns, scores = items.T.contiguous(), torch.empty(rows, count, device=device)
+    by_user, by_item = torch.empty_like(users), torch.zeros_like(columns)
+    flat = torch.empty_like(by_user.T)
+
+    def work() -> None:
+        torch.mm(users, columns, out=scores)
+        scan(scores, out=scores)
+        # With few columns a GEMM is faster if its result has few rows.
+        if dim < _FEW:
+            torch.mm(columns, scores.T, out=flat)
+        else:
+            torch.mm(scores, items, out=by_user)
+        by_item.addmm_(users.T, scores)
+
+    name = f"{batch:,} x {count:,} scores, {rows} rows at a time: 3 GEMM by {dim}, {scan.__name__}"
+    return Part(name, work, batch / rows)
+
+
 def _adam(values: int, device: torch.device) -> Callable[[], object]:
     parameter = nn.Parameter(torch.randn(values, device=device))
     parameter.grad = torch.randn(values, device=device)
@@ -100,15 +130,14 @@ def step_floor(probe: Probe) -> Floor:
     parts: list[Part] = []
     objective = training.objective
     if not objective.whole and len(objective.negatives_shape(batch)) == 1:
+        scan = _PASS[type(objective)]
         if probe.backbone.dot:
-            # Gradients are transposed: a GEMM with few rows is faster than with few columns.
-            shapes = (batch, dim, count), (dim, count, batch), (dim, batch, count)
-            for m, k, n in shapes:
-                parts.append(Part(f"GEMM {m:,} x {k:,} x {n:,}", _gemm(m, k, n, device)))
-        scores = torch.randn(batch, count, device=device)
-        out, scan = torch.empty_like(scores), _PASS[type(objective)]
-        name = f"{scan.__name__} of {batch:,} x {count:,}"
-        parts.append(Part(name, lambda: scan(scores, out=out)))
+            parts.append(_fused(batch, dim, count, scan, device))
+        else:
+            scores = torch.randn(batch, count, device=device)
+            out = torch.empty_like(scores)
+            name = f"{scan.__name__} of {batch:,} x {count:,}"
+            parts.append(Part(name, lambda: scan(scores, out=out)))
     elif isinstance(objective, BPR):
         one, other = (torch.randn(batch, 1 + count, dim, device=device) for _ in range(2))
         product = torch.empty_like(one)

@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.method.registry import find_methods
 from bench.runs.plan import plan
 from bench.runs.suite import validated
-from bench.speed import versus
+from bench.speed import floors, versus
 from bench.speed.floors import Floor, Part, evaluation_floor, step_floor
 from bench.speed.measure import Effort, chosen, measure
 from bench.speed.probe import Probe
@@ -91,21 +91,24 @@ def test_a_floor_counts_its_parts_as_often_as_the_work_needs_them():
 def test_floor_of_a_softmax_step():
     data = tiny_data()
     names = [part.name for part in step_floor(probe()).parts]
-    assert names[:4] == [
-        "GEMM 64 x 16 x 32",
-        "GEMM 16 x 32 x 64",
-        "GEMM 16 x 64 x 32",
-        "exp of 64 x 32",
-    ]
-    assert names[4].endswith(f"of {data.ids} x 16")
-    assert names[5].startswith("fused Adam over ")
+    assert names[0] == "64 x 32 scores, 64 rows at a time: 3 GEMM by 16, exp"
+    assert names[1].endswith(f"of {data.ids} x 16")
+    assert names[2].startswith("fused Adam over ")
     assert probe("dims").width < 16
     narrow = [part.name for part in step_floor(probe("dims")).parts]
-    assert narrow[0] == f"GEMM 64 x {probe('dims').width} x 32"
+    assert f"3 GEMM by {probe('dims').width}, exp" in narrow[0]
     searched = [part.name for part in step_floor(probe("pep")).parts]
     # Thresholds decay, whether a step reads them or not.
     entries = data.ids * 16
     assert int(searched[-1].split()[3].replace(",", "")) > entries
+
+
+def test_scores_are_computed_in_blocks_that_count_as_often_as_a_batch_has_them(monkeypatch):
+    monkeypatch.setattr(floors, "_SCORES", 8 * 32)
+    part = step_floor(probe()).parts[0]
+    assert part.times == 8
+    assert "8 rows at a time" in part.name
+    part.run()
 
 
 def test_floor_of_lightgcn_has_three_products_forward_and_three_backward():
@@ -137,7 +140,7 @@ def test_steps_go_on_from_each_other():
 def test_parts_of_a_floor_are_explained_once():
     result = measure(planned("full", "dims"), tiny_data(), METHODS, Effort(1, 1))
     text = explain(result)
-    assert text.count("GEMM 64 x 16 x 32") == 1
+    assert text.count("64 x 32 scores, 64 rows at a time: 3 GEMM by 16") == 1
     assert "Medians of 1 steps in 1 rounds" in text
 
 
