@@ -7,10 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.method import Choice, Coded
+from bench.method import Choice, Coded, components
 
-_ROUNDS = 8
-_MORE = 8  # columns beyond those asked for, which make the subspace iteration exact enough
 _NOISE = 1e-5  # share of a component's range; it only decides between equal values
 
 
@@ -40,30 +38,6 @@ class RecJPQ(Coded):
         coded = [bins(side, self.words, generator) for side in sides]
         self.codes.copy_(torch.cat(coded))
         self.books.normal(self.table.std, generator)
-
-
-def components(matrix: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The first left and right singular vectors of a sparse matrix, by subspace iteration.
-
-    Args:
-        matrix: sparse float32 [n, m].
-        count: how many.
-        generator: on the CPU; its state decides the result.
-
-    Returns:
-        float32 [n, count] and [m, count]; zeros, where the matrix has fewer.
-    """
-    rows, columns = matrix.shape
-    size = min(count + _MORE, rows, columns)
-    base = torch.linalg.qr(torch.randn(columns, size, generator=generator)).Q
-    turned = matrix.T.coalesce()
-    for _ in range(_ROUNDS):
-        base = torch.linalg.qr(torch.sparse.mm(turned, torch.sparse.mm(matrix, base))).Q
-    left, _, right = torch.linalg.svd(torch.sparse.mm(matrix, base), full_matrices=False)
-    found = left[:, :count], (base @ right.T)[:, :count]
-    missing = count - found[0].shape[1]
-    users, items = (torch.nn.functional.pad(side, (0, missing)) for side in found)
-    return users, items
 
 
 def bins(values: Tensor, count: int, generator: torch.Generator) -> Tensor:

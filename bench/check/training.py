@@ -92,6 +92,7 @@ def penalty(subject: Subject) -> str:
         rows = method(torch.arange(table.ids))
         for step in (0, 99):
             value = method.penalty(rows.detach(), Progress(step, 100, step // 10, 10))
+            value = value.detach() if isinstance(value, Tensor) else value
             require(
                 isinstance(value, (int, float)) or (isinstance(value, Tensor) and not value.dim()),
                 f"penalty in phase {phase.name} is {_kind(value)}; return a float or a 0-d tensor",
@@ -169,15 +170,15 @@ def mask(subject: Subject) -> str:
     method = subject.trained.method
     before, rows = cast(tuple[dict[str, Tensor], Tensor], method.begun)
     after = method.store()
-    moved = [
-        name
-        for name, tensor in before.items()
-        if not tensor.dtype.is_floating_point and not torch.equal(tensor, after[name])
-    ]
+    kinds = {name: subject.kind.kind_of(name, tensor.dtype) for name, tensor in before.items()}
+    fixed = {name: kind for name, kind in kinds.items() if kind in ("mask", "indices")}
+    moved = [name for name in fixed if not torch.equal(before[name], after[name])]
     require(
         not moved,
         f"retraining changed {', '.join(moved)}; what a search decided stays as it is",
     )
+    if "mask" not in fixed.values():
+        return f"{len(fixed)} arrays that the search has decided stay as they are"
     revived = int(((rows == 0) & (all_rows(method) != 0)).sum())
     require(
         revived == 0,

@@ -22,11 +22,13 @@ from bench.method.clusters import k_means, nearest
 from bench.method.coded import Coded
 from bench.method.codes import pack_codes, unpack_codes
 from bench.method.factors import directions, project
+from bench.method.index_map import bits_for, pack_numbers, stream_bytes, unpack_numbers
 from bench.method.lengths import pack_lengths, unpack_lengths
 from bench.method.narrow import WIDE, Narrow, columns, fill_columns, solve_width, value_size, widen
 from bench.method.precision import AWARE, Scale, Storage
 from bench.method.pruning import Pruned
-from bench.method.size import Array, Arrays, size_of
+from bench.method.size import Array, Arrays, Size, f32, largest, size_of
+from bench.method.spectral import components, spectral_clusters, spectral_vectors
 from bench.method.straight_through import RangedRounding, Rounding
 from bench.method.tensortrain import train_rows
 from bench.method.user_share import USERS, divide
@@ -57,23 +59,33 @@ __all__ = [
     "Rounding",
     "Rows",
     "Scale",
+    "Size",
     "Space",
     "Storage",
     "Table",
+    "bits_for",
     "columns",
+    "components",
     "directions",
     "divide",
+    "f32",
     "fill_columns",
     "k_means",
+    "largest",
     "nearest",
     "pack_codes",
     "pack_lengths",
+    "pack_numbers",
     "project",
     "size_of",
     "solve_width",
+    "spectral_clusters",
+    "spectral_vectors",
+    "stream_bytes",
     "train_rows",
     "unpack_codes",
     "unpack_lengths",
+    "unpack_numbers",
     "value_size",
     "widen",
 ]

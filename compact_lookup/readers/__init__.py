@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compact_lookup.container import File
-from compact_lookup.readers import coded, dense, hashed, sparse, train
+from compact_lookup.readers import clustered, coded, dense, hashed, network, sparse, train, uneven
 from compact_lookup.values import Index, Rows
 
 Lookup = Callable[[Index], Rows]
@@ -17,6 +17,6 @@ Reader = Callable[[File], Lookup]
 
 READERS: dict[str, Reader] = {
     name: reader
-    for family in (coded, dense, hashed, sparse, train)
+    for family in (clustered, coded, dense, hashed, network, sparse, train, uneven)
     for name, reader in family.METHODS.items()
 }

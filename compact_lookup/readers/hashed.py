@@ -75,4 +75,4 @@ def quotients(file: File) -> Callable[[Index], Rows]:
     return look_up
 
 
-METHODS = {"hashing": hashing, "qr": quotients}
+METHODS = {"hashing": hashing, "cafe": hashing, "qr": quotients}

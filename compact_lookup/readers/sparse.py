@@ -16,13 +16,14 @@ _STRIDE = 8  # rows between those whose first value is known without counting
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.float32)
 
 
-class _Numbers:
+class Numbers:
     """Whole numbers of some bits each in one stream, the most significant bit first."""
 
     def __init__(self, stream: NDArray[np.uint8], bits: int) -> None:
         self.bits, self.stream = np.uint64(bits), Windows(stream, 8)
 
     def __call__(self, index: Index) -> Index:
+        """The numbers at `index`."""
         start = index.astype(np.uint64) * self.bits
         raw = (
             self.stream[(start >> np.uint64(3)).astype(np.int64)]
@@ -47,7 +48,7 @@ class _Pruned:
             bits, place = columns.bit_length(), max(1, (columns - 1).bit_length())
             counts = file.array("stored.counts", np.uint8, (ceil(rows * bits / 8),))
             places = file.array("stored.columns", np.uint8, (ceil(self.kept * place / 8),))
-            self.counts, self.places = _Numbers(counts, bits), _Numbers(places, place)
+            self.counts, self.places = Numbers(counts, bits), Numbers(places, place)
         else:
             self.values = Values(file, "stored", (rows, columns))
             return

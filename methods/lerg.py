@@ -1,0 +1,100 @@
+"""LERG: a small codebook of which each id takes two rows, one of them that of its cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import (
+    WIDE,
+    Field,
+    Method,
+    Narrow,
+    Range,
+    Rows,
+    Table,
+    bits_for,
+    columns,
+    fill_columns,
+    pack_numbers,
+    solve_width,
+    spectral_clusters,
+    spectral_vectors,
+    unpack_numbers,
+    widen,
+)
+
+PRIME = 2**31 - 1
+
+
+class LERG(Method):
+    """e_i = w C[a(i)] + (1 - w) C[h(i)]: a is the id's cluster, h a hash function.
+
+    LEGCF (Liang et al., SIGIR 2024) assigns two rows of a codebook to each user and item, by METIS
+    clusters of the training graph with weight w = .9, and at random with weight 1 - w. Later it
+    solves for new assignments from the rows that LightGCN has propagated. LERG keeps the first
+    assignment and stores the codebook in few bits. This is the embedding of LERG; the clusters are
+    spectral ones of users and items together, because METIS needs a library of its own. The
+    authors' code has a bias for each user and item beside the codebook; there is none here. The
+    file holds the map a; h takes two numbers.
+    """
+
+    name = "lerg"
+    title = "LERG"
+    paper = "Liang et al., TOIS 2025"
+    needs: ClassVar = {"interactions"}
+    space: ClassVar = {"weight": Range(0.3, 0.95), "width_factor": WIDE}
+    published: ClassVar = {"weight": 0.9}
+
+    map: Tensor
+    hash: Tensor
+
+    class Config(Narrow):
+        """Knobs: `weight`: w. `words`: rows of the codebook, solved from the budget."""
+
+        weight: float = Field(0.7, gt=0, lt=1)
+        words: int = 0
+
+    @classmethod
+    def plan(cls, table: Table, config: Config) -> Config:
+        if config.words:
+            return solve_width(table, config)
+        return fill_columns(
+            cls, table, config, lambda one: cls.solve("words", table, one, low=2, high=table.ids)
+        )
+
+    def build(self) -> None:
+        self.stored = Rows(self.config.words, self.width)
+        self.register_buffer("hash", torch.zeros(2, dtype=torch.int32))
+        self.register_buffer("map", torch.zeros(self.table.ids, dtype=torch.int64))
+
+    @property
+    def width(self) -> int:
+        return columns(self.table, self.config)
+
+    def reset(self, generator: torch.Generator) -> None:
+        weight = self.config.weight
+        self.stored.normal(self.table.std / (weight**2 + (1 - weight) ** 2) ** 0.5, generator)
+        self.hash.copy_(torch.randint(1, PRIME, (2,), generator=generator))
+        assert self.table.interactions is not None
+        points = torch.cat(spectral_vectors(self.table.interactions, generator))
+        self.map.copy_(spectral_clusters(points, self.config.words, generator))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        factor, shift = self.hash.long()
+        second = (ids * factor + shift) % PRIME % self.config.words
+        weight = self.config.weight
+        rows = weight * self.stored(self.map[ids]) + (1 - weight) * self.stored(second)
+        return widen(rows, self.table)
+
+    def pack(self) -> dict[str, Tensor]:
+        packed = super().pack()
+        return packed | {"map": pack_numbers(self.map, bits_for(self.config.words - 1))}
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Config) -> Method:
+        codes = unpack_numbers(packed["map"], bits_for(config.words - 1), table.ids)
+        return super().unpack({**packed, "map": codes}, table, config)
