@@ -43,8 +43,8 @@ def components(matrix: Tensor, count: int, generator: torch.Generator) -> tuple[
 def spectral_vectors(pairs: Pairs, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Directions of users and of items whose neighbourhoods are alike.
 
-    They are the first 32 singular vectors of D_u^-1/2 R D_i^-1/2 (Dhillon, KDD 2001), as rows of
-    length 1. Users and items of a cluster are close to each other, too.
+    They are the first 32 singular vectors of D_u^-1/2 R D_i^-1/2 (Dhillon, KDD 2001), times their
+    singular values, as rows of length 1. Users and items of a cluster are close to each other, too.
 
     Args:
         pairs: training interactions R.
@@ -64,9 +64,11 @@ def spectral_vectors(pairs: Pairs, generator: torch.Generator) -> tuple[Tensor, 
         check_invariants=True,
     )
     left, right = components(normal, _COMPONENTS, generator)
-    return directions(left / users.sqrt().unsqueeze(1)), directions(
-        right / items.sqrt().unsqueeze(1)
-    )
+    # By singular value, so that components beyond the rank of the matrix count for nothing.
+    size = torch.sparse.mm(normal, right).norm(dim=0)
+    sides = (left / users.sqrt().unsqueeze(1), right / items.sqrt().unsqueeze(1))
+    first, second = (directions(side * size) for side in sides)
+    return first, second
 
 
 def spectral_clusters(points: Tensor, count: int, generator: torch.Generator) -> Tensor:

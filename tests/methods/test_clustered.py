@@ -95,16 +95,15 @@ def test_neighbours_in_the_graph_share_a_row():
 
 
 def test_the_map_of_rare_ids_takes_a_bit_for_two_rows():
-    # 6 of 12 items have a row of their own; the others share two.
-    method = make("graphhash", two_groups(), rows=16, head=0.75)
-    assert method.heads() == (8, 6) or method.heads()[1] < 12
-    (_, users, _), (first, count, shared) = method.shared()
+    # Each side has 8 rows: a row for each user; 6 items have their own, the others share two.
+    method = make("graphhash", two_groups(), rows=16, head=0.75, user_share=0.5)
+    assert method.heads() == (8, 6)
+    assert method.shared() == [(8, 0, 1), (6, 6, 2)]
     packed = method.pack()
-    assert len(packed["user_map"]) == (users + 7) // 8 * (1 if users else 0)
-    assert shared == 2 and len(packed["item_map"]) == (count + 7) // 8
+    assert len(packed["user_map"]) == 0 and len(packed["item_map"]) == 1
     found = rows(method)[8:]
-    assert len(found[:first].unique(dim=0)) == first
-    assert len(found[first:].unique(dim=0)) == 2
+    assert len(found[:6].unique(dim=0)) == 6
+    assert len(found[6:].unique(dim=0)) == 2
     assert "hash" not in packed
 
 
