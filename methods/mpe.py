@@ -110,12 +110,14 @@ class MPE(Method):
         if not config.width:
             # First as many columns as `mean_bits` allow, then all bytes that are left for codes.
             def wide(columns: int) -> Size:
+                sized = config.but(width=columns)
                 codes = stream_bytes(round(table.ids * columns * config.mean_bits), 1)
-                return cls.file_size(table, config.but(width=columns, capacity=codes))
+                codes = max(codes, cls.code_bytes(table, sized, 1))
+                return cls.file_size(table, sized.but(capacity=codes))
 
             config = config.but(width=largest(wide, table.cap, high=table.most_columns))
-        most = stream_bytes(table.ids * config.width * BITS[-1], 1) + 2 * config.groups
-        return cls.solve("capacity", table, config, low=1, high=most)
+        low, high = (cls.code_bytes(table, config, bits) for bits in (1, BITS[-1]))
+        return cls.solve("capacity", table, config, low=low, high=high)
 
     @classmethod
     def sizes(cls, table: Table, config: Config) -> list[int]:
@@ -126,6 +128,13 @@ class MPE(Method):
             ends = [ids * group // groups for group in range(groups + 1)]
             found += [end - start for start, end in pairwise(ends)]
         return found
+
+    @classmethod
+    def code_bytes(cls, table: Table, config: Config, bits: int | list[int]) -> int:
+        """Bytes of all codes, for the bits of all groups or of each; a group begins with a byte."""
+        sizes = cls.sizes(table, config)
+        each = [bits] * len(sizes) if isinstance(bits, int) else bits
+        return sum(stream_bytes(n * config.width, b) for n, b in zip(sizes, each, strict=True) if b)
 
     @classmethod
     def arrays(cls, table: Table, config: Config) -> Arrays:
@@ -142,7 +151,10 @@ class MPE(Method):
         self.choice = nn.Parameter(torch.zeros(len(sizes), len(BITS)))
         self.steps = nn.Parameter(torch.ones(len(BITS)))
         self.shift = nn.Parameter(torch.zeros(self.config.width))
-        self.register_buffer("bits", torch.full((len(sizes),), BITS[-1]))
+        # Before a search has decided, all groups have the same bits.
+        size, config = self.config.capacity, self.config
+        fitting = [b for b in BITS if self.code_bytes(self.table, config, b) <= size]
+        self.register_buffer("bits", torch.full((len(sizes),), fitting[-1]))
         group = torch.arange(len(sizes)).repeat_interleave(
             torch.tensor(sizes), output_size=self.table.ids
         )
@@ -209,10 +221,9 @@ class MPE(Method):
         means = [one.float().mean() for one in counts.split(sizes)]
         return torch.stack(means).clamp(min=1).to(self.choice.device)
 
-    def code_bytes(self, bits: list[int]) -> int:
-        """Bytes of all codes; the codes of a group begin with a byte."""
-        sizes = self.sizes(self.table, self.config)
-        return sum(stream_bytes(n * self.width, b) for n, b in zip(sizes, bits, strict=True) if b)
+    def bytes_of(self, bits: list[int]) -> int:
+        """Bytes of all codes with these bits of each group."""
+        return self.code_bytes(self.table, self.config, bits)
 
     @torch.no_grad()
     def favourites(self) -> list[int]:
@@ -221,7 +232,7 @@ class MPE(Method):
         return (likely * torch.tensor(BITS, device=likely.device)).amax(1).tolist()
 
     def live(self) -> int:
-        return self.code_bytes(self.favourites())
+        return self.bytes_of(self.favourites())
 
     def target(self) -> int:
         return self.config.capacity
@@ -231,16 +242,16 @@ class MPE(Method):
             return
         bits, capacity = self.favourites(), self.config.capacity
         rising = self.frequency().argsort(stable=True).tolist()
-        while self.code_bytes(bits) > capacity:
+        while self.bytes_of(bits) > capacity:
             for group in rising:
-                if bits[group] and self.code_bytes(bits) > capacity:
+                if bits[group] and self.bytes_of(bits) > capacity:
                     bits[group] -= 1
         raised = True
         while raised:
             raised = False
             for group in reversed(rising):
                 more = [b + (place == group) for place, b in enumerate(bits)]
-                if bits[group] < BITS[-1] and self.code_bytes(more) <= capacity:
+                if bits[group] < BITS[-1] and self.bytes_of(more) <= capacity:
                     bits, raised = more, True
         self.bits.copy_(torch.tensor(bits))
         self.searching, self.chosen = False, True

@@ -20,7 +20,8 @@ from compact_lookup.readers import READERS
 
 METHODS = find_methods()
 # Sums in another order: these methods multiply matrices, or add many words.
-INEXACT = {"ttrec", "rq", "rq-tuned"}
+# A normalised layer enlarges errors of float32.
+INEXACT = {"dhe": 1e-5, "rq": 1e-6, "rq-tuned": 1e-6, "ttrec": 1e-6}
 FOLDER = Path(compact_lookup.__file__).parent
 
 
@@ -45,11 +46,12 @@ def test_rows_are_those_of_the_program_to_the_bit(name, tmp_path):
         assert not wanted[:, table.columns :].any(), knobs
         wanted = wanted[:, : table.columns]
         if name in INEXACT:
-            np.testing.assert_allclose(found, wanted, atol=1e-6, err_msg=str(knobs))
+            np.testing.assert_allclose(found, wanted, atol=INEXACT[name], err_msg=str(knobs))
         else:
             np.testing.assert_array_equal(found, wanted, err_msg=str(knobs))
         some = np.random.default_rng(0).integers(0, len(wanted), (3, 5))
-        np.testing.assert_allclose(table.rows(some), found[some], atol=1e-6, err_msg=str(knobs))
+        near = INEXACT.get(name, 1e-6)
+        np.testing.assert_allclose(table.rows(some), found[some], atol=near, err_msg=str(knobs))
         tried += 1
     assert tried
 
