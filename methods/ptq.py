@@ -12,10 +12,11 @@ from bench.method import Bits, Choice, Scale, Table
 class PTQ(SVD):
     """A trained full table, rounded; with fewer columns where the budget does not hold all.
 
-    Fewer columns cost less than fewer than 4 bits a value do, so the bits stay and `svd` reduces
-    the columns. Columns are rotated at random before they are rounded. Levels are those of
-    `bench.method.storage`: normal up to 4 bits, uniform above; a byte for the length of an item; a
-    user's row has length 1.
+    Three bits a value cost less accuracy than the columns that they save (see
+    docs/lab/post-training.md), so more bits are used only where all columns fit in more. Below
+    that, `svd` reduces the columns. Columns are rotated at random before they are rounded. Levels
+    are those of `bench.method.storage`: normal up to 4 bits, uniform above; a byte for the length
+    of an item; a user's row has length 1.
     """
 
     name = "ptq"
@@ -32,7 +33,7 @@ class PTQ(SVD):
     class Config(SVD.Config):
         """As of `svd`. `bits`: of a value; more, where the budget holds all columns in more."""
 
-        bits: Bits | None = 4
+        bits: Bits | None = 3
         scale: Scale | None = "item"
 
     @classmethod

@@ -186,9 +186,9 @@ def test_graded_teacher_is_nearer_with_more_bits_for_the_tail():
 
 def test_ptq_takes_more_bits_once_all_columns_fit():
     found = [
-        PTQ.plan(given, PTQ.Config()) for given in (table(s, 400, 300) for s in (0.1, 0.22, 0.3))
+        PTQ.plan(given, PTQ.Config()) for given in (table(s, 400, 300) for s in (0.08, 0.22, 0.3))
     ]
-    assert [one.bits for one in found] == [4, 6, 8]
+    assert [one.bits for one in found] == [3, 6, 8]
     assert [one.width == 8 for one in found] == [False, True, True]
 
 
