@@ -91,7 +91,7 @@ const remember = () => {
   const chosen = new URLSearchParams();
   for (const key of ["metric", "size", "budget", "search", "ranked"])
     if (state[key] !== usual[key]) chosen.set(key, state[key]);
-  if (state.board) chosen.set("board", data.boards[state.board].slug);
+  chosen.set("board", data.boards[state.board].slug);
   history.replaceState(null, "", "#" + chosen);
 };
 const recall = () => {
