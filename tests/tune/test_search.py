@@ -489,6 +489,6 @@ def test_trials_in_other_processes_are_those_of_this_one(tmp_path, cluster):
         return found.found, found.counts
 
     here = outcome(Inline(tmp_path / "here", data), "here")
-    job = replace(JOB, dataset=str(folder), results=str(tmp_path / "there"))
+    job = replace(JOB, results=str(tmp_path / "there"))
     with tune_workers.Workers(job, data, 1, lambda *_: None, None, cluster) as workers:
         assert outcome(workers, "there") == here
