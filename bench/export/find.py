@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from bench.data.labels import Labels
 from bench.errors import BenchError
 from bench.records.scan import scan
 from bench.records.schema import Record
-from bench.records.store import Store
+from bench.records.store import KEPT, Store
 
 _SHOWN = 5  # runs that an error message lists
 
@@ -60,7 +61,8 @@ def best_run(
     choices = advice[0].choices
     if not choices:
         raise BenchError(
-            f"no table of {max_bytes:,} bytes or fewer in {results}; `bench choose` says more"
+            f"no ranked table of {max_bytes:,} bytes or fewer in {results}; `bench report` names"
+            " the runs that are not ranked, and why; name a run to export it all the same"
         )
     if not choices[0].embedded:
         raise BenchError(
@@ -84,9 +86,14 @@ def _with_table(record: Record) -> Record:
 
 def kept_file(results: Path, record: Record) -> Path | None:
     """The file of a run, if it was kept and is the one that the record measured."""
-    path = Store(results).path(record.spec, record.id).with_suffix(".safetensors")
-    size = record.size.bytes if record.size else None
-    return path if path.is_file() and path.stat().st_size == size else None
+    if record.file is None:
+        return None
+    path = Store(results).kept(record.spec, record.id, KEPT[0])
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return path if hashlib.sha256(content).hexdigest() == record.file.sha256 else None
 
 
 @dataclass(frozen=True)

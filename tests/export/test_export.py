@@ -72,6 +72,9 @@ def results_fixture(clicks: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             *("run", "-m", method, "-b", "20%", "-d", clicks, "--results", folder),
             *("--set", "dim=16", "--set", "training.epochs=8", "--set", "training.lr=0.03"),
         )
+    for path in folder.rglob("*.json"):  # boards rank runs of committed code only
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r'"commit": ".*"', '"commit": "0123456789ab"', text))
     return folder
 
 
@@ -130,16 +133,28 @@ def test_the_best_run_of_a_size(results, record, tmp_path):
     assert record.id in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_kept_file_is_exported_byte_for_byte(exported, results, record, tmp_path):
+def test_a_kept_file_is_exported_byte_for_byte(exported, results, record):
+    folder, said = exported
+    kept = (results / record.path).with_suffix(".safetensors")
+    assert "training" not in said
+    assert (folder / "embeddings.safetensors").read_bytes() == kept.read_bytes()
+    assert "this very file" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("what", ["missing", "damaged"])
+def test_without_its_file_a_run_is_trained_again(what, results, record, tmp_path):
     copy = tmp_path / "results"
     shutil.copytree(results, copy)
-    file = exported[0] / "embeddings.safetensors"
     kept = (copy / record.path).with_suffix(".safetensors")
-    shutil.copy(file, kept)
+    content = kept.read_bytes()
+    if what == "missing":
+        kept.unlink()
+    else:
+        kept.write_bytes(content[:-1] + b"x")
     said = bench("export", record.id, "--to", tmp_path / "t", "--results", copy)
-    assert "training" not in said
-    assert (tmp_path / "t" / file.name).read_bytes() == file.read_bytes()
-    assert "this very file" in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
+    assert "again, because its file was not kept" in said
+    assert (tmp_path / "t" / "embeddings.safetensors").read_bytes() == content
+    assert "trained again: NDCG" in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
 
 
 def test_all_interactions_are_trained_on_for_a_service(results, record, tmp_path):
@@ -170,7 +185,7 @@ def test_a_folder_is_overwritten_on_request_only(exported, results, record):
         ((), "--best"),
         (("--best",), "--max-bytes"),
         (("abc", "--best", "--max-bytes", "1MB"), "not both"),
-        (("--best", "--max-bytes", "64"), "no table of 64 bytes"),
+        (("--best", "--max-bytes", "64"), "no ranked table of 64 bytes"),
     ],
 )
 def test_what_cannot_be_exported_is_said(words, says, results, tmp_path, monkeypatch):
