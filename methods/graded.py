@@ -57,7 +57,6 @@ class Graded(Method):
         head_bits: int = Field(4, ge=1, le=8)
         tail_bits: int = Field(2, ge=1, le=8)
         head: float = Field(0.3, gt=0, lt=1)
-        aware: float | None = Field(0.1, ge=0, le=1)
         width: int = 0
 
     @classmethod

@@ -84,7 +84,7 @@ class Method(Stored):
 
         The knobs below are every method's; `bench.method.storage` explains them. `bits`: of a
         stored value, none: 32. `levels`: none: normal up to 4 bits, uniform above. `scale`: none:
-        row. `aware`: share of the training, at its end, that sees rounded values; none: .4.
+        row. `aware`: share of the training, at its end, that sees rounded values; none: .1.
         A class that sets `own_precision` has knobs of its own instead of the first three.
         """
 

@@ -20,7 +20,7 @@ NORMAL: dict[int, tuple[float, ...]] = {
 }
 
 
-AWARE = 0.4
+AWARE = 0.1
 """Share of the training that sees rounded rows unless a method says otherwise."""
 
 
