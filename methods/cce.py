@@ -33,6 +33,7 @@ from bench.method import (
 )
 
 PRIME = 2**31 - 1
+_MAPS = ("user_map", "item_map")
 _POINTS = 40  # points a centre that k-means sees; all others take the nearest centre
 
 
@@ -60,6 +61,7 @@ class CCE(Method):
     }
     published: ClassVar = {"chunks": 4}
 
+    index_maps = _MAPS
     map: Tensor
     hash: Tensor
 
@@ -94,6 +96,12 @@ class CCE(Method):
     def piece(cls, table: Table, config: Config) -> int:
         """Columns of a chunk."""
         return -(-columns(table, config) // config.chunks)
+
+    @classmethod
+    def packed_maps(cls, table: Table, config: Config) -> dict[str, tuple[int, int]]:
+        sides = cls.sides(table, config)
+        each = [(config.chunks * ids, rows) for ids, rows in sides]
+        return dict(zip(_MAPS, each, strict=True))
 
     def build(self) -> None:
         chunks = self.config.chunks

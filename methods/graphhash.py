@@ -50,6 +50,7 @@ class GraphHash(Hashing):
     }
     published: ClassVar = {"head": 0.0}
 
+    index_maps = _MAPS
     map: Tensor
 
     class Config(Hashing.Config):
@@ -58,6 +59,12 @@ class GraphHash(Hashing):
         hashes: Literal[1] = 1
         joint: Literal[False] = False
         head: float = Field(0.7, ge=0, lt=1)
+
+    @classmethod
+    def packed_maps(cls, table: Table, config: Config) -> dict[str, tuple[int, int]]:
+        with torch.device("meta"):
+            shared = cls(table.bare(), config).shared()
+        return {name: one[1:] for name, one in zip(_MAPS, shared, strict=True)}
 
     def shared(self) -> list[tuple[int, int, int]]:
         """(first id, ids, rows) that are shared among users, and among items, counted by side."""

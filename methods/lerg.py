@@ -49,6 +49,7 @@ class LERG(Method):
     space: ClassVar = {"weight": Range(0.3, 0.95), "width_factor": WIDE}
     published: ClassVar = {"weight": 0.9}
 
+    index_maps = ("map",)
     map: Tensor
     hash: Tensor
 
@@ -65,6 +66,10 @@ class LERG(Method):
         return fill_columns(
             cls, table, config, lambda one: cls.solve("words", table, one, low=2, high=table.ids)
         )
+
+    @classmethod
+    def packed_maps(cls, table: Table, config: Config) -> dict[str, tuple[int, int]]:
+        return {"map": (table.ids, config.words)}
 
     def build(self) -> None:
         self.stored = Rows(self.config.words, self.width)

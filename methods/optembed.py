@@ -73,6 +73,7 @@ class OptEmbed(Method):
     }
     phases = (Phase("supernet", until_budget=True), Phase("retrain"))
 
+    index_maps = ("rows",)
     mask: Tensor
     prefix: Tensor
 
@@ -109,6 +110,10 @@ class OptEmbed(Method):
         users, items = cls.shapes(table, config)
         mask = torch.uint8, (stream_bytes(table.ids, 1),)
         return {"users": f32(*users), "items": f32(*items), "rows": mask}
+
+    @classmethod
+    def packed_maps(cls, table: Table, config: Config) -> dict[str, tuple[int, int]]:
+        return {"rows": (table.ids, 2)}  # each id is dropped, or kept
 
     @classmethod
     def user_rows(cls, table: Table, config: Config) -> dict[str, int]:

@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
+from bench.method.index_map import bits_for, stream_bytes, unpack_numbers
 from bench.method.sparse import unpack_counts, unpack_mask
 from bench.method.table import Table
 
 if TYPE_CHECKING:
     from bench.method.stored import Stored
+
+
+_MOST_MAPS = 16  # entries an id
 
 
 class WrongDeclaration(RuntimeError):
@@ -38,12 +43,14 @@ def check_declared(
         WrongDeclaration: one has another form; one line with the array and the remedy.
     """
     masks = {"mask", "counts", "columns"}
-    pruned = kind.pruned_tables(table, config)
+    pruned, streams = kind.pruned_tables(table, config), kind.packed_maps(table, config)
     for name, tensor in packed.items():
         if tensor.dtype.is_floating_point:
             continue
         what = kind.kind_of(name, tensor.dtype)
-        if what == "indices":
+        if what == "indices" and name in streams:
+            _packed_map(name, tensor, *streams[name], packed, table)
+        elif what == "indices":
             _index_map(name, tensor, packed, table)
         elif what == "mask":
             base, _, part = name.rpartition(".")
@@ -65,13 +72,41 @@ def _index_map(name: str, tensor: Tensor, packed: Mapping[str, Tensor], table: T
             f" one entry for each of {table.ids:,} ids, {table.users:,} users or"
             f" {table.items:,} items"
         )
-    rows = max((len(t) for t in packed.values() if t.is_floating_point() and t.dim()), default=0)
+    rows = _longest(packed)
     if len(tensor) and not 0 <= int(tensor.min()) <= int(tensor.max()) < rows:
         raise WrongDeclaration(
             f"{name} is declared as an index map, but holds {int(tensor.min()):,} to"
             f" {int(tensor.max()):,} where the longest table has {rows:,} rows; values that are no"
             " row numbers count"
         )
+
+
+def _longest(packed: Mapping[str, Tensor]) -> int:
+    """Rows of the longest table."""
+    return max((len(t) for t in packed.values() if t.is_floating_point() and t.dim()), default=0)
+
+
+def _packed_map(
+    name: str,
+    tensor: Tensor,
+    entries: int,
+    rows: int,
+    packed: Mapping[str, Tensor],
+    table: Table,
+) -> None:
+    longest, bits = _longest(packed), bits_for(rows - 1)
+    if not 0 <= entries <= _MOST_MAPS * table.ids or not 0 < rows <= longest:
+        raise WrongDeclaration(
+            f"`packed_maps` gives {name} {entries:,} entries and {rows:,} rows; a map has at most"
+            f" {_MOST_MAPS} entries an id, and the longest table has {longest:,} rows"
+        )
+    size = stream_bytes(entries, bits)
+    if tensor.dtype != torch.uint8 or len(tensor) != size:
+        raise WrongDeclaration(
+            f"{name} has {len(tensor):,} bytes; {entries:,} entries of {bits} bits take {size:,}"
+        )
+    if entries and int(unpack_numbers(tensor, bits, entries).max()) >= rows:
+        raise WrongDeclaration(f"{name} names rows beyond the {rows:,} that `packed_maps` gives")
 
 
 def _positions(

@@ -156,7 +156,7 @@ class Stored(nn.Module):
         """What a packed array holds.
 
         Integers are `codes`, which count as values, unless they are declared as positions:
-        `indices` (see `index_maps`), or `mask` (see `pruned_tables`).
+        `indices` (see `index_maps` and `packed_maps`), or `mask` (see `pruned_tables`).
         """
         if dtype.is_floating_point:
             return "values"
@@ -168,6 +168,14 @@ class Stored(nn.Module):
 
         The positions of the entries of `x` are packed by `bench.method.sparse`, as `x.mask`, or as
         `x.counts` and `x.columns`; `kind_of` says `mask` of them.
+        """
+        return {}
+
+    @classmethod
+    def packed_maps(cls, table: Table, config: Any) -> Mapping[str, tuple[int, int]]:
+        """Entries, and rows they may name, of each of `index_maps` that `pack_numbers` has packed.
+
+        The others have one integer for each id.
         """
         return {}
 
