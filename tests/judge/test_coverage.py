@@ -7,7 +7,7 @@ import torch
 
 from bench.data import CSR
 from bench.engine.evaluate import Evaluator, Vectors
-from bench.runs.measured import metrics_record
+from bench.judge.ranking import metrics_record
 
 
 def matrix(rows: list[list[int]]) -> CSR:
