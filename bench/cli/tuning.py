@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli import console
 from bench.cli.launch import launch, steps
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.data import Interactions
@@ -218,15 +218,10 @@ class Tuner:
         return Search(terms, self._kinds, self._data, self._options.results)
 
     def _chosen_kinds(self, chosen: Suite) -> Sequence[type[Method]]:
-        from bench.runs.plan import usual_methods
+        from bench.runs.plan import suits, wanted_methods
 
-        names = chosen.methods or usual_methods(chosen, self._methods)
-        for name in names:
-            if name not in self._methods:
-                raise BenchError(
-                    f"there is no method {name!r}; {did_you_mean(name, self._methods)}"
-                )
-        return [self._methods[name] for name in dict.fromkeys(names)]
+        wanted = wanted_methods(chosen, self._methods)
+        return [one for one in wanted if suits(chosen, one, chosen.backbones[0])] or wanted
 
 
 def _shared(chosen: Suite, path: Path) -> tuple[Found, ...]:

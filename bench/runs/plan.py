@@ -54,15 +54,12 @@ def plan(
     Raises:
         SpecError: an unknown method or backbone, a bad configuration or budget.
     """
-    check_names(suite, (*methods, Popularity.name))
-    wanted = suite.methods or usual_methods(suite, methods)
+    wanted = wanted_methods(suite, methods)
     planner = Planner(suite, data, command)
     planned = [planner.popularity()]
     for backbone in suite.backbones:
-        for name in wanted:
-            if name == Popularity.name:
-                continue
-            kind = methods[name]
+        # If nothing is left, the planner says why.
+        for kind in [kind for kind in wanted if suits(suite, kind, backbone)] or wanted:
             for label in suite.budgets if kind.budgeted else (None,):
                 for form, bits in _variants(suite, kind):
                     for seed in range(suite.seeds) if seeds is None else seeds:
@@ -70,13 +67,27 @@ def plan(
     return planned
 
 
-def usual_methods(suite: Suite, methods: Mapping[str, type[Method]]) -> tuple[str, ...]:
-    """All methods but ablations; where budgets count values, those that store float32."""
-    return tuple(
-        name
-        for name, kind in methods.items()
-        if kind.role != "ablation" and (suite.accounting == "bytes" or not rounds(kind))
-    )
+def wanted_methods(suite: Suite, methods: Mapping[str, type[Method]]) -> list[type[Method]]:
+    """The methods that a suite names; all but ablations where it names none.
+
+    Raises:
+        SpecError: there is no method of a name.
+    """
+    check_names(suite, (*methods, Popularity.name))
+    usual = [name for name, kind in methods.items() if kind.role != "ablation"]
+    names = dict.fromkeys(suite.methods or usual)
+    return [methods[name] for name in names if name != Popularity.name]
+
+
+def suits(suite: Suite, kind: type[Method], backbone: str) -> bool:
+    """Whether a board with several methods has one: others have no place on it.
+
+    Methods that store few bits a value have none where budgets count values, and methods that keep
+    products have none where scores are no products.
+    """
+    if suite.accounting == "values" and rounds(kind):
+        return False
+    return get_backbone(backbone).narrow or not keeps_products(kind)
 
 
 def _precisions(suite: Suite, kind: type[Method]) -> Sequence[int | None]:
@@ -94,6 +105,14 @@ def _variants(suite: Suite, kind: type[Method]) -> Iterator[tuple[Form, int | No
     for form in forms_of(suite, kind):
         for bits in (None,) if form == "published" else _precisions(suite, kind):
             yield form, bits
+
+
+def keeps_products(kind: type[Method]) -> bool:
+    """Whether a method compresses a trained table and learns nothing afterwards.
+
+    Such methods rotate rows or change the lengths of users' rows, which changes no product.
+    """
+    return "teacher" in kind.needs and not kind.phases
 
 
 class Planner:
@@ -136,6 +155,11 @@ class Planner:
         Raises:
             SpecError: a bad configuration or budget.
         """
+        if keeps_products(kind) and not get_backbone(backbone).narrow:
+            raise SpecError(
+                f"{kind.name} keeps products of the rows of a trained table, and {backbone} does"
+                " not score by products; take mf or lightgcn, or leave the method out (-m)"
+            )
         suite, data = self._suite, self._data
         ids = data.users + data.items
         cap = budgets.parse_budget(label, ids, suite.dim, suite.accounting) if label else None

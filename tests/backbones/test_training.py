@@ -4,6 +4,7 @@ from support.backbones import random_data
 
 from bench.backbones.registry import find_backbones, get_backbone
 from bench.budget import parse_budget
+from bench.check.subject import Subject
 from bench.data import load
 from bench.engine.loop import Fit
 from bench.engine.objectives import BPR
@@ -30,7 +31,8 @@ def fitted(data, backbone, method, **training):
         budget=parse_budget("50%", data.ids, DIM) if kind.budgeted else None,
         counts=torch.from_numpy(data.counts()),
     )
-    embeddings = kind(table, kind.plan(table, kind.Config()))
+    given = Subject(kind).given(table, data.train)
+    embeddings = kind(given, kind.plan(table, kind.Config()))
     scores = base(data, DIM, base.Config.model_validate(CONFIG.get(backbone, {})))
     fit = Fit(embeddings, scores, data, Training(**settings), seed=0)
     return fit, fit.run()

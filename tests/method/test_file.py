@@ -10,6 +10,7 @@ import torch
 from support.conformance import Sound
 
 from bench.budget import Budget
+from bench.check.subject import Subject
 from bench.method import Table
 from bench.method.file import OverBudget, read_file, write_file
 from bench.method.header import BadFile, Header, read_header
@@ -60,7 +61,7 @@ def test_files_of_every_method_give_the_rows_of_training(name):
     budget = Budget(4000) if kind.budgeted else None
     table = Table(60, 41, 16, budget, seed=5, counts=torch.arange(101), backbone=SCORED)
     config = kind.plan(table, kind.Config())
-    method = kind(table, config)
+    method = kind(Subject(kind).given(table), config)
     method.reset(torch.Generator().manual_seed(0))
     for phase in kind.phases:
         if phase.until_budget:

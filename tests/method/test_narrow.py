@@ -12,6 +12,7 @@ from bench.backbones.lightgcn import LightGCN
 from bench.backbones.mf import MF
 from bench.budget import Budget
 from bench.check import tiny_data
+from bench.check.subject import Subject
 from bench.engine.evaluate import Evaluator
 from bench.engine.loop import Fit
 from bench.engine.rank import rank
@@ -59,7 +60,7 @@ def test_narrow_rows_are_what_is_stored_and_zeros(name):
     table = Table(30, 50, 16, Budget(2000))  # 25 bytes an id: six columns
     config = kind.plan(table, kind.Config(wide=1.5))
     assert config.width == round(1.5 * 2000 / 4 / 80) == 9
-    method = kind(table, config)
+    method = kind(Subject(kind).given(table), config)
     method.reset(torch.Generator().manual_seed(0))
     ids = torch.arange(80)
     with torch.no_grad():
@@ -145,7 +146,8 @@ def test_training_leaves_the_columns_of_zeros_out(name, backbone, monkeypatch):
 
     def run(narrow: bool) -> tuple[list[float], float, int]:
         monkeypatch.setattr(backbone, "narrow", narrow)
-        method, seen = kind(table, kind.plan(table, asked)), []
+        given = Subject(kind).given(table, data.train)
+        method, seen = kind(given, kind.plan(table, asked)), []
         scored = backbone(data, 16, backbone.Config(similarity="cosine"))
         embed = scored.embed
         monkeypatch.setattr(scored, "embed", lambda rows: seen.append(rows.shape[1]) or embed(rows))

@@ -13,12 +13,20 @@ from support.judge import JudgeHere
 from bench.backbones.registry import find_backbones
 from bench.data import Interactions, load
 from bench.engine.evaluate import Evaluator
+from bench.errors import SpecError
 from bench.method.registry import find_methods
 from bench.runs.execute import execute
-from bench.runs.plan import Planned, plan
+from bench.runs.plan import Planned, keeps_products, plan
 from bench.runs.suite import Suite
 
 METHODS = {name: kind for name, kind in find_methods().items() if kind.role != "ablation"}
+PRODUCTS = {name for name, kind in METHODS.items() if keeps_products(kind)}
+CELLS = [
+    (name, method)
+    for name, backbone in find_backbones().items()
+    for method in METHODS
+    if backbone.narrow or method not in PRODUCTS
+]
 SUITE = Suite(
     backbones=tuple(find_backbones()),
     methods=tuple(METHODS),
@@ -56,16 +64,31 @@ def chance_fixture(data: Interactions) -> float:
 @pytest.fixture(name="planned", scope="module")
 def planned_fixture(data: Interactions) -> dict[tuple[str, str], list[Planned]]:
     found: dict[tuple[str, str], list[Planned]] = {}
-    for one in plan(SUITE, data, METHODS, "bench run"):
+    apart = [
+        SUITE.model_copy(
+            update={
+                "backbones": (name,),
+                "methods": tuple(method for each, method in CELLS if each == name),
+            }
+        )
+        for name in find_backbones()
+    ]
+    for one in (one for suite in apart for one in plan(suite, data, METHODS, "bench run")):
         found.setdefault((one.run.spec.backbone.name, one.run.spec.method.name), []).append(one)
     return found
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("backbone", SUITE.backbones)
+@pytest.mark.parametrize(("backbone", "method"), CELLS)
 def test_every_method_ranks_under_every_backbone(backbone, method, planned, data, chance, store):
     for one in planned[backbone, method]:
         assert one.infeasible is None, one.infeasible
         record = execute(one.run, data, METHODS, store, JudgeHere(data, METHODS))
         assert record.status == "ok", record.error
         assert record.metrics.test["ndcg@20"] > 3 * chance, one.run.command
+
+
+@pytest.mark.parametrize("method", sorted(PRODUCTS))
+def test_what_keeps_products_is_refused_under_a_network(method, data):
+    suite = SUITE.model_copy(update={"backbones": ("mlp",), "methods": (method,)})
+    with pytest.raises(SpecError, match=f"{method} .* mlp .* mf or lightgcn"):
+        plan(suite, data, METHODS, "bench run")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import torch
 
 from bench.data import Interactions, load
 from bench.method.registry import find_methods
@@ -143,6 +144,7 @@ def litter(results: Path) -> list[str]:
 
 def in_child(work: Callable[[], object]) -> int:
     """Exit status of a forked process that does something; negative for a signal."""
+    torch.set_num_threads(1)  # threads would not survive the fork, and work would wait for them
     child = os.fork()
     if child == 0:
         status = 1
