@@ -114,7 +114,7 @@ def record_named(one: Board) -> str:
 
 STAGES = {
     "first search": lambda m, b: at_epoch("search", 1),
-    "retraining": lambda m, b: at_epoch("retrain", 2),
+    "retraining": lambda m, b: at_epoch("retrain", 1),
     "search of the refit": lambda m, b: at_epoch("search", 1, True),
     "retraining of the refit": lambda m, b: at_epoch("retrain", 1, True),
     "before the first checkpoint": lambda m, b: m.setattr(loop.Fit, "_save", dies),
