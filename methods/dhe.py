@@ -78,7 +78,7 @@ class DHE(Method):
         """
 
         hashes: int = Field(0, ge=0, le=4096)
-        layers: int = Field(2, ge=1, le=16)
+        layers: int = Field(1, ge=1, le=16)
         hidden: int = 0
 
     @classmethod

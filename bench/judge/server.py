@@ -150,10 +150,11 @@ def _serve_reader(
             return
         child = _forked(lambda: _read_one(pipe, alive, handed, told))  # noqa: B023
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == -signal.SIGKILL:
+            return  # no fault of the method's: the run is tried again, by another judge
         if status:
             ending = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-            hint = "; out of memory?" if status == -signal.SIGKILL else ""
-            message = f"reading the file of {handed.spec.method.name} ended with {ending}{hint}"
+            message = f"reading the file of {handed.spec.method.name} ended with {ending}"
             send_refusal(pipe, Refused("ReadingDied", message, message))
 
 

@@ -95,7 +95,7 @@ def _packed_map(
     table: Table,
 ) -> None:
     longest, bits = _longest(packed), bits_for(rows - 1)
-    if not 0 <= entries <= _MOST_MAPS * table.ids or not 0 < rows <= longest:
+    if not 0 <= entries <= _MOST_MAPS * table.ids or not 0 < rows <= max(2, longest):
         raise WrongDeclaration(
             f"`packed_maps` gives {name} {entries:,} entries and {rows:,} rows; a map has at most"
             f" {_MOST_MAPS} entries an id, and the longest table has {longest:,} rows"

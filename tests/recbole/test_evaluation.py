@@ -57,8 +57,8 @@ def test_evaluators_agree_on_trained_models(tmp_path, monkeypatch, name, method)
         scores = flat.view(len(users), -1)[:, items]
         ours = here.ours
         got = measured(ours, ours.test, [ours.train, ours.valid], scores)
-        # Two scores that are equal but for rounding can change places at the end of a list.
-        assert_agree(here, got, result, 5e-4)
+        # Pruned rows give equal scores, which the two programs put in different orders.
+        assert_agree(here, got, result, 1e-4 if small is None else 3e-3)
 
 
 def test_our_split_reaches_recbole_and_comes_back(tmp_path, monkeypatch):

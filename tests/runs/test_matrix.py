@@ -21,8 +21,9 @@ from bench.runs.suite import Suite
 
 METHODS = {name: kind for name, kind in find_methods().items() if kind.role != "ablation"}
 PRODUCTS = {name for name, kind in METHODS.items() if keeps_products(kind)}
+FEW = {"full", "dims-quantised", "hashing", "cerp", "ttrec", "graded", "ptq"}
 CELLS = [
-    (name, method)
+    pytest.param(name, method, marks=() if name == "mf" or method in FEW else pytest.mark.slow)
     for name, backbone in find_backbones().items()
     for method in METHODS
     if backbone.narrow or method not in PRODUCTS
@@ -68,7 +69,7 @@ def planned_fixture(data: Interactions) -> dict[tuple[str, str], list[Planned]]:
         SUITE.model_copy(
             update={
                 "backbones": (name,),
-                "methods": tuple(method for each, method in CELLS if each == name),
+                "methods": tuple(one.values[1] for one in CELLS if one.values[0] == name),
             }
         )
         for name in find_backbones()
