@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from support.faults import Board, blocks, children, outcome, wait_for
@@ -82,12 +83,21 @@ def test_two_processes_that_train_have_rankers_of_their_own(data, judges):
     assert first.metrics == second.metrics
 
 
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_a_judge_that_was_killed_is_an_error_and_is_started_again(data):
     with Judges(data, [], "cpu", 1) as judges:
         with judges.connect() as link:
             Seat(link)(handed(data))
-            for process in children():
+            killed = children()
+            for process in killed:
                 process.kill()
+            wait_for(lambda: not any(alive(one) for one in killed), 20)
             with pytest.raises(JudgeDied, match="the process that judges files has ended"):
                 Seat(link)(handed(data))
         with judges.connect() as link:
