@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from bench.methods.dims import Dims
 
-from bench.method import Choice, Field, Method, Rows, Table, project, widen
+from bench.method import Choice, Field, Table, project
 
 
-class SVD(Method):
+class SVD(Dims):
     """The rows of fewest columns whose products are nearest to those of a trained full table.
 
     The matrix of all scores is decomposed, not the table: see `bench.method.factors`. The columns
@@ -18,28 +18,21 @@ class SVD(Method):
     """
 
     name = "svd"
+    role = "method"
     title = "SVD of the full table"
     paper = "Eckart & Young, Psychometrika 1936"
     needs: ClassVar = {"teacher"}
     phases = ()
     space: ClassVar = {"length_power": Choice((0.0, 0.25, 0.5, 1.0))}
 
-    class Config(Method.Config):
-        """`length_power`: see `bench.method.factors.project`; `width`: columns stored."""
+    class Config(Dims.Config):
+        """As of `Dims`. `length_power`: see `bench.method.factors.project`."""
 
         length_power: float = Field(0.5, ge=0, le=1)
-        width: int = 0
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         return cls.solve("width", table, config, low=1, high=table.dim)
-
-    def build(self) -> None:
-        self.stored = Rows(self.table.ids, self.config.width)
-
-    @property
-    def width(self) -> int:
-        return self.config.width
 
     def reset(self, generator: torch.Generator) -> None:
         table, config = self.table, self.config
@@ -47,9 +40,3 @@ class SVD(Method):
         rows = project(table.teacher, table.users, config.width, generator, config.length_power)
         with torch.no_grad():
             self.stored.weight.copy_(rows)
-
-    def outcome(self) -> str:
-        return f"{self.config.width} columns of {self.config.bits or 32} bits"
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return widen(self.stored(ids), self.table)

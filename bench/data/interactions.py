@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,12 +90,22 @@ class Interactions:
 
     def refit(self) -> Interactions:
         """Merge validation into training, to train for a length that is already chosen."""
-        merged = np.sort(np.concatenate([self.train.keys(), self.valid.keys()]))
+        return self.merged("valid", "refit")
+
+    def merged(self, part: Literal["valid", "test"], label: str) -> Interactions:
+        """Move a part into training.
+
+        Args:
+            part: it is empty afterwards.
+            label: what the name of the split gets at its end.
+        """
+        merged = np.sort(np.concatenate([self.train.keys(), getattr(self, part).keys()]))
+        emptied: dict[str, Any] = {part: CSR.empty(self.users)}
         return replace(
             self,
-            split=f"{self.split}+refit",
+            split=f"{self.split}+{label}",
             train=CSR.from_keys(merged, self.users),
-            valid=CSR.empty(self.users),
             fingerprint="",
             fingerprints={},
+            **emptied,
         )

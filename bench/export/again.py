@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from bench.data import CSR, Interactions
+from bench.data import Interactions
 from bench.engine.deploy import look_up
 from bench.engine.loop import Fit
 from bench.engine.rank import rank
@@ -65,7 +63,7 @@ def train_again(
     spec = RunSpec.model_validate(record.spec.canonical())
     kind = _same_method(record, methods)
     if everything:
-        data, spec = _with_test(data), _refitted(spec)
+        data, spec = data.merged("test", "test"), _refitted(spec)
     pipeline = Pipeline(spec, data, methods, device, Lender(None, device, report))
     training = spec.training
     assert training is not None
@@ -102,19 +100,6 @@ def _same_method(record: Record, methods: Mapping[str, type[Method]]) -> type[Me
             " changed; run it again with `bench run`, and export that run"
         )
     return kind
-
-
-def _with_test(data: Interactions) -> Interactions:
-    """The split with its test part moved into training."""
-    merged = np.sort(np.concatenate([data.train.keys(), data.test.keys()]))
-    return replace(
-        data,
-        split=f"{data.split}+test",
-        train=CSR.from_keys(merged, data.users),
-        test=CSR.empty(data.users),
-        fingerprint="",
-        fingerprints={},
-    )
 
 
 def _refitted(spec: RunSpec) -> RunSpec:

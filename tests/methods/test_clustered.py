@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.methods import make, rows
 
-from bench.method import Method, Pairs, Progress, Table
+from bench.method import Pairs, Progress, Table
 from bench.method.registry import get_method
-
-
-def make(name: str, table: Table, **knobs) -> Method:
-    kind = get_method(name)
-    method = kind(table, kind.Config(**knobs))
-    method.reset(torch.Generator().manual_seed(0))
-    return method
-
-
-def rows(method: Method) -> torch.Tensor:
-    with torch.no_grad():
-        return method(torch.arange(method.table.ids))
 
 
 def two_groups(users: int = 8, items: int = 12) -> Table:

@@ -9,24 +9,11 @@ import torch
 from bench.methods.dhe import PRIME, VALUES, coefficients
 from bench.methods.mixed import MixedDimension
 from bench.methods.mpe import BITS, TEMPERATURE, rounded
+from support.methods import make, rows
 
 from bench.budget import Budget
-from bench.method import Method, Progress, Table
-from bench.method.registry import get_method
+from bench.method import Progress, Table
 from bench.method.size import size_of
-
-
-def make(name: str, table: Table, **knobs) -> Method:
-    kind = get_method(name)
-    method = kind(table, kind.Config(**knobs))
-    method.reset(torch.Generator().manual_seed(0))
-    return method
-
-
-def rows(method: Method) -> torch.Tensor:
-    with torch.no_grad():
-        return method(torch.arange(method.table.ids))
-
 
 # Mixed dimension
 

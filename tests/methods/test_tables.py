@@ -6,25 +6,14 @@ from math import ceil
 
 import pytest
 import torch
+from support.methods import make, rows
 
 from bench.budget import Budget
 from bench.errors import Infeasible
-from bench.method import Method, Table
+from bench.method import Table
 from bench.method.registry import get_method
 
 GOWALLA = (29_858, 40_981)  # N = 70,839
-
-
-def make(name: str, table: Table, **knobs) -> Method:
-    kind = get_method(name)
-    method = kind(table, kind.Config(**knobs))
-    method.reset(torch.Generator().manual_seed(0))
-    return method
-
-
-def rows(method: Method) -> torch.Tensor:
-    with torch.no_grad():
-        return method(torch.arange(method.table.ids))
 
 
 def fill(parameter: torch.Tensor, values) -> None:
