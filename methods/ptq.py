@@ -20,7 +20,7 @@ class PTQ(SVD):
     """
 
     name = "ptq"
-    title = "Full table, quantised after training"
+    title = "PTQ"
     paper = "Max, IRE Trans. Inf. Theory 1960"
     space: ClassVar = {
         "bits": Choice((2, 3, 4, 6, 8)),

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from bench.board import Board
 from bench.report.byte_kinds import ARRAY_KINDS, spending
-from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_labels
+from bench.report.figures.layout import LETTER, WIDTH, Chart, footnote, heading, place_labels
 from bench.report.figures.style import HATCHES, KINDS
 
 
@@ -76,9 +76,10 @@ def spend(board: Board) -> Chart:
         )
         for kind in used
     ]
+    margin = (0.2 + LETTER * max(len(line[1]) for line in lines)) / WIDTH
     below = 0.72 + (0.2 if board.note else 0)
     figure.subplots_adjust(
-        left=0.22, right=0.97, top=1 - 0.52 / height, bottom=below / height,
+        left=max(0.22, margin), right=0.97, top=1 - 0.52 / height, bottom=below / height,
         hspace=0.3 * len(leaderboards) / max(0.17 * count, 0.1) + 0.05,
     )  # fmt: skip
     place_labels(axes)

@@ -13,7 +13,7 @@ from bench.board import SideBySide
 from bench.board.backbones import BackboneShares, Kept
 from bench.board.quantities import quantity
 from bench.report.backbones import HEAD, lines
-from bench.report.figures.layout import WIDTH, Chart, footnote, place_labels
+from bench.report.figures.layout import WIDTH, Chart, footnote, legend_columns, place_labels
 from bench.report.figures.sizes import log_ticks
 from bench.report.figures.style import Style
 
@@ -24,7 +24,8 @@ def kept(one: SideBySide, looks: Mapping[str, Style]) -> Chart:
     tall = -(-len(one.sides) // columns)
     titles = {point.row.method: point.title for side in one.sides for point in side.kept}
     references = {point.row.method: point.title for s in one.sides for point in s.references}
-    legend_rows = -(-(len(titles) + 2 + len(references)) // 4)
+    wide = legend_columns([*titles.values(), *references.values()])
+    legend_rows = -(-(len(titles) + 2 + len(references)) // wide)
     below = 0.19 * legend_rows + 0.52 + (0.2 if one.note else 0)
     height = 0.55 + below + 1.95 * tall
     figure = Figure(figsize=(WIDTH, height))
@@ -54,7 +55,7 @@ def kept(one: SideBySide, looks: Mapping[str, Style]) -> Chart:
     )  # fmt: skip
     figure.legend(
         handles=_legend(one.sides, titles, references, looks),
-        loc="lower center", ncols=4, frameon=False, handlelength=3.4, borderpad=0,
+        loc="lower center", ncols=wide, frameon=False, handlelength=3.4, borderpad=0,
         columnspacing=1.4, labelspacing=0.35,
         bbox_to_anchor=(0.5, (0.22 if one.note else 0.02) / height),
     )  # fmt: skip

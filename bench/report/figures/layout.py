@@ -17,6 +17,16 @@ from bench.board import Board
 WIDTH = 7.2  # inches: the text width of a two-column paper
 
 
+LETTER = 0.057  # inches of a legend's letter, on average
+_HANDLE = 0.62  # inches of a legend's line and of the space between columns
+
+
+def legend_columns(labels: Iterable[str]) -> int:
+    """Columns of a legend below a figure: four, or as many as the longest label leaves room for."""
+    widest = _HANDLE + LETTER * max(map(len, labels), default=0)
+    return max(1, min(4, int(WIDTH / widest)))
+
+
 @dataclass(frozen=True)
 class Chart:
     """A figure before it is written.

@@ -12,7 +12,14 @@ from matplotlib.lines import Line2D
 
 from bench.board import Board, Entry, Leaderboard
 from bench.board.quantities import quantity
-from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_labels
+from bench.report.figures.layout import (
+    WIDTH,
+    Chart,
+    footnote,
+    heading,
+    legend_columns,
+    place_labels,
+)
 from bench.report.figures.style import Style
 
 _LEARNT = "ndcg@20"
@@ -48,7 +55,8 @@ def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
     columns = min(2, len(leaderboards))
     tall = -(-len(leaderboards) // columns)
     methods = {entry.row.method: entry.row for _, entries in leaderboards for entry in entries}
-    legend_rows = -(-(len(methods) + 1) // 4)
+    wide = legend_columns(row.title for row in methods.values())
+    legend_rows = -(-(len(methods) + 1) // wide)
     height = 0.85 + 2.25 * tall + 0.19 * legend_rows + (0.2 if board.note else 0)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(tall, columns, squeeze=False, sharey=True).ravel()
@@ -83,7 +91,8 @@ def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
         va="top",
     )  # fmt: skip
     figure.legend(
-        handles=handles, loc="lower center", ncols=4, frameon=False, handlelength=3.4, borderpad=0,
+        handles=handles, loc="lower center", ncols=wide, frameon=False, handlelength=3.4,
+        borderpad=0,
         labelspacing=0.35, bbox_to_anchor=(0.5, (0.22 if board.note else 0.02) / height),
     )  # fmt: skip
     footnote(figure, board.note, height)

@@ -11,7 +11,14 @@ from matplotlib.lines import Line2D
 
 from bench.board import Board
 from bench.board.quantities import HEADLINE, quantity
-from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_labels
+from bench.report.figures.layout import (
+    WIDTH,
+    Chart,
+    footnote,
+    heading,
+    legend_columns,
+    place_labels,
+)
 from bench.report.figures.style import Style
 from bench.report.precision import Cell, cells, text
 
@@ -25,7 +32,8 @@ def precision(board: Board, looks: Mapping[str, Style]) -> Chart:
     titles = {cell.entry.row.method: cell.entry.row.title for cell in found}
     columns = min(3, len(budgets))
     tall = -(-len(budgets) // columns)
-    below = 0.19 * -(-(len(titles) + 1) // 4) + 0.52 + (0.2 if board.note else 0)
+    wide = legend_columns(titles.values())
+    below = 0.19 * -(-(len(titles) + 1) // wide) + 0.52 + (0.2 if board.note else 0)
     height = 0.55 + below + 2.0 * tall
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(tall, columns, squeeze=False, sharex=True, sharey=True).ravel()
@@ -68,7 +76,8 @@ def precision(board: Board, looks: Mapping[str, Style]) -> Chart:
     if board.ceiling is not None:
         handles.append(Line2D([], [], color="#444444", linestyle=(0, (8, 2)), label="Full table"))
     figure.legend(
-        handles=handles, loc="lower center", ncols=4, frameon=False, handlelength=3.4, borderpad=0,
+        handles=handles, loc="lower center", ncols=wide, frameon=False, handlelength=3.4,
+        borderpad=0,
         columnspacing=1.4, labelspacing=0.35,
         bbox_to_anchor=(0.5, (0.22 if board.note else 0.02) / height),
     )  # fmt: skip

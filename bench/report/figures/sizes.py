@@ -14,7 +14,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from bench.board import Board, Curve
 from bench.board.quantities import quantity
-from bench.report.figures.layout import WIDTH, Chart, footnote, heading, place_labels
+from bench.report.figures.layout import (
+    WIDTH,
+    Chart,
+    footnote,
+    heading,
+    legend_columns,
+    place_labels,
+)
 from bench.report.figures.style import Style
 
 _LEAST_RANGE = 4.0
@@ -25,9 +32,9 @@ METRICS = ("ndcg@20", "recall@20")
 def sizes(board: Board, looks: Mapping[str, Style], size: str) -> Chart:
     """Draw NDCG@20 and Recall@20 versus "bytes" or "values"."""
     curves = board.curves
-    entries = len(curves) + 4
-    columns = 4
-    legend_rows = -(-entries // columns)
+    handles = _legend(board, curves, looks)
+    columns = legend_columns(str(one.get_label()) for one in handles)
+    legend_rows = -(-len(handles) // columns)
     height = 3.2 + 0.19 * legend_rows + (0.2 if board.note else 0)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(1, 2)
@@ -42,7 +49,6 @@ def sizes(board: Board, looks: Mapping[str, Style], size: str) -> Chart:
         axis.set_ylabel(f"{quantity(metric).axis} (test)")
         log_ticks(axis, budget_sizes(curves, size))
         sns.despine(ax=axis)
-    handles = _legend(board, curves, looks)
     bottom = (0.19 * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
     figure.subplots_adjust(
         left=0.095, right=0.985, top=1 - 0.32 / height, bottom=bottom, wspace=0.29
