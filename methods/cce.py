@@ -148,11 +148,8 @@ class CCE(Method):
             return
         self.epoch = progress.epoch
         apart = max(1, round(progress.epochs * 2 / 3 / self.config.clusterings))
-        if (
-            self.epoch
-            and self.epoch % apart == 0
-            and self.epoch // apart <= self.config.clusterings
-        ):
+        number, rest = divmod(self.epoch, apart)
+        if rest == 0 and 1 <= number <= self.config.clusterings:
             self.cluster(torch.Generator().manual_seed(self.table.seed * 1_000_003 + self.epoch))
 
     @torch.no_grad()
@@ -186,15 +183,13 @@ class CCE(Method):
             "stored.weight": self.stored.weight.detach(),
             "hash": self.hash,
             "user_map": pack_numbers(self.map[:, :users], bits_for(own - 1)),
-            "item_map": pack_numbers(self.map[:, users:] - own, bits_for(others - 1)),
+            "item_map": pack_numbers(self.map[:, users:], bits_for(others - 1), first=own),
         }
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Config) -> Method:
         maps, shift = [], 0
-        for name, (ids, own) in zip(
-            ("user_map", "item_map"), cls.sides(table, config), strict=True
-        ):
+        for name, (ids, own) in zip(_MAPS, cls.sides(table, config), strict=True):
             codes = unpack_numbers(packed[name], bits_for(own - 1), config.chunks * ids)
             maps.append(codes.view(config.chunks, ids) + shift)
             shift += own

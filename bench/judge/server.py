@@ -15,6 +15,7 @@ import io
 import json
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe, wait
@@ -59,6 +60,7 @@ def main(control: int, folder: str) -> None:
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     os.environ.clear()
     os.environ.update(environment, HOME=folder, TMPDIR=folder)
+    tempfile.tempdir = folder  # Python would try it by writing, which a reader may not
     torch.set_num_threads(1)  # threads would not survive a fork
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel removes ended children
     with Connection(control) as pipe:

@@ -19,11 +19,17 @@ def stream_bytes(count: int, bits: int) -> int:
     return ceil(count * bits / 8)
 
 
-def pack_numbers(numbers: Tensor, bits: int) -> Tensor:
-    """Whole numbers below 2^bits as one stream, most significant bits first: [*] -> uint8 [n]."""
+def pack_numbers(numbers: Tensor, bits: int, first: int = 0) -> Tensor:
+    """Whole numbers as one stream, most significant bits first: [*] -> uint8 [n].
+
+    Args:
+        numbers: from `first` to `first` + 2^bits - 1.
+        bits: of each.
+        first: what is subtracted from each.
+    """
     if numbers.is_meta:  # of a method that is sized, not trained
         return torch.empty(stream_bytes(numbers.numel(), bits), dtype=torch.uint8, device="meta")
-    values = numbers.reshape(-1).cpu().numpy().astype(np.int64)
+    values = numbers.reshape(-1).cpu().numpy().astype(np.int64) - first
     shifts = np.arange(bits - 1, -1, -1, dtype=np.int64)
     flags = ((values[:, None] >> shifts) & 1).astype(np.uint8)
     return torch.from_numpy(np.packbits(flags.ravel())).to(numbers.device)

@@ -10,6 +10,8 @@ from support.faults import Board, blocks, children, outcome, wait_for
 from support.judge import JudgeHere
 
 from bench.backbones.mlp import MLP
+from bench.budget import Budget
+from bench.check.subject import Subject
 from bench.data import load
 from bench.judge.client import Judges, Seat
 from bench.judge.model import JudgeDied, Submission
@@ -26,9 +28,7 @@ def data(tmp_path_factory):
     return load(blocks(tmp_path_factory.mktemp("data") / "blocks"))
 
 
-def handed(data, backbone="mf", refit=False) -> Submission:
-    kind = METHODS["dims"]
-    config = kind.Config(width=3)
+def handed(data, backbone="mf", refit=False, kind=METHODS["dims"], **knobs) -> Submission:
     weights, settings = b"", {"similarity": "cosine"}
     if backbone == "mlp":
         import safetensors.torch
@@ -39,19 +39,36 @@ def handed(data, backbone="mf", refit=False) -> Submission:
         weights = safetensors.torch.save(dict(network.state_dict()))
         settings = MLP.Config().stored()
     scored = BackboneSpec(name=backbone, config=settings)
-    table = Table(data.users, data.items, 8, wide=backbone == "mf", backbone=scored.model_dump())
-    method = kind(table, config)
-    method.reset(torch.Generator().manual_seed(0))
+    table = Table(
+        data.users,
+        data.items,
+        8,
+        Budget(6000),
+        wide=backbone == "mf",
+        backbone=scored.model_dump(),
+        counts=torch.from_numpy(data.counts()),
+    )
+    subject = Subject(kind)
+    config = kind.plan(table, kind.Config(**knobs))
+    method = subject.settled(subject.given(table, data.train), config)
     spec = Spec(
         dataset=DatasetSpec(name=data.name, split=data.split, fingerprint=data.fingerprint),
         backbone=scored,
         dim=8,
-        method=MethodSpec(name="dims", revision=1, config=config.record()),
+        method=MethodSpec(name=kind.name, revision=1, config=config.record()),
         budget=None,
         training={"numbering": "popularity", "refit": refit},
         seed=0,
     )
     return Submission(spec, write_file(method), weights)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_file_of_every_method_is_read_and_ranked(name, data, judges):
+    with judges.connect() as link:
+        verdict = Seat(link)(handed(data, kind=METHODS[name]))
+    assert verdict.size.bytes > 0
+    assert 0 <= verdict.metrics.test["ndcg@20"] <= 1
 
 
 @pytest.fixture(scope="module")

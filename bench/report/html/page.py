@@ -204,7 +204,7 @@ def _winner(leaderboard: Leaderboard) -> str:
     if any(found is None or not found.tested for _, found in compared):
         text += "; not all differences could be tested"
     elif tied:
-        text += f", not better by more than noise than {', '.join(tied)}"
+        text += f", not better by more than noise than {'; '.join(tied)}"
     elif others:
         text += ", better than every other row by more than noise"
     if first.below_reference:
