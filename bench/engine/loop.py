@@ -70,6 +70,7 @@ class Fit:
         self.state = State()
         self.device = next(iter(method.state_dict().values())).device
         self._everyone = torch.arange(data.users + data.items, device=self.device)
+        self._penalised = type(method).penalty is not Method.penalty  # which needs distinct rows
         self._best: dict[str, Tensor] = {}
         self._moments: dict[str, Tensor] = {}  # of the phase before, for a phase that keeps them
         self.sampler = Sampler(data, training.objective, training.batch, self.device)
@@ -222,7 +223,7 @@ class Fit:
         if objective.whole:
             ids, index = self._everyone, everything
         else:
-            ids, index = distinct(everything, len(self._everyone))
+            ids, index = distinct(everything, len(self._everyone), not self._penalised)
         if self.backbone.whole:
             rows = self._rows(self._everyone)
             spread = self.backbone.spread(rows)
