@@ -70,7 +70,6 @@ class Fit:
         self.state = State()
         self.device = next(iter(method.state_dict().values())).device
         self._everyone = torch.arange(data.users + data.items, device=self.device)
-        self._penalised = type(method).penalty is not Method.penalty  # which needs distinct rows
         self._best: dict[str, Tensor] = {}
         self._moments: dict[str, Tensor] = {}  # of the phase before, for a phase that keeps them
         self.sampler = Sampler(data, training.objective, training.batch, self.device)
@@ -219,34 +218,64 @@ class Fit:
         self.method.advance(self.method.phases[self.state.phase], progress)
         users, positives, negatives = batch
         everything = torch.cat((users, positives, negatives.reshape(-1)))
-        objective = self.training.objective
+        objective, index = self.training.objective, None
         if objective.whole:
             ids, index = self._everyone, everything
+        elif self.device.type == "cpu" or self._penalised:
+            ids, index = distinct(everything, len(self._everyone))
         else:
-            ids, index = distinct(everything, len(self._everyone), not self._penalised)
+            # A GPU reads a row twice in less time than it finds the distinct ones, whose number a
+            # step would have to wait for.
+            ids = everything
         if self.backbone.whole:
             rows = self._rows(self._everyone)
             spread = self.backbone.spread(rows)
             # Only the rows of the batch are needed from here on.
-            taken = spread if objective.whole else spread.index_select(0, ids)
+            taken = spread if objective.whole else take(spread, ids)[0]
         else:
             taken = rows = self._rows(ids)
         vectors = self.backbone.embed(taken)
-        parts = index.split([len(users), len(positives), negatives.numel()])
-        if objective.whole:
-            (u, p), n = take(vectors, *parts[:2]), vectors
-        else:
-            u, p, n = take(vectors, *parts[:2], parts[2].view(negatives.shape))
+        sizes = [len(users), len(positives), negatives.numel()]
+        u, p, n = self._parts(vectors, index, sizes, objective.whole)
+        n = n if objective.whole else n.view(*negatives.shape, -1)
         loss = mean_loss(objective, self.backbone, u, p, n)
         few = self.backbone.whole and not objective.whole
-        own = rows.index_select(0, ids) if few else rows
+        own = rows.index_select(0, ids) if few and (self.training.l2 or self._penalised) else rows
         if self.training.l2:
             squares = own.square().sum(-1)
-            loss = loss + self.training.l2 / 2 * squares[index].sum() / len(users)
+            total = (squares if index is None else squares[index]).sum()
+            loss = loss + self.training.l2 / 2 * total / len(users)
         penalised = loss + self.method.penalty(own, progress)
         penalised.backward()
         optimizer.step(self._share(progress))
         return loss.detach()
+
+    @property
+    def _penalised(self) -> bool:
+        """Whether the method has a penalty, which needs the distinct rows of a batch."""
+        return getattr(self.method.penalty, "__func__", None) is not Method.penalty
+
+    @staticmethod
+    def _parts(
+        vectors: Tensor, index: Tensor | None, sizes: list[int], whole: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors of users and positives, and of negatives [n, width] or of all ids.
+
+        Args:
+            vectors: [m, width].
+            index: place of each number of the batch among them; None if they are in its order.
+            sizes: how many users, positives and negatives a batch has.
+            whole: whether the objective takes the vectors of all ids.
+        """
+        if index is None:
+            users, positives, negatives = vectors.split(sizes)
+            return users, positives, negatives
+        places = index.split(sizes)
+        if whole:
+            users, positives = take(vectors, *places[:2])
+            return users, positives, vectors
+        users, positives, negatives = take(vectors, *places)
+        return users, positives, negatives
 
     def _rows(self, ids: Tensor) -> Tensor:
         """Rows of ids, without columns that are always zero if the backbone allows it."""

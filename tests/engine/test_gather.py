@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from bench.engine.gather import _padded, distinct, take
+from bench.engine.gather import distinct, take
 
 
 def test_distinct_numbers_are_those_of_torch():
@@ -29,15 +29,3 @@ def test_gradients_of_taken_rows_are_summed(double):
 
     expected = gradient([functional.embedding(place, rows) for place in places])
     assert torch.allclose(gradient(take(rows, *places)), expected, rtol=1e-13)
-
-
-def test_a_list_that_is_filled_up_keeps_the_places_of_the_distinct_numbers():
-    generator = torch.Generator().manual_seed(2)
-    for size, count in ((1, 4), (50, 300), (50, 7), (4000, 60), (9, 1)):
-        numbers = torch.randint(size, (count,), generator=generator)
-        found, place = torch.unique(numbers, return_inverse=True)
-        filled, same = _padded(numbers)
-        assert torch.equal(filled[: len(found)], found)
-        assert (filled[len(found) :] == found[-1]).all()
-        assert len(filled) == count
-        assert torch.equal(same, place)

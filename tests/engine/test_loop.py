@@ -321,6 +321,20 @@ def test_a_penalty_sees_the_distinct_rows_of_the_batch_under_a_graph_backbone_to
     assert max(distinct) < fit.data.ids
 
 
+@pytest.mark.parametrize("scored", [MF, LightGCN])
+@pytest.mark.parametrize("objective", [{"name": "bpr", "negatives": 3}, {"name": "softmax"}])
+def test_a_step_on_a_gpu_reads_rows_again_and_comes_to_the_same(scored, objective):
+    def losses(device):
+        fit = make("full", None, objective=objective, l2=0.1)
+        backbone = scored(fit.data, 16, scored.Config())
+        fit = Fit(fit.method, backbone, fit.data, fit.training, 7)
+        fit.device = torch.device(device)  # only the choice between the two ways depends on it
+        _, steps = fit.practice(0)
+        return torch.stack([next(steps) for _ in range(6)])
+
+    assert torch.allclose(losses("cpu"), losses("meta"), rtol=1e-4)
+
+
 def test_l2_shrinks_rows():
     plain, decayed = make("full", None), make("full", None, l2=1.0)
     plain.run()
