@@ -114,13 +114,22 @@ class Values:
         if scale.dtype == np.float32:
             self.shared = file.array(name, np.float32, (1 if self.users is None else 2,))
             return
-        self.own = self.rows + 2 - len(scale)  # rows of length 1, which need no scale
-        if self.own not in (0, self.users):
-            raise file.bad(f"{name!r} has {len(scale)} bytes for {self.rows} rows")
         scale = file.array(name, np.uint8, scale.shape)
-        first = int(scale[:2].view("<i2")[0])
-        self.places = scale[2:]
-        self.powers = np.exp2((np.arange(256) + first) / 16.0).astype(np.float32)
+        few = file.config.get("scale_bits") == 4
+        # Rows of length 1 need no scale: users' rows, or none.
+        known = (self.users or 0, 0) if file.config.get("scale") == "item" else (0, self.users or 0)
+        sizes = {
+            own: ceil((self.rows - own) / 2) + 3 if few else self.rows - own + 2 for own in known
+        }
+        fitting = [own for own, size in sizes.items() if size == len(scale)]
+        if not fitting:
+            raise file.bad(f"{name!r} has {len(scale)} bytes for {self.rows} rows")
+        self.own = fitting[0]
+        first, step = int(scale[:2].view("<i2")[0]), int(scale[2]) if few else 1
+        both = np.stack((scale[3:] & 15, scale[3:] >> 4), 1).ravel()  # the low half comes first
+        self.places = both[: self.rows - self.own] if few else scale[2:]
+        numbers = np.arange(16 if few else 256)
+        self.powers = np.exp2((numbers * step + first) / 16.0).astype(np.float32)
         self.powers[0] = 0
 
     def __call__(self, index: Index) -> Rows:

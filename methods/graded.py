@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from bench.method import (
     Arrays,
     Choice,
     Field,
+    Levels,
     Method,
     Range,
     RangedRounding,
@@ -24,19 +25,24 @@ from bench.method import (
     widen,
 )
 
+GradeBits = Literal[1, 2, 3, 4, 6, 8]
+FEW = 8
+"""Bytes of a budget for each id. With fewer, there are few columns: each of a user's values counts
+more, and the scale of an item takes a larger share."""
+
 
 class Graded(Method):
     """e_i has `width` columns for every id; its values have b bits, by side and popularity.
 
     Users have `user_bits`, the most popular share `head` of the items `head_bits`, the other items
     `tail_bits`. Ids are numbered by popularity, so that the grades need no map. Levels are those
-    of `bench.method.storage`; a user's row has length 1, an item's length is a byte. The columns
-    are solved from the budget. A method of this project: it has no paper.
+    of `bench.method.storage`; a user's row has length 1, the length of an item has `scale_bits`.
+    The columns are solved from the budget. A method of this project: it has no paper.
     """
 
     name = "graded"
     title = "Graded codes"
-    revision = 2
+    revision = 3
     paper = "this project"
     space: ClassVar = {
         "user_bits": Choice((2, 3, 4)),
@@ -48,37 +54,50 @@ class Graded(Method):
     class Config(Method.Config):
         """Knobs of the grades; `width`: columns, solved from the budget.
 
+        `user_bits`, none: 4 where the budget has fewer than 8 bytes for each id, else 3.
+        `scale_bits`, none: 4 there, else 8 (docs/lab/precision.md).
+
         Rounding begins late: earlier, steps of the usual size only move values between levels.
         """
 
         own_precision = True
 
-        user_bits: int = Field(3, ge=1, le=8)
-        head_bits: int = Field(4, ge=1, le=8)
-        tail_bits: int = Field(2, ge=1, le=8)
+        user_bits: GradeBits | None = None
+        head_bits: GradeBits = 4
+        tail_bits: GradeBits = 2
         head: float = Field(0.3, gt=0, lt=1)
         width: int = 0
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        return cls.solve("width", table, config, low=1, high=table.most_columns)
+        return cls.solve("width", table, cls.by_size(table, config), 1, table.most_columns)
+
+    @classmethod
+    def by_size(cls, table: Table, config: Config) -> Config:
+        """Sets the bits that follow from the bytes of the budget for each id."""
+        few = table.cap.cap < FEW * table.ids
+        return config.but(
+            user_bits=config.user_bits or (4 if few else 3),
+            scale_bits=config.scale_bits or (4 if few else 8),
+        )
 
     @classmethod
     def grades(cls, table: Table, config: Config) -> dict[str, tuple[int, int]]:
         """Rows and bits of each grade, in the order of the ids."""
         first = min(table.items - 1, max(1, round(config.head * table.items)))
         return {
-            "user": (table.users, config.user_bits),
+            "user": (table.users, config.user_bits or 3),
             "head": (first, config.head_bits),
             "tail": (table.items - first, config.tail_bits),
         }
 
     @classmethod
     def storage(cls, config: Config, array: str) -> Storage:
-        bits: int = getattr(config, f"{array}_bits")
+        bits: int = getattr(config, f"{array}_bits") or 3
         aware = AWARE if config.aware is None else config.aware
         scale: Scale = "item" if array == "user" else "row"
-        return Storage(bits, "normal" if bits <= 4 else "uniform", scale, aware)
+        levels: Levels = "normal" if bits <= 4 else "uniform"
+        return Storage(bits, levels, scale, aware, config.scale_bits or 8)
 
     @classmethod
     def user_rows(cls, table: Table, config: Config) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from bench.methods.graded import Graded
+from bench.methods.graded import GradeBits, Graded
 
 from bench.method import Choice, Field, Phase, Table, project
 
@@ -25,14 +25,18 @@ class GradedPost(Graded):
     space: ClassVar = {**Graded.space, "length_power": Choice((0.0, 0.25, 0.5, 1.0))}
 
     class Config(Graded.Config):
-        """As of `graded`. `length_power`: see `bench.method.factors.project`."""
+        """As of `graded`. `length_power`: see `bench.method.factors.project`.
 
+        Columns that are left out of a trained table cost more than bits, so users have 3 bits.
+        """
+
+        user_bits: GradeBits | None = 3
         length_power: float = Field(0.5, ge=0, le=1)
         aware: float | None = None  # nothing is trained
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        return cls.solve("width", table, config, low=1, high=table.dim)
+        return cls.solve("width", table, cls.by_size(table, config), low=1, high=table.dim)
 
     def reset(self, generator: torch.Generator) -> None:
         table, config = self.table, self.config

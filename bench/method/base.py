@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.budget import Bits, Budget
 from bench.errors import Infeasible
-from bench.method.precision import Levels, Scale
+from bench.method.precision import Levels, Scale, ScaleBits
 from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
 from bench.method.size import Size, largest
@@ -85,7 +85,8 @@ class Method(Stored):
         The knobs below are every method's; `bench.method.storage` explains them. `bits`: of a
         stored value, none: 32. `levels`: none: normal up to 4 bits, uniform above. `scale`: none:
         row. `aware`: share of the training, at its end, that sees rounded values; none: .1.
-        A class that sets `own_precision` has knobs of its own instead of the first three.
+        `scale_bits`: of the scale of a row, none: 8. A class that sets `own_precision` has knobs of
+        its own instead of the first three.
         """
 
         model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -95,6 +96,7 @@ class Method(Stored):
         levels: Levels | None = None
         scale: Scale | None = None
         aware: float | None = Field(None, ge=0, le=1)
+        scale_bits: ScaleBits | None = None
 
         @model_validator(mode="after")
         def _precision_is_set_once(self) -> Method.Config:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.method.storage import pack_bits, unpack_bits
+from bench.method.bits import pack_bits, unpack_bits
 
 
 def pack_codes(codes: Tensor, bits: int) -> Tensor:

@@ -9,6 +9,7 @@ from bench.errors import SpecError
 
 Levels = Literal["uniform", "normal"]
 Scale = Literal["row", "item", "side"]
+ScaleBits = Literal[4, 8]
 
 # Positive halves of the levels that give the least squared error for N(0, 1), by bits. The borders
 # lie midway between neighbours.
@@ -33,12 +34,14 @@ class Storage:
         levels: where the levels lie.
         scale: what has a scale of its own.
         aware: share of the training at its end that sees rounded rows; 0: rounding comes after.
+        scale_bits: of the scale of a row, 4 or 8.
     """
 
     bits: int
     levels: Levels
     scale: Scale
     aware: float = AWARE
+    scale_bits: ScaleBits = 8
 
     def __post_init__(self) -> None:
         if self.levels == "normal" and self.bits not in (*NORMAL, 16):
@@ -53,8 +56,9 @@ class Storage:
             return None
         levels: Levels = config.levels or ("normal" if config.bits <= 4 else "uniform")
         aware = AWARE if config.aware is None else config.aware
-        return cls(config.bits, levels, config.scale or "row", aware)
+        return cls(config.bits, levels, config.scale or "row", aware, config.scale_bits or 8)
 
     def row_bytes(self, columns: int) -> float:
         """Bytes of a row with its scale."""
-        return columns * self.bits / 8 + (self.bits != 16 and self.scale != "side")
+        scale = 0 if self.bits == 16 or self.scale == "side" else self.scale_bits
+        return (columns * self.bits + scale) / 8

@@ -5,6 +5,7 @@ Levels and scales are those that `bench.method.storage` describes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -153,10 +154,18 @@ def lengths(codes: Tensor, storage: Storage) -> Tensor:
     return torch.cat(found).sqrt().float().unsqueeze(1)
 
 
-def as_stored(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> Tensor:
-    """`values` of `quantise`, in fewer passes: float32 [n, k] -> [n, k]."""
+def as_stored(
+    rows: Tensor,
+    storage: Storage,
+    scale: Tensor | None = None,
+    snap: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """`values` of `quantise`, in fewer passes: float32 [n, k] -> [n, k].
+
+    `snap`: from scales on the grid to those that the file holds, where it holds fewer.
+    """
     units, scale = _fit(rows, storage, scale)
-    return units.mul_(scale)
+    return units.mul_(scale if snap is None else snap(scale))
 
 
 def side_scale(rows: Tensor, storage: Storage) -> Tensor:

@@ -10,7 +10,8 @@ Levels:
              1 to 4 bits; g is the least-squares factor of a row, for the better of two choices of
              codes, and the root mean square of a side.
 Scales, which are s or g:
-    row      one a row, rounded to 2^(t/16) and stored as a byte;
+    row      one a row, rounded to a power of two with steps of 2^(1/16), and stored in 8 bits; or
+             in 4, with steps so wide that the scales of all rows but the most extreme fit;
     item     as `row` for items; a user's row has length 1, because its length changes no ranking
              of a backbone that scores by products (where the method says which rows are users');
     side     one float32 for all rows, or one for users and one for items.
@@ -21,6 +22,8 @@ In the file an array `x` of n values becomes
              a normal code is the place of the level, counted from the lowest;
     x.scale  row: uint8 [rows + 2]: int16 k0, little-endian, then a byte t for each row: the scale
              is 2^((k0 + t) / 16), or 0 where t is 0. side: float32 [1 or 2].
+             In 4 bits: uint8 [ceil(rows / 2) + 3]: k0, a byte d, then t as codes of 4 bits: the
+             scale is 2^((k0 + d t) / 16), or 0 where t is 0.
 Arrays of 16 bits are float16 and have no scales.
 """
 
@@ -29,15 +32,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil, prod
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from bench.method.bits import pack_bits, unpack_bits
 from bench.method.precision import Storage
-from bench.method.rounding import STEPS, grid, lengths, quantise, side_scale, values
+from bench.method.rounding import lengths, quantise, side_scale, values
+from bench.method.scales import pack_scales, scales_size, unpack_scales
 from bench.method.size import ArrayKind, Arrays
-
-_WINDOW = 254  # steps between the smallest and the largest scale of an array, 2^15.9
 
 
 class NotFinite(ValueError):
@@ -50,20 +52,6 @@ class NotFinite(ValueError):
 def sides(rows: int, users: int | None) -> tuple[slice, ...]:
     """Ranges of rows that have a scale of their own under `side`."""
     return (slice(0, rows),) if users is None else (slice(0, users), slice(users, rows))
-
-
-def _window(scale: Tensor) -> tuple[Tensor, int]:
-    """Bytes of scales that lie on the grid, and k0. Scales below the window count as 0."""
-    power = (scale.log2() * STEPS).round()
-    top = power[scale > 0].amax() if bool((scale > 0).any()) else power.new_zeros(())
-    first = int(top) - _WINDOW - 1
-    places = torch.where(scale > 0, power - first, torch.zeros_like(power)).clamp(min=0)
-    return places.to(torch.uint8), first
-
-
-def _from_window(places: Tensor, first: int) -> Tensor:
-    scale = grid(places.float() + first)
-    return torch.where(places > 0, scale, torch.zeros_like(scale))
 
 
 def _scaled(array: Tensor, storage: Storage, users: int | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,14 +71,16 @@ def _scaled(array: Tensor, storage: Storage, users: int | None) -> tuple[Tensor,
         codes, _ = quantise(rows, storage, each)
         return codes, each, scale.view(-1)
     codes, scale = quantise(rows, storage)
-    first_own = users if storage.scale == "item" and users is not None else 0
-    places, first = _window(scale[first_own:, 0])
-    head = torch.tensor([first & 255, (first >> 8) & 255], dtype=torch.uint8)
-    stored = torch.cat((head.to(places.device), places))
-    each = _from_window(places, first).view(-1, 1)
+    first_own = unscaled(storage, users)
+    stored, each = pack_scales(scale[first_own:, 0], storage.scale_bits)
     if first_own:
         each = torch.cat((_lengths(codes[:first_own], storage), each))
     return codes, each, stored
+
+
+def unscaled(storage: Storage, users: int | None) -> int:
+    """How many rows, the first ones, have a length of 1 and no scale in the file."""
+    return users or 0 if storage.scale == "item" else 0
 
 
 def _lengths(codes: Tensor, storage: Storage) -> Tensor:
@@ -152,11 +142,10 @@ def decode(
     codes = torch.from_numpy(unpack_bits(stream.cpu().numpy(), storage.bits, count))
     codes = codes.to(stream.device).reshape(rows, -1)
     if scale.dtype == torch.uint8:
-        first = int(scale[0]) + 256 * int(scale[1])
-        first -= 65536 * (first >= 32768)
-        each = _from_window(scale[2:], first).view(-1, 1)
-        if len(each) < rows:
-            each = torch.cat((_lengths(codes[: rows - len(each)], storage), each))
+        first_own = unscaled(storage, users)
+        each = unpack_scales(scale, rows - first_own, storage.scale_bits)
+        if first_own:
+            each = torch.cat((_lengths(codes[:first_own], storage), each))
     elif len(scale) == 2 and users is not None:
         each = torch.cat([scale[i].expand(n, 1) for i, n in enumerate((users, rows - users))])
     else:
@@ -181,38 +170,5 @@ def encoded(
     if storage.scale == "side" or len(shape) == 1:
         sides = 1 if users is None or len(shape) == 1 else 2
         return {f"{name}.codes": codes, f"{name}.scale": (torch.float32, (sides,))}
-    own = shape[0] - (users or 0) if storage.scale == "item" else shape[0]
-    return {f"{name}.codes": codes, f"{name}.scale": (torch.uint8, (own + 2,))}
-
-
-# Bits ---------------------------------------------------------------------------------------------
-
-
-def pack_bits(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Whole numbers below 2^bits as one stream, least significant bits first: uint8."""
-    codes = codes.astype(np.uint8)
-    if bits == 8:
-        return codes
-    if bits == 4:
-        if codes.size % 2:
-            codes = np.append(codes, np.uint8(0))
-        return codes[::2] | (codes[1::2] << 4)
-    flags = (codes[:, None] >> np.arange(bits, dtype=np.uint8)) & 1
-    return np.packbits(flags.ravel(), bitorder="little")
-
-
-def unpack_bits(stream: np.ndarray, bits: int, count: int) -> np.ndarray:
-    """`count` whole numbers of a stream, int64.
-
-    Raises:
-        ValueError: the stream is too short.
-    """
-    if len(stream) < ceil(count * bits / 8):
-        raise ValueError(f"{len(stream)} bytes hold no {count} codes of {bits} bits")
-    if bits == 8:
-        return stream[:count].astype(np.int64)
-    if bits == 4:
-        both = np.stack((stream & 15, stream >> 4), 1).ravel()
-        return both[:count].astype(np.int64)
-    flags = np.unpackbits(stream, count=count * bits, bitorder="little").reshape(count, bits)
-    return flags @ (1 << np.arange(bits))
+    size = scales_size(shape[0] - unscaled(storage, users), storage.scale_bits)
+    return {f"{name}.codes": codes, f"{name}.scale": (torch.uint8, (size,))}

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.method.precision import Storage
-from bench.method.rounding import as_stored, side_scale
-from bench.method.storage import rounded, sides
+from bench.method.rounding import as_stored, quantise, side_scale
+from bench.method.scales import Window
+from bench.method.storage import rounded, sides, unscaled
 
 
 class Rounding:
@@ -33,6 +34,7 @@ class Rounding:
         self.active = False
         self.measured: int | None = None
         self._shared: Tensor | None = None  # the scale of each side, for training steps
+        self._window: Window | None = None  # of scales in 4 bits, for training steps
 
     def whole(self, table: Tensor) -> Tensor:
         """The table as the file will give it back: float32 [n, k] -> [n, k]."""
@@ -40,10 +42,16 @@ class Rounding:
 
     @torch.no_grad()
     def measure(self, table: Tensor) -> None:
-        """Takes the scales that training steps share from the table, float32 [n, k]."""
-        if self.storage.scale == "side" and self.storage.bits < 16:
+        """Takes what training steps share of the scales from the table, float32 [n, k]."""
+        storage = self.storage
+        if storage.bits == 16:
+            return
+        if storage.scale == "side":
             parts = sides(len(table), self.users)
-            self._shared = torch.cat([side_scale(table[part], self.storage) for part in parts])
+            self._shared = torch.cat([side_scale(table[part], storage) for part in parts])
+        elif storage.scale_bits == 4:
+            _, scale = quantise(table[unscaled(storage, self.users) :], storage)
+            self._window = Window.of(scale.view(-1), 4)
 
     def straight(self, rows: Tensor, index: Tensor | None = None) -> Tensor:
         """Rounded rows whose gradient is that of the rows: [*, k] -> [*, k].
@@ -65,7 +73,8 @@ class Rounding:
         if storage.scale == "side" and self._shared is not None:
             scale = self._shared
             return as_stored(flat, storage, scale if mine is None else scale[(~mine).long()])
-        found = as_stored(flat, storage)
+        window = self._window
+        found = as_stored(flat, storage, snap=window.snapped if window else None)
         if storage.scale == "item" and mine is not None:
             found = torch.where(mine.unsqueeze(1), normalize(found, dim=1, eps=1e-30), found)
         return found

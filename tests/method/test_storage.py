@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench.budget import Budget
 from bench.check import tiny_data
@@ -19,15 +17,7 @@ from bench.method.precision import Storage
 from bench.method.registry import find_methods
 from bench.method.rounding import grid, lengths, quantise, values
 from bench.method.size import describe
-from bench.method.storage import (
-    NotFinite,
-    decode,
-    encode,
-    encoded,
-    pack_bits,
-    rounded,
-    unpack_bits,
-)
+from bench.method.storage import NotFinite, decode, encode, encoded, rounded
 from bench.method.straight_through import Rounding
 from bench.method.template import new_method
 
@@ -72,27 +62,7 @@ def test_one_bit_is_sign_times_a_length():
     assert found.abs()[0, 0].item() == pytest.approx(2.0, rel=0.022)  # the mean magnitude
 
 
-def test_three_bits_are_laid_out_least_significant_first_without_gaps():
-    stream = pack_bits(np.array([1, 2, 7, 4]), 3)
-    assert stream.tolist() == [0b11010001, 0b00001001]
-
-
 # Round trips ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8])
-@given(data=st.data())
-@settings(max_examples=30, deadline=None)
-def test_bit_streams_give_back_what_went_in(bits, data):
-    codes = data.draw(st.lists(st.integers(0, 2**bits - 1), max_size=60))
-    stream = pack_bits(np.array(codes, dtype=np.int64), bits)
-    assert len(stream) == -(-len(codes) * bits // 8)
-    assert unpack_bits(stream, bits, len(codes)).tolist() == codes
-
-
-def test_a_stream_that_is_too_short_is_refused():
-    with pytest.raises(ValueError, match="hold no 9 codes of 4 bits"):
-        unpack_bits(np.zeros(4, dtype=np.uint8), 4, 9)
 
 
 def odd_table() -> torch.Tensor:
@@ -105,10 +75,12 @@ def odd_table() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("bits", "levels"), FORMS)
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    ("scale", "scale_bits"), [*((s, 8) for s in SCALES), ("row", 4), ("item", 4)]
+)
 @pytest.mark.parametrize("users", [None, 15])
-def test_the_file_gives_back_the_rounded_table_to_the_bit(bits, levels, scale, users):
-    storage, table = Storage(bits, levels, scale), odd_table()
+def test_the_file_gives_back_the_rounded_table_to_the_bit(bits, levels, scale, scale_bits, users):
+    storage, table = Storage(bits, levels, scale, scale_bits=scale_bits), odd_table()
     stored = encode("x", table, storage, users)
     assert describe(stored) == encoded("x", tuple(table.shape), storage, users)
     found = decode("x", stored, tuple(table.shape), storage, users)
@@ -212,10 +184,11 @@ def test_gradients_pass_rounding_unchanged():
     )
 
 
+@pytest.mark.parametrize("scale_bits", [4, 8])
 @pytest.mark.parametrize("scale", SCALES)
-def test_steps_see_the_rows_of_the_file(scale):
+def test_steps_see_the_rows_of_the_file(scale, scale_bits):
     """Any rows, in any order, looked up for training and from the file."""
-    storage = Storage(4, "normal", scale)
+    storage = Storage(4, "normal", scale, scale_bits=scale_bits)
     table = Rows(30, 6)
     table.users = 12
     table.normal(0.1, torch.Generator().manual_seed(0))
@@ -285,6 +258,8 @@ def check(method: Method) -> None:
 def test_every_method_stores_what_validation_saw(kind, bits, levels):
     for scale in SCALES:
         check(trained(planned(kind, bits=bits, levels=levels, scale=scale)))
+    if bits == 4:
+        check(trained(planned(kind, bits=bits, levels=levels, scale_bits=4)))
 
 
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.name)
@@ -304,6 +279,17 @@ def test_graded_codes_cost_what_their_bits_say():
     assert [sizes[f"{part}.codes"] for part in ("user", "head", "tail")] == [8, 12, 7]
     scales = [sizes[f"{part}.scale"] for part in ("user", "head", "tail")]
     assert scales == [0 + 2, 3 + 2, 7 + 2]  # two bytes say where the window of scales begins
+
+
+@pytest.mark.parametrize(("bytes_an_id", "user_bits", "scale_bits"), [(7, 4, 4), (8, 3, 8)])
+def test_grades_follow_from_the_bytes_for_each_id(bytes_an_id, user_bits, scale_bits):
+    kind = find_methods()["graded"]
+    table = Table(400, 1_000, 64, Budget(bytes_an_id * 1_400), wide=True)
+    config = kind.plan(table, kind.Config())
+    assert (config.user_bits, config.scale_bits) == (user_bits, scale_bits)
+    assert 0.9 * table.cap.cap < kind.file_size(table, config).bytes <= table.cap.cap
+    asked = kind.plan(table, kind.Config(user_bits=2, scale_bits=8))
+    assert (asked.user_bits, asked.scale_bits) == (2, 8)
 
 
 def test_a_method_file_needs_no_line_for_precision(tmp_path):

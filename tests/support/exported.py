@@ -48,6 +48,7 @@ def settings(kind: type[Method]) -> Iterator[dict[str, Any]]:
             for scale in ("row", "item", "side") if bits < 16 else ("row",):
                 yield {"bits": bits, "scale": scale}
         yield {"bits": 2, "levels": "uniform"}
+        yield from ({"bits": 4, "scale": scale, "scale_bits": 4} for scale in ("row", "item"))
     for knob, space in kind.space.items():
         ends = space.values if isinstance(space, Choice) else (space.low, space.high)
         for value in ends:
