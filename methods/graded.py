@@ -20,15 +20,16 @@ from bench.method import (
     Rounding,
     Rows,
     Scale,
+    ScaleBits,
     Storage,
     Table,
     widen,
 )
 
 GradeBits = Literal[1, 2, 3, 4, 6, 8]
-FEW = 8
-"""Bytes of a budget for each id. With fewer, there are few columns: each of a user's values counts
-more, and the scale of an item takes a larger share."""
+FEW = 20
+"""Columns. With fewer, each of a user's values counts more, and the scale of an item takes a larger
+share of its bytes."""
 
 
 class Graded(Method):
@@ -54,7 +55,7 @@ class Graded(Method):
     class Config(Method.Config):
         """Knobs of the grades; `width`: columns, solved from the budget.
 
-        `user_bits`, none: 4 where the budget has fewer than 8 bytes for each id, else 3.
+        `user_bits`, none: 4 where the budget holds fewer than 20 columns of these, else 3.
         `scale_bits`, none: 4 there, else 8 (docs/lab/precision.md).
 
         Rounding begins late: earlier, steps of the usual size only move values between levels.
@@ -70,16 +71,21 @@ class Graded(Method):
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        return cls.solve("width", table, cls.by_size(table, config), 1, table.most_columns)
+        return cls.by_size(table, config, table.most_columns)
 
     @classmethod
-    def by_size(cls, table: Table, config: Config) -> Config:
-        """Sets the bits that follow from the bytes of the budget for each id."""
-        few = table.cap.cap < FEW * table.ids
-        return config.but(
-            user_bits=config.user_bits or (4 if few else 3),
-            scale_bits=config.scale_bits or (4 if few else 8),
-        )
+    def by_size(cls, table: Table, config: Config, most: int) -> Config:
+        """Solves the columns, at most `most`, and the bits that follow from their number."""
+
+        def solved(users: GradeBits, scale: ScaleBits) -> Graded.Config:
+            bits = {
+                "user_bits": config.user_bits or users,
+                "scale_bits": config.scale_bits or scale,
+            }
+            return cls.solve("width", table, config.but(**bits), low=1, high=most)
+
+        narrow = solved(4, 4)
+        return narrow if narrow.width < FEW else solved(3, 8)
 
     @classmethod
     def grades(cls, table: Table, config: Config) -> dict[str, tuple[int, int]]:

@@ -36,7 +36,7 @@ class GradedPost(Graded):
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        return cls.solve("width", table, cls.by_size(table, config), low=1, high=table.dim)
+        return cls.by_size(table, config, table.dim)
 
     def reset(self, generator: torch.Generator) -> None:
         table, config = self.table, self.config

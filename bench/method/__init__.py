@@ -25,7 +25,7 @@ from bench.method.factors import directions, project
 from bench.method.index_map import bits_for, pack_numbers, stream_bytes, unpack_numbers
 from bench.method.lengths import pack_lengths, unpack_lengths
 from bench.method.narrow import WIDE, Narrow, columns, fill_columns, solve_width, value_size, widen
-from bench.method.precision import AWARE, Levels, Scale, Storage
+from bench.method.precision import AWARE, Levels, Scale, ScaleBits, Storage
 from bench.method.pruning import Pruned
 from bench.method.size import Array, Arrays, Size, f32, largest, size_of
 from bench.method.spectral import components, spectral_clusters, spectral_vectors
@@ -60,6 +60,7 @@ __all__ = [
     "Rounding",
     "Rows",
     "Scale",
+    "ScaleBits",
     "Size",
     "Space",
     "Storage",

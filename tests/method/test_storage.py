@@ -281,8 +281,10 @@ def test_graded_codes_cost_what_their_bits_say():
     assert scales == [0 + 2, 3 + 2, 7 + 2]  # two bytes say where the window of scales begins
 
 
-@pytest.mark.parametrize(("bytes_an_id", "user_bits", "scale_bits"), [(7, 4, 4), (8, 3, 8)])
-def test_grades_follow_from_the_bytes_for_each_id(bytes_an_id, user_bits, scale_bits):
+@pytest.mark.parametrize(("bytes_an_id", "user_bits", "scale_bits"), [(7, 4, 4), (9, 3, 8)])
+def test_few_columns_have_more_bits_for_users_and_fewer_for_scales(
+    bytes_an_id, user_bits, scale_bits
+):
     kind = find_methods()["graded"]
     table = Table(400, 1_000, 64, Budget(bytes_an_id * 1_400), wide=True)
     config = kind.plan(table, kind.Config())
