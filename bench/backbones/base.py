@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bench.data import Interactions
 
@@ -16,7 +17,7 @@ class Backbone(nn.Module):
 
     Class attributes:
         name, title: on the command line and on a board.
-        whole: every step needs the rows of all N ids, and `spread` gets them.
+        whole: every step needs the rows of all N ids; `spread` and `spread_some` get them.
         narrow: columns that are zero in all rows change no score and can be left out.
 
     Attributes:
@@ -53,6 +54,16 @@ class Backbone(nn.Module):
     def spread(self, rows: Tensor) -> Tensor:
         """Transform the rows of all N ids together, if `whole`: [N, dim] -> [N, dim]."""
         return rows
+
+    def spread_some(self, rows: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows `ids` of `spread`, and the same rows as they were: [N, dim] -> twice [n, dim].
+
+        Args:
+            rows: of all N ids.
+            ids: int64 [n]; distinct on a CPU.
+        """
+        # Its gradients on a GPU do not depend on the order of threads, where ids repeat.
+        return functional.embedding(ids, self.spread(rows)), functional.embedding(ids, rows)
 
     def embed(self, rows: Tensor) -> Tensor:
         """Transform each row by itself, after `spread`: [n, dim] -> [n, width]."""

@@ -6,7 +6,12 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.backbones.base import Backbone
-from bench.backbones.propagation import Graph, mean_of_layers, normalised_graph
+from bench.backbones.graph.propagation import (
+    Graph,
+    mean_of_layers,
+    normalised_graph,
+    some_of_mean,
+)
 from bench.backbones.similarity import Similarity
 from bench.data import Interactions
 
@@ -32,6 +37,7 @@ class LightGCN(Backbone):
     starts: Tensor
     columns: Tensor
     values: Tensor
+    scale: Tensor
 
     def __init__(self, data: Interactions, dim: int, config: Config) -> None:
         super().__init__(data, dim, config)
@@ -42,10 +48,15 @@ class LightGCN(Backbone):
     @property
     def graph(self) -> Graph:
         """A, on the backbone's device."""
-        return Graph(self.starts, self.columns, self.values)
+        return Graph(self.starts, self.columns, self.values, self.scale)
 
     def spread(self, rows: Tensor) -> Tensor:
         return mean_of_layers(rows, self.graph, self.config.layers)
+
+    def spread_some(self, rows: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        if rows.device.type != "cpu":
+            return super().spread_some(rows, ids)
+        return some_of_mean(rows, self.graph, self.config.layers, ids)
 
     def embed(self, rows: Tensor) -> Tensor:
         return self.config.scaled(rows)

@@ -1,40 +1,20 @@
 """Loops that are compiled by numba: the search of a ranking.
 
-`bench.engine.scan` calls them and describes the search. Import this module where its functions are
-called, not at the top of a module: numba takes a fifth of a second to load. Compiled code is kept
-in numba's cache (beside this file, or in the user's cache folder where that is read-only), so that
-only the first process compiles, for some seconds.
+`bench.engine.scan` calls them and describes the search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from bench.compiled import compiled, reordered
 
 CHUNK = 128  # scores that are compared with a bound together
 _LANES = 32  # a loop of this length over four strided parts becomes vector instructions
 _LOWEST = np.float32(np.finfo(np.float32).min)  # -inf, a masked score, is below it
-
-
-def compiled(function: _Function, **options: Any) -> _Function:
-    """The function as machine code, from the cache where there is one."""
-    options |= {"nogil": True, "error_model": "numpy"}
-    try:
-        found = numba.njit(function, cache=True, **options)
-    except RuntimeError:  # no folder can be written
-        found = numba.njit(function, **options)
-    return cast(_Function, found)
-
-
-def reordered(function: _Function) -> _Function:
-    """Like `compiled`; sums may be taken in another order, which vector instructions need."""
-    return compiled(function, fastmath={"reassoc"})
 
 
 @compiled

@@ -228,19 +228,18 @@ class Fit:
             # step would have to wait for.
             ids = everything
         if self.backbone.whole:
-            rows = self._rows(self._everyone)
-            spread = self.backbone.spread(rows)
-            # Only the rows of the batch are needed from here on.
-            taken = spread if objective.whole else take(spread, ids)[0]
+            everyone = self._rows(self._everyone)
+            if objective.whole:
+                taken, own = self.backbone.spread(everyone), everyone
+            else:  # only the rows of the batch are needed from here on
+                taken, own = self.backbone.spread_some(everyone, ids)
         else:
-            taken = rows = self._rows(ids)
+            taken = own = self._rows(ids)
         vectors = self.backbone.embed(taken)
         sizes = [len(users), len(positives), negatives.numel()]
         u, p, n = self._parts(vectors, index, sizes, objective.whole)
         n = n if objective.whole else n.view(*negatives.shape, -1)
         loss = mean_loss(objective, self.backbone, u, p, n)
-        few = self.backbone.whole and not objective.whole
-        own = rows.index_select(0, ids) if few and (self.training.l2 or self._penalised) else rows
         if self.training.l2:
             squares = own.square().sum(-1)
             total = (squares if index is None else squares[index]).sum()

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.backbones.graph.propagation import available
 from bench.backbones.lightgcn import LightGCN
 from bench.engine.evaluate import Evaluator
 from bench.engine.objectives import BPR, Contrastive, Softmax
@@ -109,15 +112,36 @@ def _linears(backbone: nn.Module, rows: int, passes: int, device: torch.device) 
     return parts
 
 
-def _propagation(probe: Probe, times: int) -> list[Part]:
+def _propagation(probe: Probe, batch: bool) -> list[Part]:
+    """Sparse products of a step, or of a ranking.
+
+    A step has as many products backward as forward, but the last one forward is for the rows of the
+    batch only, and so is the first one backward.
+    """
     backbone = probe.backbone
-    if not isinstance(backbone, LightGCN):
+    if not isinstance(backbone, LightGCN) or not backbone.config.layers:
         return []
-    graph = backbone.graph
-    rows = torch.randn(probe.data.ids, probe.width, device=probe.device)
+    graph, layers, width = backbone.graph, backbone.config.layers, probe.width
     entries = len(backbone.values)
-    name = f"{times} sparse products {entries:,} entries x {probe.width}"
-    return [Part(name, lambda: graph.product(rows), times)]
+    times = float(layers)
+    if batch and not probe.training.objective.whole:
+        degrees = graph.starts.diff()[_ids(probe)]
+        times = 2 * (layers - 1 + int(degrees.sum()) / entries)
+    elif batch:
+        times = 2.0 * layers
+    if probe.device.type != "cpu" or not available():
+        rows = torch.randn(probe.data.ids, width, device=probe.device)
+        name = f"{times:.2f} sparse products {entries:,} entries x {width}"
+        return [Part(name, lambda: graph.product(rows), times)]
+    from bench.backbones.graph.kernels import LANES, product
+
+    table = torch.randn(probe.data.ids, LANES).numpy()
+    out, arrays = np.empty_like(table), [graph.starts, graph.columns, graph.scale]
+    starts, columns, scale = (one.numpy() for one in arrays)
+    name = f"{times:.2f} sparse products {entries:,} entries x {width}, {LANES} columns at a time"
+    work = partial(product, table, starts, columns, scale, out)
+    work()
+    return [Part(name, work, times * -(-width // LANES))]
 
 
 def step_floor(probe: Probe) -> Floor:
@@ -126,7 +150,7 @@ def step_floor(probe: Probe) -> Floor:
     batch, dim, count = training.batch, probe.width, negatives(training)
     batch = min(batch, probe.positives)
     whole = probe.backbone.whole or training.objective.whole
-    rows = probe.data.ids if whole else _distinct(probe)
+    rows = probe.data.ids if whole else len(_ids(probe))
     parts: list[Part] = []
     objective = training.objective
     if not objective.whole and len(objective.negatives_shape(batch)) == 1:
@@ -150,7 +174,7 @@ def step_floor(probe: Probe) -> Floor:
             parts.append(Part(name, _gemm(dim, ids, dim, device), 3))
     if not probe.backbone.dot:
         parts += _linears(probe.backbone, batch * (1 + count), 3, device)
-    parts += _propagation(probe, 2 * getattr(probe.backbone.config, "layers", 0))
+    parts += _propagation(probe, batch=True)
     if not whole:
         table, index = torch.randn(probe.data.ids, dim, device=device), _some_ids(probe, rows)
         taken = torch.empty(rows, dim, device=device)
@@ -175,10 +199,10 @@ def _changed(groups: list[dict[str, Any]], read: int) -> int:
     return total
 
 
-def _distinct(probe: Probe) -> int:
+def _ids(probe: Probe) -> Tensor:
     """Distinct ids of a batch."""
     users, positives, drawn = next(probe.sampled())
-    return len(torch.unique(torch.cat((users, positives, drawn.reshape(-1)))))
+    return torch.unique(torch.cat((users, positives, drawn.reshape(-1))))
 
 
 def _some_ids(probe: Probe, count: int) -> Tensor:
@@ -197,7 +221,7 @@ def evaluation_floor(probe: Probe, evaluator: Evaluator) -> Floor:
         probe.backbone.dim,
         probe.device,
     )
-    parts = _propagation(probe, getattr(probe.backbone.config, "layers", 0))
+    parts = _propagation(probe, batch=False)
     if not probe.backbone.dot:
         pairs = min(users, 2) * items
         return Floor(

@@ -1,0 +1,1 @@
+"""The graph of training interactions, and products with its matrix."""

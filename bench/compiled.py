@@ -1,0 +1,31 @@
+"""Loops that are compiled by numba.
+
+Import this module, and files that use it, where their functions are called and not at the top of a
+module: numba takes a fifth of a second to load. Compiled code is kept in numba's cache (beside the
+file, or in the user's cache folder where that is read-only), so that only the first process
+compiles, for some seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def compiled(function: _Function, **options: Any) -> _Function:
+    """The function as machine code, from the cache where there is one."""
+    options |= {"nogil": True, "error_model": "numpy"}
+    try:
+        found = numba.njit(function, cache=True, **options)
+    except RuntimeError:  # no folder can be written
+        found = numba.njit(function, **options)
+    return cast(_Function, found)
+
+
+def reordered(function: _Function) -> _Function:
+    """Like `compiled`; sums may be taken in another order, which vector instructions need."""
+    return compiled(function, fastmath={"reassoc"})
