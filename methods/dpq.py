@@ -19,7 +19,6 @@ from bench.method import (
     Progress,
     Rows,
     Table,
-    k_means,
     widen,
 )
 
@@ -187,10 +186,10 @@ class MGQE(DPQ):
         head = users if len(points) == self.table.users else items
         codes, books = [], []
         for part in points.split(self.config.part, 1):
-            first, code = k_means(part.contiguous(), self.tail_words, generator)
+            first, code = self.book(part, self.tail_words, generator)
             books.append(first)
             codes.append(code)
             if self.words > self.tail_words:
-                more, _ = k_means(part[:head].contiguous(), self.words - self.tail_words, generator)
+                more, _ = self.book(part[:head], self.words - self.tail_words, generator)
                 books.append(more)
         return torch.stack(codes, 1), torch.cat(books)

@@ -18,6 +18,8 @@ from bench.method import (
     unpack_lengths,
 )
 
+_SAMPLE = 256  # rows for each word that k-means sees; faiss takes as many
+
 
 class PQ(Coded):
     """Rows of length 1 are coded, by a k-means for each part of the users' and of the items' rows.
@@ -29,6 +31,7 @@ class PQ(Coded):
     name = "pq"
     title = "Product quantisation"
     paper = "Jégou, Douze & Schmid, TPAMI 2011"
+    revision = 2
     needs: ClassVar = {"teacher"}
     phases: ClassVar[tuple[Phase, ...]] = ()
     space: ClassVar = {
@@ -76,11 +79,14 @@ class PQ(Coded):
 
     def learn(self, points: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Codes [n, parts] and words [parts words, part] for the rows of a side, [n, width]."""
-        found = [
-            k_means(part.contiguous(), self.words, generator)
-            for part in points.split(self.config.part, 1)
-        ]
+        parts = points.split(self.config.part, 1)
+        found = [self.book(part, self.words, generator) for part in parts]
         return torch.stack([codes for _, codes in found], 1), torch.cat([book for book, _ in found])
+
+    @staticmethod
+    def book(rows: Tensor, words: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Words [words, part] and codes [n] for rows [n, part]."""
+        return k_means(rows.contiguous(), words, generator, _SAMPLE * words)
 
     def length(self, ids: Tensor) -> Tensor:
         """Length of each row: int64 [*] -> float32 [*, 1]."""

@@ -8,7 +8,7 @@ import torch
 from bench.methods.pq import PQ
 from torch import Tensor
 
-from bench.method import Phase, Table, k_means
+from bench.method import Phase, Table
 
 _MOST = 64  # codes an id
 
@@ -40,7 +40,7 @@ class RQ(PQ):
     def learn(self, points: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         codes, books, left = [], [], points
         for _ in range(self.config.parts):
-            book, code = k_means(left, self.words, generator)
+            book, code = self.book(left, self.words, generator)
             left = left - book[code]
             codes.append(code)
             books.append(book)

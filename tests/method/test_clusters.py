@@ -16,6 +16,7 @@ from bench.method import (
     unpack_codes,
     unpack_lengths,
 )
+from bench.method.clusters import _about_nearest
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -107,3 +108,23 @@ def test_principal_columns_come_first_and_missing_ones_are_zero():
     rows = project(table, 5, 6, None)  # four items: four columns hold all products
     assert not rows[:, 4:].any()
     assert torch.allclose(rows[:5] @ rows[5:].T, directions(table[:5]) @ table[5:].T, atol=1e-4)
+
+
+def test_k_means_on_a_sample_is_nearly_as_near_and_leaves_no_point_out():
+    points = torch.randn(4000, 5, generator=seeded(1))
+    exact, sampled = (k_means(points, 32, seeded(2), sample) for sample in (None, 2000))
+    assert torch.equal(sampled[1], nearest(points, sampled[0])[0])
+    apart = [float((points - centres[codes]).square().sum()) for centres, codes in (exact, sampled)]
+    assert apart[1] < 1.05 * apart[0]
+    few = k_means(points, 32, seeded(2), 64)
+    assert float((points - few[0][few[1]]).square().sum()) > apart[1]
+
+
+def test_the_fast_assignment_differs_by_nearly_equal_distances_only():
+    points, centres = torch.randn(3000, 7, generator=seeded()), torch.randn(200, 7)
+    exact, apart = nearest(points, centres)
+    about, near = _about_nearest(points, centres)
+    assert (exact == about).float().mean() > 0.99
+    chosen = (points - centres[about]).square().sum(1)
+    assert torch.allclose(chosen, apart, rtol=1e-2, atol=1e-3)
+    assert torch.allclose(near, apart, atol=1e-2)
