@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.method import (
     USERS,
     WIDE,
+    AliasChoices,
     Choice,
     Field,
     Method,
@@ -46,20 +47,22 @@ class CCE(Method):
     tables. The file holds h0 as a map; h1 takes two numbers.
 
     Differences from the authors' code: a row of T1 without ids is 0 (there it is 0/0), and h1 is
-    drawn once a clustering. Its rows have four chunks with tables of their own; `chunks` is 1 here
-    by default, because each chunk needs a map.
+    drawn once a clustering. Its rows have four chunks with tables of their own; `chunks` is 2 here
+    by default, because each chunk needs a map. Patience ends no
+    training before the last clustering.
     """
 
     name = "cce"
     title = "CCE"
     paper = "Tsang & Ahle, NeurIPS 2023"
+    revision = 2
     space: ClassVar = {
         "chunks": Choice((1, 2, 4)),
-        "clusterings": Range(1, 4),
+        "clusterings": Range(1, 8),
         "user_share": USERS,
         "width_factor": WIDE,
     }
-    published: ClassVar = {"chunks": 4}
+    published: ClassVar = {"chunks": 4, "user_share": None, "width_factor": None}
 
     index_maps = _MAPS
     map: Tensor
@@ -73,9 +76,15 @@ class CCE(Method):
         users'; none: in proportion. `rows`: of T0, and of T1, in a chunk; solved from the budget.
         """
 
-        chunks: int = Field(1, ge=1, le=16)
-        clusterings: int = Field(2, ge=1, le=16)
-        user_share: float | None = Field(None, gt=0, lt=1)
+        width_factor: float | None = Field(
+            1.2,
+            gt=0,
+            validation_alias=AliasChoices("width_factor", "wide"),
+            serialization_alias="wide",
+        )
+        chunks: int = Field(2, ge=1, le=16)
+        clusterings: int = Field(4, ge=1, le=16)
+        user_share: float | None = Field(0.6, gt=0, lt=1)
         rows: int = 0
 
     @classmethod
@@ -109,7 +118,7 @@ class CCE(Method):
         self.stored = Rows(rows, self.piece(self.table, self.config))
         self.register_buffer("hash", torch.zeros(chunks, 2, dtype=torch.int32))
         self.register_buffer("map", torch.zeros(chunks, self.table.ids, dtype=torch.int64))
-        self.epoch = -1
+        self.epoch = self.left = -1
 
     @property
     def width(self) -> int:
@@ -120,7 +129,7 @@ class CCE(Method):
         self._draw(generator)
         self.map.copy_(self.hashed(torch.arange(self.table.ids)))
         self._draw(generator)
-        self.epoch = -1
+        self.epoch = self.left = -1
 
     def _draw(self, generator: torch.Generator) -> None:
         self.hash.copy_(torch.randint(1, PRIME, self.hash.shape, generator=generator))
@@ -147,10 +156,16 @@ class CCE(Method):
         if progress.epoch == self.epoch:
             return
         self.epoch = progress.epoch
-        apart = max(1, round(progress.epochs * 2 / 3 / self.config.clusterings))
+        times = self.config.clusterings
+        apart = max(1, round(progress.epochs * 2 / 3 / times))
         number, rest = divmod(self.epoch, apart)
-        if rest == 0 and 1 <= number <= self.config.clusterings:
+        self.left = max(0, times - number)
+        if rest == 0 and 1 <= number <= times:
             self.cluster(torch.Generator().manual_seed(self.table.seed * 1_000_003 + self.epoch))
+
+    def settled(self) -> bool:
+        # Patience must not end a training whose rows are still to be clustered.
+        return super().settled() and self.left == 0
 
     @torch.no_grad()
     def cluster(self, generator: torch.Generator) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from bench.method import (
     WIDE,
+    AliasChoices,
     Choice,
     Field,
     Infeasible,
@@ -27,7 +28,7 @@ from bench.method import (
 PRIME = 2**31 - 1
 VALUES = 10**6  # m: values of a hash function, as in the paper
 _LEAST = 4  # hidden units; normalisation leaves nothing of one
-_ENOUGH = 64  # hidden units below which fewer hash values are better
+_ENOUGH = 48  # hidden units below which fewer hash values are better
 _HASHES = (1024, 512, 256, 128, 64, 32)
 _PIECE = 8192  # ids looked up together where no gradient is needed
 
@@ -61,22 +62,29 @@ class DHE(Method):
     name = "dhe"
     title = "DHE"
     paper = "Kang et al., KDD 2021"
+    revision = 2
     space: ClassVar = {
         "hashes": Choice((0, 128, 256, 1024)),
         "layers": Choice((1, 2, 5)),
         "width_factor": WIDE,
     }
-    published: ClassVar = {"hashes": 1024, "layers": 5}
+    published: ClassVar = {"hashes": 1024, "layers": 5, "width_factor": None}
 
     seed: Tensor
 
     class Config(Narrow):
         """Knobs of the network.
 
-        `hashes`: k, hash values of an id; 0: as many of 1024, 512, ... as leave 64 hidden units.
+        `hashes`: k, hash values of an id; 0: as many of 1024, 512, ... as leave 48 hidden units.
         `layers`: hidden layers. `hidden`: units of each, solved from the budget.
         """
 
+        width_factor: float | None = Field(
+            1.2,
+            gt=0,
+            validation_alias=AliasChoices("width_factor", "wide"),
+            serialization_alias="wide",
+        )
         hashes: int = Field(0, ge=0, le=4096)
         layers: int = Field(1, ge=1, le=16)
         hidden: int = 0

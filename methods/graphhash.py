@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.method import (
     USERS,
     WIDE,
+    AliasChoices,
     Field,
     Method,
     Range,
@@ -42,13 +43,14 @@ class GraphHash(Hashing):
     name = "graphhash"
     title = "GraphHash"
     paper = "Wu et al., WWW 2025"
+    revision = 2
     needs: ClassVar = {"interactions"}
     space: ClassVar = {
         "head": Range(0.0, 0.99),
         "user_share": USERS,
         "width_factor": WIDE,
     }
-    published: ClassVar = {"head": 0.0}
+    published: ClassVar = {"head": 0.0, "width_factor": None}
 
     index_maps = _MAPS
     map: Tensor
@@ -57,6 +59,12 @@ class GraphHash(Hashing):
         """As `Hashing`, with one lookup an id, and users and items apart."""
 
         hashes: Literal[1] = 1
+        width_factor: float | None = Field(
+            1.5,
+            gt=0,
+            validation_alias=AliasChoices("width_factor", "wide"),
+            serialization_alias="wide",
+        )
         joint: Literal[False] = False
         head: float = Field(0.7, ge=0, lt=1)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.method import (
     WIDE,
+    AliasChoices,
     Field,
     Method,
     Narrow,
@@ -45,9 +46,10 @@ class LERG(Method):
     name = "lerg"
     title = "LERG"
     paper = "Liang et al., TOIS 2025"
+    revision = 2
     needs: ClassVar = {"interactions"}
     space: ClassVar = {"weight": Range(0.3, 0.95), "width_factor": WIDE}
-    published: ClassVar = {"weight": 0.9}
+    published: ClassVar = {"weight": 0.9, "width_factor": None}
 
     index_maps = ("map",)
     map: Tensor
@@ -56,6 +58,12 @@ class LERG(Method):
     class Config(Narrow):
         """Knobs: `weight`: w. `words`: rows of the codebook, solved from the budget."""
 
+        width_factor: float | None = Field(
+            1.2,
+            gt=0,
+            validation_alias=AliasChoices("width_factor", "wide"),
+            serialization_alias="wide",
+        )
         weight: float = Field(0.7, gt=0, lt=1)
         words: int = 0
 

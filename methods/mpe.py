@@ -32,10 +32,14 @@ from bench.method import (
 BITS = (0, 1, 2, 3, 4, 5, 6)
 TEMPERATURE = 3e-3
 _RISE = 1e4  # by how much the price of a bit grows in the course of the search
+_PACE = 10  # by how much the logits gamma / 3e-3 can change in the course of the search
+# Distances between 2^b equidistant levels of least squared error for N(0, 1) (Max, IRE Trans. Inf.
+# Theory 1960), by b. There is nothing to learn at 0 bits.
+_NORMAL = (1.0, 1.5958, 0.9957, 0.5860, 0.3352, 0.1881, 0.1041)
 
 
 def whole_numbers(rows: Tensor, steps: Tensor, bits: Tensor, shift: Tensor) -> Tensor:
-    """round((x - shift) / s), clipped to -2^(b-1)..2^(b-1) - 1: [n, k].
+    """round((x - shift) / s - 1/2), clipped to -2^(b-1)..2^(b-1) - 1: [n, k].
 
     Args:
         rows: x, float32 [n, k].
@@ -44,43 +48,43 @@ def whole_numbers(rows: Tensor, steps: Tensor, bits: Tensor, shift: Tensor) -> T
         shift: float32 [k].
     """
     half = torch.exp2(bits.float() - 1)
-    scaled = torch.maximum(torch.minimum((rows - shift) / steps, half - 1), -half)
+    exact = (rows - shift) / steps - 0.5
+    scaled = torch.maximum(torch.minimum(exact, half - 1), -half)
     # The gradient goes through rounding, and not beyond the clipping.
     return scaled + (scaled.round() - scaled).detach() if scaled.requires_grad else scaled.round()
 
 
 def rounded(rows: Tensor, steps: Tensor, bits: Tensor, shift: Tensor) -> Tensor:
-    """Rows by LSQ+ (Bhalgat et al., CVPRW 2020), and zeros for 0 bits; as `whole_numbers`.
-
-    The gradient of s is divided by sqrt(n Q), as in LSQ (Esser et al., ICLR 2020).
-    """
-    if torch.is_grad_enabled():
-        most = (torch.exp2(bits.float() - 1) - 1).clamp(min=1)
-        share = (rows.shape[-1] * most).rsqrt()
-        steps = steps * share + (steps * (1 - share)).detach()
-    return torch.where(bits > 0, whole_numbers(rows, steps, bits, shift) * steps + shift, 0.0)
+    """Rows by LSQ+ (Bhalgat et al., CVPRW 2020), and zeros for 0 bits; as `whole_numbers`."""
+    found = (whole_numbers(rows, steps, bits, shift) + 0.5) * steps + shift
+    return torch.where(bits > 0, found, 0.0)
 
 
 class MPE(Method):
-    """row = sum over b of p_gb LSQ+_b(row), p_g = softmax(gamma_g / 3e-3), for ids of group g.
+    """row = r_g sum over b of p_gb LSQ+_b(row / r_g), p_g = softmax(gamma_g / 3e-3), in group g.
 
     Users and items are divided into groups of equal size by frequency. The loss has
     price x sum over g of E[bits of g] / (count_g / least count), so that rare ids lose bits first.
     When the search ends, a group takes the largest b with p_gb >= 1/14, and rows are trained again
     from their initial values, with the learned step sizes.
 
-    The paper has no budget: it tries prices. Here the price rises during the search until the bits
-    fit. What is then too much is taken from the rarest groups, and what is left is given to the
-    most frequent ones. The columns come from the budget and from `mean_bits`.
+    Differences from the paper: it has no budget and tries prices. Here the price rises during the
+    search until the bits fit; what is then too much is taken from the rarest groups, and what is
+    left is given to the most frequent ones. The columns come from the budget and from `mean_bits`.
+    Rows are rounded in units of r_g, the root mean square of the group, which is measured while
+    rows grow and stored. In units of their own, step sizes of one scale for all cannot follow rows
+    that grow tenfold in the first ten steps: most values are clipped then and learn nothing.
+    The 2^b levels lie symmetrically, q + 1/2 in place of q, as few levels need it.
     """
 
     name = "mpe"
     title = "MPE"
     paper = "Yan et al., KDD 2025"
+    revision = 2
     space: ClassVar = {
         "mean_bits": Choice((2.0, 3.0, 4.0)),
-        "price": LogRange(1e-7, 1e-3),
-        "step_rate": LogRange(1e-3, 1.0),
+        "price": LogRange(1e-3, 1.0),
+        "step_rate": LogRange(0.01, 1.0),
     }
     phases = (Phase("search", until_budget=True), Phase("retrain"))
 
@@ -91,16 +95,16 @@ class MPE(Method):
         """Knobs of the search.
 
         `groups`: of users and of items, each. `mean_bits`: bits of a value on average. `price`:
-        weight of the expected bits when the search begins. `step_rate`: learning rate of step sizes
-        and shifts as a share of that of rows. `width`: columns, `capacity`: bytes of all codes;
-        both are solved from the budget.
+        weight of the expected bits when the search begins. `step_rate`: learning rate of shifts
+        and of the logarithms of step sizes, as a share of that of rows. `width`: columns,
+        `capacity`: bytes of all codes; both are solved from the budget.
         """
 
         own_precision = True
 
-        groups: int = Field(64, ge=1, le=1024)
+        groups: int = Field(32, ge=1, le=1024)
         mean_bits: float = Field(3.0, ge=1, le=6)
-        price: float = Field(1e-5, gt=0)
+        price: float = Field(1e-2, gt=0)
         step_rate: float = Field(0.1, gt=0, le=1)
         width: int = 0
         capacity: int = 0
@@ -143,13 +147,14 @@ class MPE(Method):
             "group_bits": (torch.uint8, (stream_bytes(len(cls.sizes(table, config)), 3),)),
             "steps": f32(len(BITS)),
             "shift": f32(config.width),
+            "scale": f32(len(cls.sizes(table, config))),
         }
 
     def build(self) -> None:
         sizes = self.sizes(self.table, self.config)
         self.stored = Rows(self.table.ids, self.config.width)
         self.choice = nn.Parameter(torch.zeros(len(sizes), len(BITS)))
-        self.steps = nn.Parameter(torch.ones(len(BITS)))
+        self.log_steps = nn.Parameter(torch.zeros(len(BITS)))
         self.shift = nn.Parameter(torch.zeros(self.config.width))
         # Before a search has decided, all groups have the same bits.
         size, config = self.config.capacity, self.config
@@ -159,6 +164,8 @@ class MPE(Method):
             torch.tensor(sizes), output_size=self.table.ids
         )
         self.register_buffer("group", group, persistent=False)
+        self.register_buffer("scale", torch.ones(len(sizes)))
+        self.measured = -1
         self.searching = self.chosen = self.final = False
 
     @property
@@ -171,27 +178,49 @@ class MPE(Method):
             return  # the second training keeps bits, step sizes and shifts
         with torch.no_grad():
             self.shift.zero_()
-            mean = self.stored.weight.abs().mean()
-            for place, bits in enumerate(BITS):
-                self.steps[place] = 2 * mean / max(1, 2 ** (bits - 1) - 1) ** 0.5
+            self.log_steps.copy_(torch.tensor(_NORMAL).log())
 
     def begin(self, phase: Phase, progress: Progress, lr: float) -> None:
         self.searching = phase.until_budget
+        self.search_steps = max(1, progress.steps)
+        self.measured = -1
         if self.searching:
             with torch.no_grad():
                 self.choice.zero_()
 
     def groups(self, lr: float) -> Iterable[dict[str, Any]]:
         yield {"params": [self.stored.weight], "lr": lr}
-        yield {"params": [self.steps, self.shift], "lr": lr * self.config.step_rate}
+        yield {"params": [self.log_steps, self.shift], "lr": lr * self.config.step_rate}
         if self.searching:
-            yield {"params": [self.choice], "lr": lr / 100}
+            yield {"params": [self.choice], "lr": TEMPERATURE * _PACE / self.search_steps}
+
+    @property
+    def steps(self) -> Tensor:
+        """Step sizes in units of a group's scale, by bits: float32 [7]."""
+        return self.log_steps.exp()
+
+    def advance(self, phase: Phase, progress: Progress) -> None:
+        super().advance(phase, progress)
+        # Rows grow fast at first, so that scales are measured after 0, 1, 2, 4, ... steps there.
+        if progress.step & (progress.step - 1) == 0 or progress.epoch != self.measured:
+            self.measure()
+            self.measured = progress.epoch
+
+    @torch.no_grad()
+    def measure(self) -> None:
+        """Set the scale of each group to the root mean square of its rows."""
+        squares = self.stored.weight.square().mean(1)
+        sizes = torch.bincount(self.group)
+        sums = torch.zeros_like(self.scale).index_add_(0, self.group, squares)
+        self.scale.copy_((sums / sizes).sqrt().clamp(min=1e-9))
 
     def forward(self, ids: Tensor) -> Tensor:
         rows = self.stored(ids)
         if self.final:
             return widen(rows, self.table)
-        flat, group = rows.reshape(-1, self.width), self.group[ids.reshape(-1)]
+        group = self.group[ids.reshape(-1)]
+        scale = self.scale[group].unsqueeze(1)
+        flat = rows.reshape(-1, self.width) / scale
         if self.searching:
             shares = embedding(group, (self.choice / TEMPERATURE).softmax(1))
             found = torch.zeros_like(flat)
@@ -202,7 +231,7 @@ class MPE(Method):
         else:
             own = self.bits[group].unsqueeze(1)
             found = rounded(flat, self.steps[own], own, self.shift)
-        return widen(found.view(rows.shape), self.table)
+        return widen((found * scale).view(rows.shape), self.table)
 
     def penalty(self, rows: Tensor, progress: Progress) -> Tensor | float:
         if not self.searching:
@@ -259,7 +288,8 @@ class MPE(Method):
     @torch.no_grad()
     def pack(self) -> dict[str, Tensor]:
         sizes, streams = self.sizes(self.table, self.config), []
-        for rows, bits in zip(self.stored.weight.split(sizes), self.bits.tolist(), strict=True):
+        table = self.stored.weight / self.scale[self.group].unsqueeze(1)
+        for rows, bits in zip(table.split(sizes), self.bits.tolist(), strict=True):
             if bits:
                 width = self.bits.new_full((1, 1), bits)
                 whole = whole_numbers(rows, self.steps[bits].view(1, 1), width, self.shift)
@@ -271,6 +301,7 @@ class MPE(Method):
             "group_bits": pack_numbers(self.bits, 3),
             "steps": self.steps.detach(),
             "shift": self.shift.detach(),
+            "scale": self.scale,
         }
 
     @classmethod
@@ -280,12 +311,12 @@ class MPE(Method):
         sizes, start = cls.sizes(table, config), 0
         widths = unpack_numbers(packed["group_bits"], 3, len(sizes))
         parts = method.stored.weight.zero_().split(sizes)
-        for rows, bits in zip(parts, widths.tolist(), strict=True):
+        for rows, bits, scale in zip(parts, widths.tolist(), packed["scale"], strict=True):
             if bits:
                 size = stream_bytes(rows.numel(), bits)
                 codes = unpack_numbers(packed["codes"][start : start + size], bits, rows.numel())
                 whole = (codes - 2 ** (bits - 1)).float().view(rows.shape)
-                rows.copy_(whole * packed["steps"][bits] + packed["shift"])
+                rows.copy_(((whole + 0.5) * packed["steps"][bits] + packed["shift"]) * scale)
                 start += size
         method.final = True
         return method.requires_grad_(False)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.method import (
     USERS,
-    WIDE,
+    AliasChoices,
     Arrays,
     Choice,
     Field,
@@ -65,12 +65,13 @@ class OptEmbed(Method):
     name = "optembed"
     title = "OptEmbed"
     paper = "Lyu et al., CIKM 2022"
+    revision = 2
     space: ClassVar = {
         "alpha": LogRange(1e-6, 1e-2),
-        "item_columns": Choice((0.5, 0.75, 1.0)),
         "kept_user_share": USERS,
-        "width_factor": WIDE,
+        "width_factor": Choice((0.9, 1.0, 1.05, 1.1, 1.2, 1.5)),
     }
+    published: ClassVar = {"width_factor": None, "kept_user_share": None}
     phases = (Phase("supernet", until_budget=True), Phase("retrain"))
 
     index_maps = ("rows",)
@@ -81,13 +82,22 @@ class OptEmbed(Method):
         """Knobs of the cut.
 
         `alpha`: weight of the term that raises thresholds. `item_columns`: columns of items as a
-        share of those of users. `kept_user_share`: users' share of the kept rows; none: in
-        proportion to the numbers of ids. `kept`: rows kept, solved from the budget.
+        share of those of users; scores that are products gain nothing from fewer.
+        `kept_user_share`: users' share of the kept rows, of which a side takes no more than it has
+        ids; none: in proportion to the numbers of ids. `kept`: rows kept, solved from the budget.
+        By default nearly all rows are kept and columns are few: an id without a row is never
+        recommended, or gets no recommendation.
         """
 
+        width_factor: float | None = Field(
+            1.0,
+            gt=0,
+            validation_alias=AliasChoices("width_factor", "wide"),
+            serialization_alias="wide",
+        )
         alpha: float = Field(3e-4, gt=0)
         item_columns: float = Field(1.0, gt=0, le=1)
-        kept_user_share: float | None = Field(None, gt=0, lt=1)
+        kept_user_share: float | None = Field(0.5, gt=0, lt=1)
         kept: int = 0
 
     @classmethod

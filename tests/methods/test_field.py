@@ -164,12 +164,26 @@ def test_levels_and_their_gradients():
     x = torch.tensor([[0.23, -1.1, 0.04]], requires_grad=True)
     step = torch.tensor([[0.1]], requires_grad=True)
     found = rounded(x, step, torch.tensor([[4]]), torch.zeros(3))
-    assert found.tolist()[0] == pytest.approx([0.2, -0.8, 0.0])
+    assert found.tolist()[0] == pytest.approx([0.25, -0.75, 0.05])
     found.sum().backward()
     assert x.grad.tolist() == [[1, 0, 1]]
-    # q - v inside, the lowest level outside, over sqrt(n Q).
-    expected = ((2 - 2.3) - 8 + (0 - 0.4)) / (3 * 7) ** 0.5
+    # The level less v inside, and the lowest level outside.
+    expected = (2.5 - 2.3) - 7.5 + (0.5 - 0.4)
     assert float(step.grad) == pytest.approx(expected, rel=1e-4)
+
+
+def test_rows_are_rounded_in_units_of_their_group():
+    table = Table(2, 2, 4, counts=torch.ones(4))
+    method = make("mpe", table, groups=1, width=4, capacity=8)  # four bits a value
+    with torch.no_grad():
+        method.stored.weight[:2] = torch.tensor([1.0, -1.0, 1.0, -1.0])
+        method.stored.weight[2:] = torch.tensor([100.0, -100.0, 100.0, -100.0])
+    method.measure()
+    assert method.scale.tolist() == [1, 100]
+    found = rows(method)
+    assert torch.allclose(100 * found[:2], found[2:])
+    # The levels next to one standard deviation are 2.5 and 3.5 steps of .3352.
+    assert found[0].abs().tolist() == pytest.approx([2.5 * 0.3352] * 4, abs=1e-4)
 
 
 def test_bits_are_those_of_the_paper():
