@@ -174,6 +174,7 @@ class MPE(Method):
 
     def reset(self, generator: torch.Generator) -> None:
         self.stored.normal(self.table.std, generator)
+        self.measure()
         if self.chosen:
             return  # the second training keeps bits, step sizes and shifts
         with torch.no_grad():
