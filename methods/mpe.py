@@ -90,6 +90,7 @@ class MPE(Method):
 
     bits: Tensor
     group: Tensor
+    scale: Tensor
 
     class Config(Method.Config):
         """Knobs of the search.
