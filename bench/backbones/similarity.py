@@ -64,5 +64,5 @@ class _Scaled(torch.autograd.Function):
         factor = safe.pow(power - 1) if power else safe.reciprocal()
         along = (rows * grad).sum(-1, keepdim=True)
         # The length of a row that is too short counts as constant.
-        along.mul_(factor).mul_(power - 1).div_(safe.square()).mul_(length > _SHORTEST)
-        return (grad * factor).addcmul_(along, rows), None
+        along.mul_(factor).mul_(length > _SHORTEST).div_(safe.square())
+        return (grad * factor).addcmul_(along, rows, value=power - 1), None

@@ -70,16 +70,15 @@ def _softmax(
 
 
 def _derive_softmax(above: Tensor, below: Tensor, calm: bool) -> Derivative:
-    top = torch.zeros_like(above)
     if not calm:  # finding and subtracting the largest scores takes two more passes
         top = torch.maximum(below.amax(1), above)
         below.sub_(top.unsqueeze(1))
-    below.exp_()
-    hit = (above - top).exp_()
-    total = below.sum(1).add_(hit)
-    share = 1 / (total * len(above))  # turns exp into probabilities / batch
+        above = above - top  # so that the loss, a difference of scores, stays as it is
+    hit = above.exp()
+    total = below.exp_().sum(1).add_(hit)
+    share = (total * len(above)).reciprocal_()  # turns exp into probabilities / batch
     pull = hit.mul_(share).sub_(1 / len(above))
-    return Derivative((total.log_() + top - above).mean(), pull, below, share.unsqueeze(1))
+    return Derivative(total.log_().sub_(above).mean(), pull, below, share.unsqueeze(1))
 
 
 @mean_loss.register

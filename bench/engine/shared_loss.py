@@ -71,28 +71,32 @@ class _Shared(torch.autograd.Function):
             block = max(1, _BLOCK // max(1, count))
             calm = _largest(users, positives, negatives) * scale <= _CALM
         loss = users.new_zeros(())
-        by_user, by_positive = torch.empty_like(users), torch.empty_like(positives)
+        by_user = torch.empty_like(users)
         # Transposed, [width, k]: a GEMM whose result has few columns takes up to twenty times as
         # long as one whose result has few rows, and the width is small.
         columns = negatives.T.contiguous()
         by_negative = torch.zeros_like(columns)
         scores = users.new_empty(min(block, batch), count)
+        scaled = users * scale if scale != 1 else users
+        above = (scaled * positives).sum(1)
+        pull, share = torch.empty_like(above), users.new_empty(batch, 1)
         for start in range(0, batch, block):
-            u, p = users[start : start + block], positives[start : start + block]
-            scaled = u * scale if scale != 1 else u
-            below = torch.mm(scaled, columns, out=scores[: len(u)])
-            found = derive((scaled * p).sum(1), below, calm)
+            here = slice(start, start + block)
+            u = users[here]
+            below = torch.mm(scaled[here], columns, out=scores[: len(u)])
+            found = derive(above[here], below, calm)
             part = len(u) / batch  # `derive` takes the mean over its rows
-            loss += found.loss * part
-            pull, share = (found.pull * (scale * part)).unsqueeze(1), found.share * (scale * part)
-            pushed = by_user[start : start + block]
+            loss.add_(found.loss, alpha=part)
+            torch.mul(found.pull, scale * part, out=pull[here])
+            own = torch.mul(found.share, scale * part, out=share[here])
             if columns.shape[0] < _FEW:
-                pushed.copy_((columns @ found.push.T).T)
+                by_user[here] = (columns @ found.push.T).T
             else:
-                torch.mm(found.push, negatives, out=pushed)
-            pushed.mul_(share).addcmul_(pull, p)
-            torch.mul(pull, u, out=by_positive[start : start + block])
-            by_negative.addmm_((u * share).T, found.push)
+                torch.mm(found.push, negatives, out=by_user[here])
+            by_negative.addmm_((u * own).T, found.push)
+        pull = pull.unsqueeze(1)
+        by_user.mul_(share).addcmul_(pull, positives)
+        by_positive = pull * users
         ctx.save_for_backward(by_user, by_positive, by_negative.T)
         return loss
 
