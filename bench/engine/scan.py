@@ -26,6 +26,7 @@ _TILE = 1024  # items whose scores are computed together
 _FEWEST = 512  # a smaller catalogue has no sample
 _ROOM = 256  # entries that a row collects before its bound is raised
 _UNIT = 2.0**-24  # rounding error of float32
+_NOBODY = np.empty(0, np.int32)  # columns that are no candidates
 
 
 def available() -> bool:
@@ -35,6 +36,13 @@ def available() -> bool:
     except ImportError:
         return False
     return bool(bench.engine.kernels.CHUNK)
+
+
+def warm_up() -> None:
+    """Loads the compiled loops, or compiles them, by ranking one user's two items."""
+    if available():
+        ones = torch.ones(2, 1)
+        Scan(ones, ones, 1, 1)(torch.zeros(1, dtype=torch.int64), _NOBODY, np.zeros(2, np.int64))
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,15 @@ class Ranker:
     def __init__(self, data: Interactions, device: str = "cpu") -> None:
         self._data, self._device = data, device
         self._numbered: dict[str, Numbered] = {}
+        self._evaluators: dict[tuple[str, str], Evaluator] = {}
 
     def __call__(self, handed: Submission, found: Reading) -> Verdict:
         """Ranks with the rows of a file."""
         spec, device = handed.spec, self._device
         assert spec.training is not None
         self._check(handed, found)
-        numbered, refit = self._number(spec.training["numbering"]), spec.training["refit"]
+        how, refit = spec.training["numbering"], spec.training["refit"]
+        numbered = self._number(how)
         data = numbered.data
         kind = get_backbone(spec.backbone.name)
         config = kind.Config.model_validate(spec.backbone.config)
@@ -51,9 +53,9 @@ class Ranker:
             backbone.load_state_dict(safetensors.torch.load(handed.weights))
         backbone = backbone.to(device).eval()
         rows, began = found.rows.to(device), time.perf_counter()
-        test = rank(backbone, rows, evaluator(data, "test", device))
+        test = rank(backbone, rows, self._evaluator(how, "test"))
         # Retrained on the validation part, nothing is held out there.
-        valid = None if refit else rank(backbone, rows, evaluator(data, "valid", device))
+        valid = None if refit else rank(backbone, rows, self._evaluator(how, "valid"))
         seconds = time.perf_counter() - began
         parameters = sum(one.numel() for one in backbone.parameters())
         return Verdict(
@@ -106,6 +108,11 @@ class Ranker:
         if how not in self._numbered:
             self._numbered[how] = number(self._data, how)  # type: ignore[arg-type]
         return self._numbered[how]
+
+    def _evaluator(self, how: str, part: str) -> Evaluator:
+        if (how, part) not in self._evaluators:
+            self._evaluators[how, part] = evaluator(self._number(how).data, part, self._device)
+        return self._evaluators[how, part]
 
 
 def evaluator(data: Interactions, part: str, device: str = "cpu") -> Evaluator:

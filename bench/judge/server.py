@@ -3,9 +3,11 @@
     clean process ── forks ── ranker (has the data) ── forks ── reader (never had the data)
                                                                   └─ forks one process for each file
 
-The clean process has imported PyTorch and this program, and never gets data or code of methods. A
-reader imports plugins in a process of its own for each file, so that nothing survives between runs.
-Every process ends when the one that it serves has closed its end of the pipe.
+The clean process has imported PyTorch and this program, and has loaded the compiled loops of the
+ranking, so that this is done once for all rankers. It never gets data or code of methods. A reader
+imports the program's own methods once. It imports plugins in a process of its own for each file, so
+that nothing survives between runs. Every process ends when the one that it serves has closed its
+end of the pipe.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import bench.engine.objectives
 import bench.method  # noqa: F401
 from bench.data.transfer import unpack_split
 from bench.engine.malloc import keep_freed_memory
+from bench.engine.scan import warm_up
 from bench.judge.guard import guard_reading
 from bench.judge.model import (
     JudgeDied,
@@ -44,7 +47,7 @@ from bench.judge.model import (
 )
 from bench.judge.ranking import Ranker
 from bench.judge.reading import read, refusal
-from bench.method.registry import find_methods
+from bench.method.registry import find_methods, own_methods
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
@@ -56,12 +59,13 @@ def main(control: int, folder: str) -> None:
         control: number of the handle of the control pipe.
         folder: an empty folder to work in.
     """
+    torch.set_num_threads(1)  # threads would not survive a fork
+    warm_up()  # before the environment is cleared, which says where compiled code is kept
     os.chdir(folder)
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     os.environ.clear()
     os.environ.update(environment, HOME=folder, TMPDIR=folder)
     tempfile.tempdir = folder  # Python would try it by writing, which a reader may not
-    torch.set_num_threads(1)  # threads would not survive a fork
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel removes ended children
     with Connection(control) as pipe:
         while True:
@@ -145,6 +149,7 @@ def _serve_reader(
         other.close()
     os.close(data)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    own_methods()  # each process for a file has them then
     while True:
         try:
             handed = receive_submission(pipe)

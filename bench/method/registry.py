@@ -25,10 +25,7 @@ def find_methods(plugins: Iterable[Path] = ()) -> dict[str, type[Method]]:
     Raises:
         SpecError: a plugin cannot be loaded, holds no method, or takes a name that is in use.
     """
-    found: dict[str, type[Method]] = {}
-    for path in sorted(paths.folder("methods").glob("*.py")):
-        if not path.stem.startswith("_"):
-            _add(found, importlib.import_module(f"bench.methods.{path.stem}"), str(path))
+    found = own_methods()
     for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
         try:
             module = importlib.import_module(point.module)
@@ -40,6 +37,15 @@ def find_methods(plugins: Iterable[Path] = ()) -> dict[str, type[Method]]:
     for plugin in plugins:
         _add(found, _load_file(plugin), str(plugin))
     return dict(sorted(found.items()))
+
+
+def own_methods() -> dict[str, type[Method]]:
+    """The methods that come with the program, by name."""
+    found: dict[str, type[Method]] = {}
+    for path in sorted(paths.folder("methods").glob("*.py")):
+        if not path.stem.startswith("_"):
+            _add(found, importlib.import_module(f"bench.methods.{path.stem}"), str(path))
+    return found
 
 
 def get_method(name: str, plugins: Iterable[Path] = ()) -> type[Method]:
