@@ -38,6 +38,10 @@ def speed(
     rounds: Annotated[
         int, typer.Option(help="Rounds of measurements; the table shows medians.", min=1)
     ] = 5,
+    minutes: Annotated[
+        float,
+        typer.Option(help="With --against: leave out rounds that would end later.", min=0),
+    ] = 4.0,
     as_json: options.AsJson = False,
     settings: options.Settings = None,
     plugin: options.Plugins = None,
@@ -47,10 +51,17 @@ def speed(
 ) -> None:
     """Time training and ranking of each method, and compare with the least time that they need."""
     import json
+    import time
 
     import torch
 
-    from bench.cli.show_speed import against_table, explain, ranking_table, training_table
+    from bench.cli.show_speed import (
+        against_left_out,
+        against_table,
+        explain,
+        ranking_table,
+        training_table,
+    )
     from bench.engine.malloc import keep_freed_memory
     from bench.runs.settings import shared_training
     from bench.speed.measure import BASELINE, Effort, measure
@@ -58,6 +69,7 @@ def speed(
 
     if against not in (None, "recbole"):
         raise BenchError(f"--against {against}: there is recbole only")
+    deadline = time.monotonic() + 60 * minutes
     asked = Request(suite, dataset, settings or (), plugins=plugin or (), data_dir=data_dir)
     chosen = asked.resolved(
         budgets=(budget,), seeds=1, methods=tuple(method or ()), backbones=tuple(backbone or ())
@@ -78,7 +90,7 @@ def speed(
         result = measure(runs, data, plan.methods, effort, device, tell)
         if against:
             result["against"] = against_recbole(
-                data, plan.methods, chosen.dim, shared_training(chosen), effort, tell
+                data, plan.methods, chosen.dim, shared_training(chosen), effort, deadline, tell
             )
     if as_json:
         typer.echo(json.dumps(result, indent=1))
@@ -88,6 +100,7 @@ def speed(
     console.out.say(explain(result))
     if against:
         console.out.print(against_table(result["against"]))
+        console.out.say(against_left_out(result["against"]))
 
 
 @command(

@@ -125,3 +125,11 @@ def against_table(against: dict[str, Any]) -> Grid:
             cells += [f"{ours:.2f}", f"{theirs:.2f}", f"{ratio:.3f}"]
         grid.add(*cells)
     return grid
+
+
+def against_left_out(against: dict[str, Any]) -> str:
+    """What was not timed, for a comparison that ends soon."""
+    return (
+        f"Left out: {'; '.join(against['left_out'])}. --minutes, --rounds and --steps set how much"
+        " is timed."
+    )

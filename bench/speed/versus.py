@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,12 +38,13 @@ def against_recbole(
     dim: int,
     training: Training,
     effort: Effort,
+    deadline: float,
     tell: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> dict[str, Any]:
     """Time training and ranking of BPR and LightGCN in both programs, in turns.
 
     Rankings are timed in the first and the last round only, and a round has a third of the steps
-    for LightGCN, because RecBole's take long.
+    for LightGCN, because RecBole's take long. BPR gets a third of the time until the deadline.
 
     Args:
         data: the split.
@@ -50,6 +52,7 @@ def against_recbole(
         dim: of the embeddings.
         training: batch size and learning rate are used; the objective is BPR with one negative.
         effort: rounds, and steps of BPR in a round.
+        deadline: of `time.monotonic`; rounds that would end later are left out, but for the first.
         tell: told of progress: units done, units in all, what comes next.
 
     Returns:
@@ -60,58 +63,108 @@ def against_recbole(
     """
     settings = training.model_dump() | {"objective": {"name": "bpr", "negatives": 1}, "l2": 0.0}
     models = (
-        _Model("BPR", "mf", {}, 0.0, effort.steps),
-        _Model("LightGCN", "lightgcn", {"layers": _LAYERS}, 1e-4, max(2, effort.steps // 3)),
+        _Model("BPR", "mf", {}, 0.0, effort.steps, 1 / 3),
+        _Model("LightGCN", "lightgcn", {"layers": _LAYERS}, 1e-4, max(2, effort.steps // 3), 1.0),
     )
-    ranked = sorted({0, effort.rounds - 1})
     full = next(kind for kind in methods.values() if kind.role == BASELINE)
-    done, total = count(), len(models) * (1 + 2 * effort.rounds + 2 * len(ranked))
-
-    def begin(what: str) -> None:
-        tell(next(done), total, what)
-
-    rows = []
+    board = _Board(effort.rounds, len(models), tell)
+    rows, left_out = (
+        [],
+        [
+            "rankings were timed in the first and the last round only",
+            f"a round has {models[0].steps} steps of BPR and {models[1].steps} of LightGCN",
+        ],
+    )
     for model in models:
         wanted = Training.model_validate(settings | {"l2": model.l2})
         spec = _spec(data, dim, model.backbone, model.knobs, wanted, full)
-        ours, mine, other = Probe(spec, renumbered(spec, data), methods), _Times(), _Times()
-        begin(f"RecBole reads the data for {model.name}")
+        now = time.monotonic()
+        until = now + (deadline - now) * model.share
+        board.begin(f"RecBole reads the data for {model.name}")
+        ours = Probe(spec, renumbered(spec, data), methods)
         with _recbole(data, model.name, dim, wanted) as theirs:
-            evaluator = ours.evaluator()
-            ours.steps(2)
-            theirs.steps(2)
-            for turn in range(effort.rounds):
-                round_ = f"{model.name}, round {turn + 1} of {effort.rounds}"
-                begin(f"{round_}: our steps")
-                mine.add(ours.steps(model.steps), ours.around(), ours.batches)
-                begin(f"{round_}: RecBole's steps")
-                begun, seconds = theirs.steps(model.steps)
-                other.add(seconds, begun, theirs.batches)
-                if turn in ranked:
-                    begin(f"{round_}: our ranking")
-                    mine.evaluations.append(ours.evaluation(evaluator))
-                    begin(f"{round_}: RecBole's ranking")
-                    other.evaluations.append(theirs.evaluation())
+            mine, other, done = _rounds(model, ours, theirs, until, board)
         ours.close()
+        if done < effort.rounds:
+            left_out.append(f"{model.name}: {done} of {effort.rounds} rounds, for want of time")
         rows.append(_row(model.name, mine, other))
     return {
         "name": "RecBole 1.2.1",
         "about": f"BPR loss, 1 negative, d = {dim}, batch {training.batch:,},"
-        f" {torch.get_num_threads()} thread(s), in turns; {effort.rounds} rounds of steps,"
-        f" {len(ranked)} of rankings",
+        f" {torch.get_num_threads()} thread(s), in turns; {effort.rounds} rounds",
+        "left_out": left_out,
         "rows": rows,
     }
 
 
+class _Board:
+    """Counts the units of work and tells of them."""
+
+    def __init__(self, rounds: int, models: int, tell: Callable[[int, int, str], None]) -> None:
+        self.rounds, self._tell, self._done = rounds, tell, count()
+        self._rankings = {0, rounds - 1}
+        self._total = models * (1 + 2 * rounds + 2 * self.ranked)
+
+    @property
+    def ranked(self) -> int:
+        """In how many rounds rankings are timed."""
+        return len(self._rankings)
+
+    def ranks(self, turn: int) -> bool:
+        """Whether rankings are timed in a round."""
+        return turn in self._rankings
+
+    def begin(self, what: str) -> None:
+        """Tell what comes next."""
+        self._tell(next(self._done), self._total, what)
+
+
+def _rounds(
+    model: _Model, ours: Probe, theirs: _Theirs, until: float, board: _Board
+) -> tuple[_Times, _Times, int]:
+    """Time both programs in turns; returns ours, theirs and the number of rounds."""
+    mine, other, longest = _Times(), _Times(), 0.0
+    evaluator = ours.evaluator()
+    ours.steps(2)
+    theirs.steps(2)
+    for turn in range(board.rounds):
+        began = time.monotonic()
+        if turn and began + longest > until:
+            return mine, other, turn
+        round_ = f"{model.name}, round {turn + 1} of {board.rounds}"
+        board.begin(f"{round_}: our steps")
+        mine.add(ours.steps(model.steps), ours.around(), ours.batches)
+        board.begin(f"{round_}: RecBole's steps")
+        begun, seconds = theirs.steps(model.steps)
+        other.add(seconds, begun, theirs.batches)
+        if board.ranks(turn):
+            board.begin(f"{round_}: our ranking")
+            mine.evaluations.append(ours.evaluation(evaluator))
+            board.begin(f"{round_}: RecBole's ranking")
+            other.evaluations.append(theirs.evaluation())
+        longest = max(longest, time.monotonic() - began)
+    return mine, other, board.rounds
+
+
 @dataclass(frozen=True)
 class _Model:
-    """A model of RecBole, the backbone that equals it, and the steps of a round."""
+    """A model of RecBole, the backbone that equals it, and how much is timed.
+
+    Attributes:
+        name: RecBole's.
+        backbone: ours.
+        knobs: of the backbone.
+        l2: weight of the penalty.
+        steps: of a round.
+        share: of the time that is left until the deadline.
+    """
 
     name: str
     backbone: str
     knobs: dict[str, Any]
     l2: float
     steps: int
+    share: float
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from bench.check import tiny_data
 from bench.cli import app
-from bench.cli.show_speed import explain
+from bench.cli.show_speed import against_left_out, explain
 from bench.engine.settings import Training
 from bench.errors import BenchError
 from bench.method.registry import find_methods
@@ -178,6 +179,7 @@ def test_recbole_is_timed_in_turns_with_progress(monkeypatch, rounds, rankings):
         16,
         Training(batch=64),
         Effort(6, rounds),
+        float("inf"),
         lambda *progress: told.append(progress),
     )
     assert [row["model"] for row in found["rows"]] == ["BPR", "LightGCN"]
@@ -190,8 +192,20 @@ def test_recbole_is_timed_in_turns_with_progress(monkeypatch, rounds, rankings):
     assert sum("RecBole's ranking" in what for _, _, what in told) == 2 * rankings
 
 
+def test_after_the_deadline_no_round_begins_but_the_first_and_that_is_said(monkeypatch):
+    monkeypatch.setattr(versus, "_recbole", lambda *_: contextlib.nullcontext(Clockwork()))
+    found = versus.against_recbole(
+        tiny_data(), METHODS, 16, Training(batch=64), Effort(6, 3), time.monotonic() - 1
+    )
+    assert [row["steps_timed"] for row in found["rows"]] == [[6, 6], [2, 2]]
+    said = against_left_out(found)
+    for model in ("BPR", "LightGCN"):
+        assert f"{model}: 1 of 3 rounds, for want of time" in said
+    assert "rankings were timed in the first and the last round only" in said
+
+
 def test_against_recbole_times_the_full_table_only(monkeypatch):
-    monkeypatch.setattr(versus, "against_recbole", lambda *_: {"rows": []})
+    monkeypatch.setattr(versus, "against_recbole", lambda *_: {"rows": [], "left_out": []})
     words = ["speed", "-d", "ml-100k", "--against", "recbole", "--rounds", "1", "--steps", "1"]
     shown = CliRunner().invoke(app, [*words, "--json"])
     assert shown.exit_code == 0, shown.output
