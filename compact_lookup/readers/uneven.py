@@ -111,6 +111,7 @@ def grouped_bits(file: File) -> Callable[[Index], Rows]:
     steps, shift = (
         file.array(name, np.float32, (n,)) for name, n in (("steps", 7), ("shift", file.columns))
     )
+    scale = file.array("scale", np.float32, (len(ends) - 1,))
     if int(bits.max()) > 6:
         raise file.bad("a group has more than 6 bits")
     streams, start = [], 0
@@ -132,7 +133,8 @@ def grouped_bits(file: File) -> Callable[[Index], Rows]:
             here = np.flatnonzero(groups == group)
             place = (ids[here] - ends[group])[:, None] * file.columns + np.arange(file.columns)
             whole = (stream(place.ravel()) - 2 ** (width - 1)).astype(np.float32)
-            found[here] = whole.reshape(len(here), -1) * steps[width] + shift
+            levels = (whole.reshape(len(here), -1) + np.float32(0.5)) * steps[width] + shift
+            found[here] = levels * scale[group]
         return found
 
     return look_up
