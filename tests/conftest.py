@@ -40,3 +40,13 @@ def double():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boards are carried out in this process."""
+    from support.here import run_all_here
+
+    from bench.runs import schedule
+
+    monkeypatch.setattr(schedule, "run_all", run_all_here)

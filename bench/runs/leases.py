@@ -27,6 +27,7 @@ _HEARTBEAT = 10.0  # seconds between heartbeats
 # Seconds without a heartbeat until a process of another machine counts as dead. Network file
 # systems show changes up to a minute late.
 _TIMEOUT = 150.0
+_GRACE = 5.0  # seconds that a heartbeat may take, on a network file system that hangs
 
 
 class Leases:
@@ -46,6 +47,7 @@ class Leases:
         self._held: set[str] = set()
         self._seen: dict[str, tuple[tuple[str, tuple[int, ...]], float]] = {}
         self._stop = threading.Event()
+        self._heart: threading.Thread | None = None
         self._heartbeat_file = folder / f"{self.me}.alive"
 
     def __enter__(self) -> Leases:
@@ -54,7 +56,8 @@ class Leases:
             self._heartbeat_file.touch()
         except OSError as error:
             raise StoreError(self.folder, error) from error
-        threading.Thread(target=self._send_heartbeats, daemon=True).start()
+        self._heart = threading.Thread(target=self._send_heartbeats, daemon=True)
+        self._heart.start()
         return self
 
     def __exit__(
@@ -64,6 +67,8 @@ class Leases:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
+        if self._heart is not None:
+            self._heart.join(_GRACE)  # a heartbeat after this would leave a file
         for run in tuple(self._held):
             self.release(run)
         with contextlib.suppress(OSError):

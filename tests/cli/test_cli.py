@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from support.faults import blocks
+from typer.testing import CliRunner
 
-from bench.cli import main
+from bench.cli import app, main
 
 
 def bench(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -32,8 +33,9 @@ QUICK = ("--seeds", 1, "--budget", "25%", "--set", "dim=8", "--set", "training.e
 QUICK += ("--set", "training.search_epochs=2", "--set", "training.batch=256")
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_a_board_of_ones_own_data_runs_once_and_then_has_nothing_to_do(
-    data: Path, tmp_path: Path
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("leaderboard", "-d", data, *QUICK, "-m", "full", "-m", "dims", "-m", "cerp")
     first = bench(*arguments, cwd=tmp_path)
@@ -57,8 +59,9 @@ def test_a_board_of_ones_own_data_runs_once_and_then_has_nothing_to_do(
     record = next(r for r in loaded.values() if r["method"]["name"] == "cerp")
     words = [*record["command"].split()[1:], "--results", "again"]
     extra = [str(word) for word in QUICK[4:]] if "--set" not in words else []
-    repeated = bench(*words, *extra, cwd=tmp_path)
-    assert repeated.returncode == 0, repeated.stderr
+    monkeypatch.chdir(tmp_path)
+    repeated = CliRunner().invoke(app, [*words, *extra])
+    assert repeated.exit_code == 0, repeated.output
     (path,) = (tmp_path / "again").rglob(f"{record['id']}.json")
     assert json.loads(path.read_text())["metrics"] == record["metrics"]
 
@@ -110,7 +113,10 @@ def test_a_mistake_is_one_line_and_status_2(
     assert len(said.strip().splitlines()) == 1
 
 
-def test_a_method_that_fails_is_a_failed_record_and_status_1(data: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("runs_here")
+def test_a_method_that_fails_is_a_failed_record_and_status_1(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "liar.py").write_text(
         "from bench.method import Method, Rows\n"
         "class Liar(Method):\n"
@@ -120,10 +126,12 @@ def test_a_method_that_fails_is_a_failed_record_and_status_1(data: Path, tmp_pat
         "    def reset(self, generator): self.stored.normal(0.1, generator)\n"
         "    def forward(self, ids): return self.stored(ids)\n"
     )
-    done = bench(
-        "leaderboard", "-d", data, *QUICK, "-m", "liar", "--plugin", "liar.py", cwd=tmp_path
-    )
-    assert done.returncode == 1
-    assert "OverBudget" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    words = ("leaderboard", "-d", data, *QUICK, "-m", "liar", "--plugin", "liar.py")
+    monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "OverBudget" in capsys.readouterr().err
     (path,) = (tmp_path / "results/local").rglob("liar/*.json")
     assert json.loads(path.read_text())["status"] == "failed"

@@ -58,6 +58,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_names_and_messages_are_shown_as_they_stand(
     screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +72,7 @@ def test_names_and_messages_are_shown_as_they_stand(
         "run", "-d", "[red]", "-m", "failing", *QUICK, status=1
     )
     assert "failed: 1" in said("status")
-    # A whole board, one of whose runs fails, in worker processes.
+    # A whole board, one of whose runs fails.
     board = ("leaderboard", "-d", "[red]", "-m", "hostile", "-m", "failing", "--seeds", "1")
     assert "[/items/7]" in said(*board, "--workers", "1", *QUICK, "--retry-failed", status=1)
     assert "hostile" in said("check", "mine.py", status=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.exported import made, rows_of, write
+from support.here import run_all_here
 from typer.testing import CliRunner
 
 import compact_lookup
@@ -20,6 +21,7 @@ from bench.errors import BenchError
 from bench.export.folder import own_reader
 from bench.method.registry import find_methods
 from bench.records.scan import scan
+from bench.runs import schedule
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/export.md")
@@ -67,11 +69,13 @@ def clicks_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(name="results", scope="module")
 def results_fixture(clicks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    for method in ("dims-quantised", "popularity"):
-        bench(
-            *("run", "-m", method, "-b", "20%", "-d", clicks, "--results", folder),
-            *("--set", "dim=16", "--set", "training.epochs=8", "--set", "training.lr=0.03"),
-        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "run_all", run_all_here)
+        for method in ("dims-quantised", "popularity"):
+            bench(
+                *("run", "-m", method, "-b", "20%", "-d", clicks, "--results", folder),
+                *("--set", "dim=16", "--set", "training.epochs=8", "--set", "training.lr=0.03"),
+            )
     for path in folder.rglob("*.json"):  # boards rank runs of committed code only
         text = path.read_text(encoding="utf-8")
         path.write_text(re.sub(r'"commit": ".*"', '"commit": "0123456789ab"', text))
@@ -216,6 +220,7 @@ def test_other_data_are_refused(results, record, clicks, tmp_path):
     [("", "no reader"), (READER.replace("SIGN", "-"), ""), (READER.replace("SIGN", "+"), "other")],
     ids=["none", "right", "wrong"],
 )
+@pytest.mark.usefixtures("runs_here")
 def test_a_plugin_may_bring_a_reader(reader, says, clicks, tmp_path):
     plugin, results = tmp_path / "mine.py", tmp_path / "results"
     plugin.write_text(PLUGIN + reader)

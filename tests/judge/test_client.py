@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import psutil
 import pytest
 import torch
 from support.faults import Board, blocks, children, outcome, wait_for
+from support.here import run_all_here
 from support.judge import JudgeHere
 
 from bench.backbones.mlp import MLP
@@ -19,6 +22,7 @@ from bench.method import Table
 from bench.method.file import write_file
 from bench.method.registry import find_methods
 from bench.records.schema import BackboneSpec, DatasetSpec, MethodSpec, Spec
+from bench.runs import schedule
 
 METHODS = find_methods()
 
@@ -162,15 +166,13 @@ def test_a_method_that_hangs_when_it_is_read_ends_at_the_time_limit(tmp_path):
 
 
 def test_files_are_kept_where_that_is_asked_for(tmp_path):
-    from dataclasses import replace
-
-    from bench.runs.schedule import run_missing
-
     board = Board(blocks(tmp_path / "blocks"), tmp_path / "r", ("dims",), 1)
     job = replace(board.job(), keep=True)
-    run_missing(
-        board.planned, set(), board.data, board.methods, board.store, job, 1, lambda *_: None
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "run_all", run_all_here)
+        schedule.run_missing(
+            board.planned, set(), board.data, board.methods, board.store, job, 1, lambda *_: None
+        )
     one = next(one for one in board.planned if one.run.spec.training)
     record = board.store.read(one.run.spec, one.run.spec.id)
     path = board.store.kept(one.run.spec, one.run.spec.id, ".safetensors")

@@ -12,7 +12,7 @@ from support.kill_board import PLUGIN, compared, disturb, start
 from bench.runs.execute import execute
 
 METHODS = ("dims", "cerp")
-SEEDS = 6
+SEEDS = 3
 
 
 class Progress:
@@ -22,7 +22,7 @@ class Progress:
     too. One worker more is due when the driver has been started again.
     """
 
-    def __init__(self, results, rng, driver_after=7):
+    def __init__(self, results, rng, driver_after=4):
         self.results, self.rng, self.driver_after = results, rng, driver_after
         self.next = 0
 
@@ -49,7 +49,7 @@ def peace(tmp_path_factory):
     return data, board.store.root
 
 
-def test_twelve_runs_killed_at_random_come_to_an_undisturbed_board(peace, tmp_path):
+def test_runs_killed_at_random_come_to_an_undisturbed_board(peace, tmp_path):
     data, expected = peace
     (tmp_path / "suite.toml").write_text(suite_text(METHODS, SEEDS, refit=True))
     (tmp_path / "often.py").write_text(PLUGIN)

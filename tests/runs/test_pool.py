@@ -62,7 +62,7 @@ def data(tmp_path_factory):
 def expected(data, tmp_path_factory):
     """What two methods, two seeds come to when nothing disturbs them."""
     board = Board(data, tmp_path_factory.mktemp("undisturbed"), ("dims", "cerp"))
-    board.run()
+    board.run_here()
     assert litter(board.store.root) == []
     return outcome(board.store.root)
 
@@ -125,7 +125,7 @@ def test_interruption_ends_all_workers_and_the_next_start_goes_on(data, tmp_path
     # At most the arrays of a record that was about to be written, whole, and checkpoints.
     assert {Path(name).suffix for name in litter(tmp_path)} <= {".npz", ".safetensors"}
     again = Board(data, tmp_path, ("dims", "cerp"))
-    again.run()
+    again.run_here()
     assert 0 < len(again.events("done")) < len(expected)
     assert outcome(tmp_path) == expected
     assert litter(tmp_path) == []
@@ -207,7 +207,7 @@ def test_two_commands_on_one_folder_share_the_work(data, tmp_path, expected):
         assert len(list(tmp_path.rglob("*.json"))) == count
         part = Board(data, tmp_path.parent / f"{tmp_path.name}-part", ("dims", "cerp"))
         part.planned = [one for one in part.planned if one.run in mine]
-        part.run(workers=1)
+        part.run_here()
         for path in part.store.root.rglob("*.*"):
             if path.is_file():
                 target = tmp_path / path.relative_to(part.store.root)
@@ -237,7 +237,7 @@ def test_full_disk_stops_the_board_with_one_line_and_fails_no_run(
     assert outcome(tmp_path / "r") == {}
     assert children() == []
     plugin.write_text(PLUGIN)
-    board.run()
+    board.run()  # in a process of its own: the plugin has changed this one
     assert {r["status"] for r, _ in outcome(tmp_path / "r").values()} == {"ok"}
     assert litter(tmp_path / "r") == []
 
@@ -282,7 +282,7 @@ def test_record_of_another_process_is_taken_over(data, tmp_path):
     board = Board(data, tmp_path, ("dims",), 1)
     runs = [one.run for one in board.planned]
     with Worklist(runs, Store(tmp_path)) as worklist:
-        Board(data, tmp_path, ("dims",), 1).run()  # finishes in between
+        Board(data, tmp_path, ("dims",), 1).run_here()  # finishes in between
         found = [worklist.next() for _ in runs]
         assert [run for run, _ in found] == runs
         assert [record.status for _, record in found] == ["ok", "ok"]

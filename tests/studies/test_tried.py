@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
@@ -15,6 +16,7 @@ def study(results, *settings):
     assert CliRunner().invoke(app, [*args, *changes]).exit_code == 0
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_table_shows_what_differs_and_validation_data_only(tmp_path):
     study(tmp_path, "training.lr=0.02")
     result = CliRunner().invoke(app, ["studies", str(tmp_path)])

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pytest
 import torch
 
 from bench.data import Interactions, load
 from bench.method.registry import find_methods
 from bench.records.store import Store
+from bench.runs import schedule
 from bench.runs.plan import Planned, plan
 from bench.runs.pool import Job
 from bench.runs.schedule import finished, run_missing
@@ -102,6 +104,14 @@ class Board:
             self.planned, done, self.data, self.methods, self.store, self.job(), workers, hear,
             **options,
         )  # fmt: skip
+
+    def run_here(self) -> None:
+        """Carries out what is missing in this process, undisturbed."""
+        from support.here import run_all_here
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(schedule, "run_all", run_all_here)
+            self.run()
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [content for said, content in self.told if said == kind]

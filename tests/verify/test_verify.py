@@ -343,6 +343,7 @@ def test_a_reference_that_is_not_there_is_named(place, monkeypatch, capsys):
     assert "no reference 'Other'; there are Own, Pop" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_what_is_missing_is_run_once(place, monkeypatch, capsys):
     pytest.importorskip("recbole", reason="MovieLens 100k comes with RecBole")
     (place / "own.toml").write_text(SUITE.replace("seeds = 2", "seeds = 1").replace("64", "8"))
