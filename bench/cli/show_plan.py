@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.grid import Column, Grid, number
-from bench.cli.terminal import duration
+from bench.cli.terminal import in_words
 
 if TYPE_CHECKING:
     from bench.runs.plan import Planned
@@ -23,8 +23,8 @@ def estimate(found: Estimate | None, workers: int) -> str:
         else "no run is ended early by its validation score"
     )
     text = (
-        f"Estimate: {duration(found.seconds)} for {found.runs} runs, {workers} at a time, on this "
-        f"machine with nothing else to do ({duration(found.work)} of work), if {epochs}."
+        f"Estimate: {in_words(found.seconds)} for {found.runs} runs, {workers} at a time, on this "
+        f"machine with nothing else to do ({in_words(found.work)} of work), if {epochs}."
     )
     if found.untimed:
         text += f" Not timed, and taken to cost as others do: {', '.join(found.untimed)}."

@@ -33,6 +33,14 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def in_words(seconds: float) -> str:
+    """An estimate: 40 s, 26 min or 17 h 5 min, because 17:05 could be minutes or hours."""
+    if seconds < 59.5:
+        return f"{round(seconds)} s"
+    hours, minute = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minute} min" if hours else f"{minute} min"
+
+
 class Live:
     """Progress of a board: one bar for all runs, one line for each worker.
 
@@ -93,7 +101,7 @@ class Live:
             self._bar.update(line, description="idle", note="", completed=0)
         finished = self._spent + sum(self._share.values())
         left = (time.monotonic() - self._began) * (self.whole() / max(finished, 1e-9) - 1)
-        note = f"about {duration(left)} left" if finished > 0.5 else ""
+        note = f"about {in_words(left)} left" if finished > 0.5 else ""
         self._bar.update(self._all, completed=self._done, note=note)
 
     def weight(self, run: str) -> float:

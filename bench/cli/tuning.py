@@ -146,7 +146,7 @@ class Tuner:
         """Says how long the trials take, from a few timed steps."""
         import torch
 
-        from bench.cli.terminal import duration
+        from bench.cli.terminal import in_words
         from bench.engine.malloc import keep_freed_memory
         from bench.runs.plan import Planner
         from bench.speed.estimate import estimate
@@ -167,7 +167,7 @@ class Tuner:
             each = sum(self._terms.work()[s] * many for s, many in self._terms.stages().items())
             seconds = found.work * each / self._options.workers
             console.out.say(
-                f"At most about {duration(seconds)} with {self._options.workers} workers;"
+                f"At most about {in_words(seconds)} with {self._options.workers} workers;"
                 " training ends earlier where the validation score stops rising."
             )
 

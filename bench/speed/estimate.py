@@ -17,6 +17,7 @@ from bench.method import Method
 from bench.records.schema import Record
 from bench.runs.plan import Planned
 from bench.runs.spec import RunSpec
+from bench.runs.teacher import teacher_spec
 from bench.speed.measure import renumbered
 from bench.speed.probe import Probe, clock, tested
 
@@ -79,7 +80,8 @@ def estimate(
 ) -> Estimate | None:
     """Estimate the time of the missing runs of a plan; None if nothing is missing.
 
-    Each method is timed under each backbone at its middle budget. With one thread the clock is
+    Each method is timed under each backbone at its middle budget. A teacher, which several runs
+    share, counts once: as a run of the full table. With one thread the clock is
     processor time, so that other programs do not count. After two minutes no further method is
     timed. Methods without a time count as the average of the timed ones, of the same backbone if
     there are any.
@@ -104,7 +106,7 @@ def estimate(
     if not missing:
         return None
     groups: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
-    for spec in missing:
+    for spec in _with_teachers(missing):
         groups[spec.backbone.name, spec.method.name].append(spec)
     shares = epoch_shares(one for one in records if one.spec.dataset.split == data.split)
     every = [share for found in shares.values() for share in found]
@@ -130,11 +132,11 @@ def estimate(
         each = [run_seconds(cost, spec.training, share, *users) for cost in options]
         return fmean(each) if each else 0.0
 
-    seconds = [of(spec) for spec in missing]
+    seconds = [of(spec) for spec in _with_teachers(missing)]
     return Estimate(
         seconds=spread(seconds, workers) + _START,
         work=sum(seconds),
-        runs=len(seconds),
+        runs=len(missing),
         epochs=usual,
         from_records=bool(every),
         untimed=tuple(" ".join(key) for key in groups if key not in costs),
@@ -213,6 +215,12 @@ def spread(seconds: Sequence[float], workers: int) -> float:
     for one in seconds:
         free[free.index(min(free))] += one
     return max(free)
+
+
+def _with_teachers(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """The runs, and in front of them the trainings of the teachers that they need."""
+    teachers = {one.id: one for one in (teacher_spec(spec) for spec in specs if spec.teacher)}
+    return [*teachers.values(), *specs]
 
 
 def _middle(specs: Sequence[RunSpec]) -> RunSpec:

@@ -13,6 +13,7 @@ from bench.cli import console, main
 from bench.cli.console import Terminal
 from bench.cli.encoding import degrade_output
 from bench.cli.grid import Column, Grid, number
+from bench.cli.terminal import in_words
 
 TITLE = "[bold]x[/items/7]"
 PLUGIN = f'''
@@ -49,6 +50,11 @@ def screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     for name in ("out", "err"):
         monkeypatch.setattr(console, name, Terminal(file=stream, width=80))
     return stream
+
+
+def test_estimates_have_units() -> None:
+    found = [in_words(one) for one in (0.4, 59, 60, 1040, 3599, 3600, 61_500)]
+    assert found == ["0 s", "59 s", "1 min", "17 min", "1 h 0 min", "1 h 0 min", "17 h 5 min"]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

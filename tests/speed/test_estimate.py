@@ -36,13 +36,14 @@ def test_runs_go_to_whoever_is_free():
     assert spread([1, 1, 3], 2) == 4
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_dry_run_estimates_what_is_missing(tmp_path):
     words = ["leaderboard", "--suite", "smoke", "-m", "dims", "--workers", "1"]
     words += ["--results", str(tmp_path / "r"), "--reports", str(tmp_path / "p")]
     words += ["--set", "training.epochs=1"]
     before = CliRunner().invoke(app, [*words, "--dry-run"])
     assert before.exit_code == 0, before.output
-    assert re.search(r"Estimate: 0:\d\d for 1 runs, 1 at a time", before.stdout)
+    assert re.search(r"Estimate: \d+ s for 1 runs, 1 at a time", before.stdout)
     assert not (tmp_path / "r").exists()
     assert CliRunner().invoke(app, words).exit_code == 0
     after = CliRunner().invoke(app, [*words, "--dry-run"])
@@ -61,6 +62,23 @@ def test_after_the_limit_the_mean_stands_for_the_rest(monkeypatch):
     assert both.untimed == ()
     assert both.work == pytest.approx(broken.work)
     assert both.work > 0
+
+
+def test_a_teacher_that_runs_share_counts_once(monkeypatch):
+    data, methods = load("ml-100k"), find_methods()
+    costs = {"full": Cost({"train": (1.0, False)}, (0.0, 0.0)), "ptq": Cost({}, (0.0, 0.0))}
+    monkeypatch.setattr(estimation, "measure", lambda spec, *rest: costs[spec.method.name])
+
+    def work(*settings):
+        suite = override(find_suite("smoke"), ["seeds=1", *settings])
+        planned = plan(suite, data, methods, "bench")
+        return estimation.estimate(planned, set(), data, methods, [], 1)
+
+    full = work('methods=["full"]')
+    shared = work('methods=["ptq"]', 'budgets=["10%", "20%"]')
+    assert shared.runs == 2
+    assert shared.work == pytest.approx(full.work)
+    assert work('methods=["ptq"]', "seeds=2").work == pytest.approx(2 * full.work)
 
 
 def _estimated(monkeypatch, costs):
