@@ -74,6 +74,11 @@ def compress(
         outcomes = compressed(found, budgets, find_methods(plugin or ()), judge, tell)
     console.out.print(_table(found, before, outcomes))
     winners = [best(outcomes, name) for name in budgets]
+    metric, rule = judge.rule
+    for name, one in zip(budgets, winners, strict=True):
+        if one and one.metrics:
+            titled = ", ".join(filter(None, (one.kind.title, one.detail)))
+            console.out.say(f"{name}: {titled} is best: {rule} ({one.metrics[metric]:.4f})")
     if to is not None and (winner := winners[0]):
         sizes = write(to, winner, found)
         console.out.say(
@@ -107,8 +112,9 @@ def _table(vectors: Vectors, before: dict[str, float], outcomes: Sequence[Outcom
             number("bytes"),
             number("% of full", leaves=2),
             number("top 20 kept"),
-            number("NDCG@20"),
-            number("Recall@20", leaves=1),
+            number("valid NDCG@20"),
+            number("test NDCG@20"),
+            number("test Recall@20", leaves=1),
             number("seconds", leaves=4),
             Column("note", leaves=5, wraps=True),
         ),
@@ -125,13 +131,13 @@ def _table(vectors: Vectors, before: dict[str, float], outcomes: Sequence[Outcom
         if grid.rows[-1][0] != one.budget:
             grid.section()
         if one.metrics is None:
-            grid.add(one.budget, one.kind.title, one.detail, *[""] * 6, one.reason)
+            grid.add(one.budget, one.kind.title, one.detail, *[""] * 7, one.reason)
             continue
         add(one.budget, one.kind.title, one.detail, len(one.content), dict(one.metrics))
         grid.rows[-1] += (f"{one.seconds:.1f}", "")
-    for name in ("NDCG@20", "Recall@20", "note"):
+    for name in ("valid NDCG@20", "test NDCG@20", "test Recall@20", "note"):
         grid = grid.without_empty(name)
     return grid
 
 
-_TESTED = ("ndcg@20", "recall@20")
+_TESTED = ("valid ndcg@20", "test ndcg@20", "test recall@20")

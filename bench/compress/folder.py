@@ -36,7 +36,7 @@ def _card(outcome: Outcome, vectors: Vectors, sizes: Sizes) -> str:
     full = 4 * vectors.dim * (len(vectors.users) + len(vectors.items))
     tested = "".join(
         f"- {label} on test interactions: {outcome.metrics[key]:.4f}\n"
-        for key, label in (("ndcg@20", "NDCG@20"), ("recall@20", "Recall@20"))
+        for key, label in (("test ndcg@20", "NDCG@20"), ("test recall@20", "Recall@20"))
         if key in outcome.metrics
     )
     count = f"{len(vectors.users):,} users and {len(vectors.items):,} items"

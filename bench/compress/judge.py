@@ -17,11 +17,11 @@ _USERS = 2000  # whose rankings are compared; the error of their mean is below .
 
 
 class Judge:
-    """Compares rankings with those of the original vectors, and with test interactions if given.
+    """Compares rankings with those of the original vectors, and with interactions if given.
 
     Args:
         vectors: the original ones.
-        data: in the numbers of the vectors' rows; None without test interactions.
+        data: in the numbers of the vectors' rows; None without interactions.
     """
 
     def __init__(self, vectors: Vectors, data: Interactions | None = None) -> None:
@@ -33,7 +33,18 @@ class Judge:
         wanted = CSR.from_pairs(np.repeat(whole.users, best.shape[1]), best.reshape(-1), count)[0]
         self._kept = Evaluator(wanted, [], items)
         self._users = count
-        self._test = Evaluator(data.test, [data.train, data.valid], items) if data else None
+        self._tests = {}
+        if data is not None and len(data.valid.indices):
+            self._tests["valid"] = Evaluator(data.valid, [data.train], items)
+        if data is not None:
+            self._tests["test"] = Evaluator(data.test, [data.train, data.valid], items)
+
+    @property
+    def rule(self) -> tuple[str, str]:
+        """The metric by which a table is best, and the same in words."""
+        if "valid" in self._tests:
+            return f"valid ndcg@{K}", f"the highest NDCG@{K} on validation interactions"
+        return "kept", f"the largest share of the original top {K}"
 
     def __call__(self, rows: torch.Tensor) -> dict[str, float]:
         """Compare.
@@ -42,14 +53,14 @@ class Judge:
             rows: float32 [N, d], users first.
 
         Returns:
-            `kept`: share of the original top 20 that are in the top 20; with test interactions
-            also `ndcg@20` and `recall@20` on them.
+            `kept`: share of the original top 20 that are in the top 20; with a data set also
+            `valid ndcg@20`, `test ndcg@20` and so on, on its interactions.
         """
         scored = Scored(rows[: self._users].contiguous(), rows[self._users :].contiguous())
         found = {"kept": self._kept(scored).metrics[f"recall@{K}"]}
-        if self._test:
-            metrics = self._test(scored).metrics
-            found |= {key: metrics[key] for key in (f"ndcg@{K}", f"recall@{K}")}
+        for name, test in self._tests.items():
+            metrics = test(scored).metrics
+            found |= {f"{name} {key}": metrics[key] for key in (f"ndcg@{K}", f"recall@{K}")}
         return found
 
 

@@ -73,8 +73,7 @@ def compress(
         report: told before each method.
 
     Returns:
-        By budget; the one that keeps most of the original rankings first. Test metrics choose
-        nothing.
+        By budget; the best one by the rule of the judge first. Test metrics choose nothing.
     """
     tried = candidates(methods)
     teacher = torch.cat([torch.from_numpy(vectors.users), torch.from_numpy(vectors.items)])
@@ -94,7 +93,7 @@ def compress(
         for at, (kind, config) in enumerate(tried):
             report(number * len(tried) + at, total, f"{name}: {kind.title}")
             these += _one(name, table, kind, config, judge, seen)
-        found += sorted(these, key=lambda one: -(one.metrics or {}).get("kept", -1.0))
+        found += sorted(these, key=lambda one: -(one.metrics or {}).get(judge.rule[0], -1.0))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bench.budget import parse_budget
 from bench.cli import main
 from bench.compress import Judge, Vectors, compress, read_vectors, write
 from bench.compress.tables import best, candidates
+from bench.data import CSR, Interactions
 from bench.errors import DataError
 from bench.method.registry import find_methods
 
@@ -156,14 +158,37 @@ def test_the_command_tests_on_interactions_and_writes_the_winner(
         main()
     out = capsys.readouterr().out
     assert not done.value.code, out
-    assert "NDCG@20" in out and "Original vectors" in out
+    assert "test NDCG@20" in out and "Original vectors" in out
+    assert "is best: the highest NDCG@20 on validation interactions" in out
     assert (tmp_path / "table" / "embeddings.safetensors").stat().st_size <= 0.4 * 105 * 64
     assert "of own ids" in out
 
 
-def test_ids_that_the_data_lack_are_named(vectors: Vectors) -> None:
-    from types import SimpleNamespace
+def with_pairs(vectors: Vectors, generator: np.random.Generator) -> Interactions:
+    """Validation items have middling scores, so that poor tables find most of them."""
+    count, items = len(vectors.users), len(vectors.items)
+    best = np.argsort(-(vectors.users @ vectors.items.T), axis=1)
+    people = np.repeat(np.arange(count), 3)
+    drawn = best[:, 40:43].ravel(), best[:, generator.permutation(items)[:6]].ravel()
+    valid = CSR.from_pairs(people, drawn[0], count)[0]
+    others = CSR.from_pairs(np.repeat(np.arange(count), 6), drawn[1], count)[0]
+    empty = CSR.empty(count)
+    return SimpleNamespace(train=empty, valid=valid, test=others)  # type: ignore[return-value]
 
+
+def test_validation_interactions_choose_and_test_interactions_do_not(vectors: Vectors) -> None:
+    data = with_pairs(vectors, np.random.default_rng(0))
+    judge = Judge(vectors, data)
+    found = compress(vectors, {"20%": parse_budget("20%", 210, 16)}, find_methods(), judge)
+    metrics = [one.metrics for one in found if one.metrics]
+    by = {key: [one[key] for one in metrics] for key in metrics[0]}
+    assert by["valid ndcg@20"] == sorted(by["valid ndcg@20"], reverse=True)
+    assert by["test ndcg@20"] != sorted(by["test ndcg@20"], reverse=True)
+    assert by["kept"] != sorted(by["kept"], reverse=True)
+    assert judge.rule[0] == "valid ndcg@20" and Judge(vectors).rule[0] == "kept"
+
+
+def test_ids_that_the_data_lack_are_named(vectors: Vectors) -> None:
     labels = SimpleNamespace(texts=lambda: ["u1", "nobody"])
     data = SimpleNamespace(title="Toy")
     with pytest.raises(DataError, match="1 of the 2 users of Toy have no vector, 'nobody'"):
