@@ -109,11 +109,13 @@ class Method(Stored):
             return self
 
         def record(self) -> dict[str, Any]:
-            """As a record holds it: what is None is left out, so that a knob can be new.
+            """As a record holds it: what is None by default is left out, so that a knob can be new.
 
             Knobs that had another name once keep it there (`serialization_alias`).
             """
-            return self.model_dump(mode="json", exclude_none=True, by_alias=True)
+            fields = type(self).model_fields.items()
+            unset = {n for n, one in fields if one.default is None and getattr(self, n) is None}
+            return self.model_dump(mode="json", exclude=unset, by_alias=True)
 
         def but(self: _C, **changes: Any) -> _C:
             """A copy with other values."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from support.methods import make, rows
 
-from bench.method import Pairs, Progress, Table
+from bench.method import Budget, Pairs, Progress, Table
 from bench.method.registry import get_method
 
 
@@ -118,3 +120,11 @@ def test_methods_that_cluster_are_the_same_for_the_same_seed():
     for name, knobs in (("graphhash", {"rows": 8}), ("lerg", {"words": 5})):
         one, other = (make(name, two_groups(), **knobs) for _ in range(2))
         assert torch.equal(rows(one), rows(other))
+
+
+@pytest.mark.parametrize("name", ["cce", "graphhash", "lerg", "optembed"])
+def test_a_published_form_is_the_same_when_it_is_read_back(name):
+    kind = get_method(name)
+    config = kind.plan(Table(60, 40, 16, Budget(5000)), kind.Config(**kind.published))
+    again = kind.Config.model_validate(json.loads(json.dumps(config.record())))
+    assert again == config
