@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.method.precision import NORMAL, Storage
 
 STEPS = 16  # scales of rows are powers of 2^(1/16): off by 2.2 % at most
+_PIECE = 4096  # rows that are fitted together, at least
 _BLOCK = 2**15  # rows whose lengths are worked out together
 _OCTAVES = (-120, 120)  # scales that float32 holds with room for products
 
@@ -74,7 +75,25 @@ def _most(storage: Storage) -> int:
 
 
 def _fit(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Each value in units of its scale (a whole number, or a normal level), and the scale."""
+    """Each value in units of its scale (a whole number, or a normal level), and the scale.
+
+    On a processor many rows with scales of their own are fitted in pieces, which stay in the cache
+    and need a tenth of the memory.
+    """
+    pieces = len(rows) // _PIECE
+    if scale is not None or pieces < 2 or rows.device.type != "cpu":
+        return _fit_all(rows, storage, scale)
+    units, found = torch.empty_like(rows), []
+    # Pieces of equal size: none has one row, which would be summed in another order.
+    for part, into in zip(rows.tensor_split(pieces), units.tensor_split(pieces), strict=True):
+        fitted, own = _fit_all(part, storage, None)
+        into.copy_(fitted)
+        found.append(own)
+    return units, torch.cat(found)
+
+
+def _fit_all(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """As `_fit`, all rows together."""
     if storage.levels == "uniform":
         most = _most(storage)
         if scale is None:
