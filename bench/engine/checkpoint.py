@@ -7,18 +7,26 @@ import logging
 import math
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from bench.files import write_atomic
+from bench.method.size import DTYPES
 
 _log = logging.getLogger(__name__)
+
+CODES = {dtype: code for dtype, (code, _) in DTYPES.items()} | {
+    torch.bool: "BOOL",
+    torch.float64: "F64",
+    torch.bfloat16: "BF16",
+}
+"""Names of types in a safetensors file; of more types than the file of a method may have."""
 
 SAVE_EVERY = 15.0  # seconds between checkpoints; an interruption costs no more than this
 
@@ -79,8 +87,7 @@ class Checkpoint:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         text = json.dumps(asdict(state))
         meta = {"state": text, "torch": torch.__version__, "crc32": checksum(text, tensors)}
-        content = safetensors.torch.save(tensors, meta)
-        write_atomic(self.path, lambda stream: stream.write(content))
+        write_atomic(self.path, lambda stream: write_tensors(stream, tensors, meta))
 
     def load(self, phases: int) -> tuple[State, dict[str, Tensor]] | None:
         """Read the file, if there is one and it is whole.
@@ -112,11 +119,43 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
+def write_tensors(
+    stream: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Writes a safetensors file; `safetensors.torch.save` makes two copies of all tensors first.
+
+    Args:
+        stream: an open file.
+        tensors: contiguous, on the CPU, of types in `CODES`.
+        metadata: texts for the header.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.nbytes
+        header[name] = {
+            "dtype": CODES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    stream.write(len(text).to_bytes(8, "little") + text)
+    for tensor in tensors.values():
+        stream.write(_bytes_of(tensor))
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    """The memory of a contiguous tensor."""
+    content: memoryview = tensor.reshape(-1).view(torch.uint8).numpy().data
+    return content
+
+
 def checksum(state: str, tensors: dict[str, Tensor]) -> str:
     """CRC-32 of the state's text and of the tensors, in the order of their names."""
     total = zlib.crc32(state.encode())
     for name in sorted(tensors):
-        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
+        total = zlib.crc32(_bytes_of(tensors[name]), total)
     return f"{total:08x}"
 
 
