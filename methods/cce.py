@@ -55,7 +55,7 @@ class CCE(Method):
     name = "cce"
     title = "CCE"
     paper = "Tsang & Ahle, NeurIPS 2023"
-    revision = 2
+    revision = 3
     space: ClassVar = {
         "chunks": Choice((1, 2, 4)),
         "clusterings": Range(1, 8),
@@ -127,7 +127,7 @@ class CCE(Method):
     def reset(self, generator: torch.Generator) -> None:
         self.stored.normal(self.table.std / 2**0.5, generator)
         self._draw(generator)
-        self.map.copy_(self.hashed(torch.arange(self.table.ids)))
+        self.map.copy_(self.hashed(torch.arange(self.table.ids, device=self.map.device)))
         self._draw(generator)
         self.epoch = self.left = -1
 
@@ -182,7 +182,7 @@ class CCE(Method):
             for count, own in self.sides(self.table, self.config):
                 side = points[first_id : first_id + count]
                 some = torch.randperm(count, generator=generator)[: _POINTS * own]
-                centres, _ = k_means(side[some], own, generator)
+                centres, _ = k_means(side[some], own, generator, sample=len(some))
                 codes, _ = nearest(side, centres)
                 tables[chunk, 0, first_row : first_row + own] = centres
                 self.map[chunk, first_id : first_id + count] = codes + first_row
