@@ -49,6 +49,20 @@ def levels_of(bits: int, normal: bool) -> Rows:
     return np.concatenate((-half[::-1], half))
 
 
+def _widened(values: NDArray[np.float16]) -> Rows:
+    """float16 as float32, to the bit; for finite values faster than NumPy's conversion.
+
+    The bits of the exponent and of the fraction move to their places in a float32, whose exponent
+    is then too small by 112: a product with 2^112 is exact, also for subnormal values.
+    """
+    bits = values.view(np.uint16).astype(np.uint32)
+    if ((bits & 0x7C00) == 0x7C00).any():  # infinite, or no number
+        return values.astype(np.float32)
+    found = ((bits & 0x8000) << 16 | (bits & 0x7FFF) << 13).view(np.float32)
+    found *= np.float32(2.0**112)
+    return found
+
+
 class Values:
     """An array of rows; call it with int64 [n] to have float32 [n, columns of a row].
 
@@ -135,12 +149,18 @@ class Values:
     def __call__(self, index: Index) -> Rows:
         """The rows at `index`, which must be within the array."""
         if self.plain is not None:
-            return self.plain[index].astype(np.float32, copy=False)
+            found = self.plain[index]
+            return _widened(found) if found.dtype == np.float16 else found
         if not len(index):
             return np.zeros((0, self.columns), np.float32)
-        numbers = self._numbers(index).astype(np.intp)  # taken faster, and twice at times
-        found = self.table.take(numbers, axis=0, mode="clip")  # no number is too large
-        found = found.view(np.float32).reshape(len(index), -1)
+        raw = self._numbers(index)
+        numbers = raw.astype(np.intp)  # taken faster, and twice at times
+        if self.bits == 8:  # uniform levels, which arithmetic gives faster than a table
+            found = raw.astype(np.float32)
+            found -= 128
+        else:
+            found = self.table.take(numbers, axis=0, mode="clip")  # no number is too large
+            found = found.view(np.float32).reshape(len(index), -1)
         found *= self._scales(index, numbers)
         return found[:, : self.columns]
 

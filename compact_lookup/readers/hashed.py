@@ -46,8 +46,8 @@ def hashing(file: File) -> Callable[[Index], Rows]:
         total: Rows | None = None
         for a, c in zip(factor, shift, strict=True):
             hashed = private + (number * a + c) % _PRIME % shared
-            found = table(start + np.where(mine, number, hashed))
-            total = found if total is None else total + found
+            found = table(start + (np.where(mine, number, hashed) if head else hashed))
+            total = found if total is None else np.add(total, found, out=total)
         assert total is not None
         return total * np.where(mine, alone, np.float32(1))[:, None] if head else total
 

@@ -34,6 +34,16 @@ class Numbers:
         return (raw << (start & np.uint64(7)) >> high).astype(np.int64)
 
 
+def _ones(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Bits that are set in each word: of neighbouring bits, pairs, halves of bytes, bytes."""
+    one, two, four, eight = (np.uint64(n) for n in (1, 2, 4, 56))
+    words = words - (words >> one & np.uint64(0x5555555555555555))
+    low = np.uint64(0x3333333333333333)
+    words = (words & low) + (words >> two & low)
+    words = words + (words >> four) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return words * np.uint64(0x0101010101010101) >> eight
+
+
 class _Pruned:
     """A table of which `kept` values are stored: int64 [n] -> float32 [n, columns]."""
 
@@ -44,6 +54,10 @@ class _Pruned:
         if "stored.mask" in file.arrays:
             mask = file.array("stored.mask", np.uint8, (ceil(rows * columns / 8),))
             self.mask = Windows(mask, ceil(columns / 8) + 1)
+            self.blocks = Windows(mask, ceil(columns / 8) * 8)
+            place = np.arange(self.blocks.all.itemsize * 8)
+            earlier = place < np.arange(_STRIDE)[:, None] * columns
+            self.earlier = np.packbits(earlier, axis=1)
         elif "stored.counts" in file.arrays:
             bits, place = columns.bit_length(), max(1, (columns - 1).bit_length())
             counts = file.array("stored.counts", np.uint8, (ceil(rows * bits / 8),))
@@ -78,21 +92,30 @@ class _Pruned:
         ones = _ONES.take(self._mask(index))
         return (ones @ np.ones(ones.shape[1], np.float32)).astype(np.int64)
 
+    def _before(self, index: Index) -> Index:
+        """How many values the rows keep that stand between a row and the last known place."""
+        if self.mask is not None:
+            # Eight rows begin at a byte, and have as many bytes as a row has columns.
+            bits = self.blocks[index // _STRIDE * self.columns]
+            bits &= self.earlier[index % _STRIDE]
+            return _ones(bits.view(np.uint64)).sum(1).astype(np.int64)
+        near = index[:, None] // _STRIDE * _STRIDE + np.arange(_STRIDE)
+        within = near < index[:, None]
+        counts = self._count(np.minimum(near, self.rows - 1).ravel())
+        return (counts.reshape(near.shape) * within).sum(1)
+
     def _columns(self, index: Index, place: Index) -> Index:
         """Columns of the values of rows, one row after the other."""
         if self.mask is None:
             return self.places(place)
-        return np.nonzero(np.unpackbits(self._mask(index), axis=1))[1]
+        kept = np.unpackbits(self._mask(index), axis=1)
+        return np.flatnonzero(kept.view(bool)) % kept.shape[1]  # a flat search of bools is fast
 
     def __call__(self, index: Index) -> Rows:
         """The rows at `index`."""
         if self.mask is None and self.counts is None:
             return self.values(index)
-        near = np.minimum(index[:, None] // _STRIDE * _STRIDE + np.arange(_STRIDE), self.rows - 1)
-        counts = self._count(near.ravel()).reshape(near.shape)
-        within = np.arange(_STRIDE) < (index % _STRIDE)[:, None]
-        first = self.firsts[index // _STRIDE] + (counts * within).sum(1)
-        count = counts[np.arange(len(index)), index % _STRIDE]
+        first, count = self.firsts[index // _STRIDE] + self._before(index), self._count(index)
         row = np.repeat(np.arange(len(index)), count)
         place = np.arange(len(row)) + np.repeat(first - (np.cumsum(count) - count), count)
         column = self._columns(index, place)

@@ -66,6 +66,13 @@ def test_levels_are_those_of_the_program():
     assert values._NORMAL == NORMAL
 
 
+def test_half_precision_is_that_of_numpy_for_every_value():
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    for some in (halves, halves[np.isfinite(halves)]):
+        wanted = some.astype(np.float32)
+        assert np.array_equal(values._widened(some).view(np.uint32), wanted.view(np.uint32))
+
+
 def test_ids_are_whole_numbers_of_the_table(tmp_path):
     table = compact_lookup.load(write(tmp_path, made(METHODS["dims"])))
     assert table.rows([]).shape == (0, table.columns)

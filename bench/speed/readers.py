@@ -1,0 +1,109 @@
+"""Times look-ups of `compact_lookup` beside a float32 array: python -m bench.speed.readers."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import compact_lookup
+from bench.budget import VALUE_BYTES, Budget
+from bench.check.subject import Subject
+from bench.errors import Infeasible, SpecError
+from bench.method import Method
+from bench.method.file import write_file
+from bench.method.registry import find_methods
+
+_USERS, _ITEMS, _DIM = 29_858, 40_981, 64  # Gowalla's
+_BATCH, _CALLS = 1024, 200
+_SHARES = (0.02, 0.05, 0.1)
+_METHODS: dict[str, tuple[int, ...]] = {
+    "dims": (32,),
+    "dims-quantised": (8, 6, 4, 3, 2, 1),
+    "graded": (),
+    "hashing": (32, 16, 8, 6, 4, 3, 2, 1),
+    "qr": (32, 4),
+    "pep": (32, 4),
+    "cerp": (32, 4),
+    "ttrec": (32,),
+}
+"""Methods and their bits; empty: the default."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Times of one table.
+
+    Attributes:
+        label: method and bits.
+        share: its size as a share of the full table.
+        micros: median time of a look-up of 1,024 random ids.
+        ratio: median ratio to the same look-up in a float32 array.
+    """
+
+    label: str
+    share: float
+    micros: float
+    ratio: float
+
+
+def readings(calls: int = _CALLS) -> Iterator[Reading]:
+    """Time all tables, with random values in them, at Gowalla's shape."""
+    kinds = find_methods()
+    for name, precisions in _METHODS.items():
+        for bits in precisions or (None,):
+            for share in _SHARES:
+                method = _made(kinds[name], share, bits)
+                if method is not None:
+                    label = f"`{name}`" + (f", {bits} bits" if bits else "")
+                    yield Reading(label, share, *_timed(method, calls))
+
+
+def _made(kind: type[Method], share: float, bits: int | None) -> Method | None:
+    """A method of about this size; None where there is none."""
+    ids = _USERS + _ITEMS
+    budget = Budget(int(share * ids * _DIM * VALUE_BYTES))
+    subject = Subject(kind)
+    table = subject.table(_USERS, _ITEMS, _DIM, budget)
+    wanted: dict[str, Any] = {"bits": bits} if bits else {}
+    try:
+        return subject.settled(table, kind.plan(table, kind.Config(**wanted)))
+    except (Infeasible, SpecError, ValueError):
+        return None
+
+
+def _timed(method: Method, calls: int) -> tuple[float, float]:
+    """Microseconds and the ratio, from calls that take turns."""
+    generator = np.random.default_rng(0)
+    full = generator.normal(size=(_USERS + _ITEMS, _DIM)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "table.safetensors"
+        file.write_bytes(write_file(method))
+        table = compact_lookup.load(file)
+    times = []
+    for ids in generator.integers(0, _USERS + _ITEMS, (calls, _BATCH)):
+        began = time.process_time_ns()
+        full[ids]
+        between = time.process_time_ns()
+        table.rows(ids)
+        times.append((between - began, time.process_time_ns() - between))
+    array, own = np.array(times, np.float64).T
+    return float(np.median(own) / 1000), float(np.median(own) / np.median(array))
+
+
+def main() -> None:
+    """Print a table in Markdown."""
+    out = sys.stdout.write
+    out("| table | % of full | µs | times the array |\n| --- | --- | --- | --- |\n")
+    for one in readings():
+        out(f"| {one.label} | {100 * one.share:.0f} | {one.micros:,.0f} | {one.ratio:.1f} |\n")
+
+
+if __name__ == "__main__":
+    main()
