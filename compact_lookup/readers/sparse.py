@@ -55,8 +55,8 @@ class _Pruned:
             mask = file.array("stored.mask", np.uint8, (ceil(rows * columns / 8),))
             self.mask = Windows(mask, ceil(columns / 8) + 1)
             self.blocks = Windows(mask, ceil(columns / 8) * 8)
-            place = np.arange(self.blocks.all.itemsize * 8)
-            earlier = place < np.arange(_STRIDE)[:, None] * columns
+            bit = np.arange(self.blocks.all.itemsize * 8)
+            earlier = bit < np.arange(_STRIDE)[:, None] * columns
             self.earlier = np.packbits(earlier, axis=1)
         elif "stored.counts" in file.arrays:
             bits, place = columns.bit_length(), max(1, (columns - 1).bit_length())
