@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.board import stats
 from bench.board.measure import row_key
-from bench.board.model import CONTROL, Board, Entry, Gap, Leaderboard, Row, UserScores
+from bench.board.model import CONTROL, NO_BUDGET, Board, Entry, Gap, Leaderboard, Row, UserScores
 from bench.board.quantities import HEADLINE, QUANTITIES
 from bench.board.significance import average_ranks, rank, score_users
 from bench.errors import BenchError
@@ -216,16 +216,23 @@ def _leaderboards(
     for record in (*(r for row in rows for r in row.records), *missing):
         if record.budget:
             labels[_budget_of(record)].add(record.budget.label)
+    keys = sorted(set(by_budget) | set(gaps))
+    several = len({accounting for accounting, _ in keys if accounting}) > 1
+
+    def label(key: _Key) -> str:
+        # A share says more than a number of bytes, where both name the same cap.
+        found = min(labels[key], key=lambda s: ("%" not in s, len(s), s), default=NO_BUDGET)
+        return f"{found} of {key[0]}" if several and key[0] else found
+
     return tuple(
         _leaderboard(
             key,
-            # A share says more than a number of bytes, where both name the same cap.
-            min(labels[key], key=lambda s: ("%" not in s, len(s), s), default="no budget"),
+            label(key),
             by_budget[key],
             gaps[key],
             rules,
         )
-        for key in sorted(set(by_budget) | set(gaps))
+        for key in keys
     )
 
 

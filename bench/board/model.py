@@ -25,6 +25,9 @@ LATE_GAIN = 0.01
 """A run that gains more than this share of its validation score in the last fifth of its last
 phase, and is best at its end, is still improving (docs/lab/passes.md)."""
 
+NO_BUDGET = "no budget"
+"""The label of a leaderboard of methods without a budget."""
+
 SAME = 1.01
 """Sizes whose ratio is at most this are the same, for a Pareto front."""
 

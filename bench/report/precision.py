@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from bench.board import Board, Entry, Leaderboard
-from bench.board.model import Row
+from bench.board.model import NO_BUDGET, Row
 from bench.board.quantities import HEADLINE, quantity
 from bench.report.byte_kinds import spending
 
@@ -83,7 +83,7 @@ def section(board: Board) -> Iterable[str]:
             {title for title, _ in scores},
             key=lambda name: -max(score for (title, _), score in scores.items() if title == name),
         )
-        yield f"Budget {budget}:"
+        yield "No budget:" if budget == NO_BUDGET else f"Budget {budget}:"
         yield ""
         yield tabulate(
             [[name, *(_shown(scores.get((name, bits))) for bits in columns)] for name in names],
