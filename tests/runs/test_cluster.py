@@ -50,7 +50,7 @@ def plugin(tmp_path_factory):
 def expected(data, plugin, tmp_path_factory):
     """What the same plan comes to without a cluster."""
     board = Board(data, tmp_path_factory.mktemp("local"), (*METHODS, "slow"), 2, (plugin,))
-    board.run()
+    board.run_here()
     return outcome(board.store.root)
 
 
