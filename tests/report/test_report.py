@@ -174,6 +174,22 @@ def test_csv_holds_every_number_and_empty_for_missing(report: Path, results: Pat
     assert {r["ndcg@20"] for r in runs if r["status"] != "ok"} == {""}
 
 
+def test_latex_tables_are_as_wide_as_the_text_at_most(report: Path) -> None:
+    files = list((report / "tables").glob("*.tex"))
+    assert files
+    for table in files:
+        text = table.read_text()
+        parts = (
+            r"\begin{adjustbox}{max width=\textwidth}",
+            r"\begin{tabular}",
+            r"\end{tabular}",
+            r"\end{adjustbox}",
+        )
+        places = [text.index(part) for part in parts]
+        assert places == sorted(places), table
+        assert "adjustbox" in text.splitlines()[0]  # says which packages it needs
+
+
 def test_latex_is_balanced_and_escaped(report: Path, results: Path) -> None:
     for board in load(results).boards:
         text = (report / f"tables/{board.slug}.tex").read_text()
