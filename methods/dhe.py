@@ -21,6 +21,7 @@ from bench.method import (
     Storage,
     Table,
     columns,
+    confirm_minimum,
     solve_width,
     widen,
 )
@@ -91,15 +92,14 @@ class DHE(Method):
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        config, high = solve_width(table, config), 16_384
-        if config.hashes:
-            return cls.solve("hidden", table, config, low=_LEAST, high=high)
-        for hashes in _HASHES:
+        asked, config, high = config, solve_width(table, config), 16_384
+        for hashes in (config.hashes,) if config.hashes else _HASHES:
             found = config.but(hashes=hashes)
             try:
                 found = cls.solve("hidden", table, found, low=_LEAST, high=high)
-            except Infeasible:
-                if hashes == _HASHES[-1]:
+            except Infeasible as error:
+                if hashes == _HASHES[-1] or config.hashes:
+                    confirm_minimum(cls, table, asked, error)
                     raise
                 continue
             if found.hidden >= _ENOUGH:

@@ -46,7 +46,7 @@ class Graded(Method):
     revision = 3
     paper = "this project"
     space: ClassVar = {
-        "user_bits": Choice((2, 3, 4)),
+        "user_bits": Choice((None, 2, 3, 4)),
         "head_bits": Choice((3, 4, 6)),
         "tail_bits": Choice((1, 2, 3)),
         "head": Range(0.1, 0.6),

@@ -24,7 +24,16 @@ from bench.method.codes import pack_codes, unpack_codes
 from bench.method.factors import directions, project
 from bench.method.index_map import bits_for, pack_numbers, stream_bytes, unpack_numbers
 from bench.method.lengths import pack_lengths, unpack_lengths
-from bench.method.narrow import WIDE, Narrow, columns, fill_columns, solve_width, value_size, widen
+from bench.method.narrow import (
+    WIDE,
+    Narrow,
+    columns,
+    confirm_minimum,
+    fill_columns,
+    solve_width,
+    value_size,
+    widen,
+)
 from bench.method.precision import AWARE, Levels, Scale, ScaleBits, Storage
 from bench.method.pruning import Pruned
 from bench.method.size import Array, Arrays, Size, f32, largest, size_of
@@ -68,6 +77,7 @@ __all__ = [
     "bits_for",
     "columns",
     "components",
+    "confirm_minimum",
     "directions",
     "divide",
     "f32",

@@ -12,12 +12,14 @@ are added until the budget is used (`fill_columns`), where the backbone takes wi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from torch import Tensor
 from torch.nn import functional
 
 from bench.budget import VALUE_BYTES
+from bench.errors import Infeasible
 from bench.method.base import AliasChoices, Choice, Field, Method, Table
 from bench.method.precision import Storage
 
@@ -72,7 +74,11 @@ def fill_columns(
     Raises:
         Infeasible: as of `solve`.
     """
-    best = solve(solve_width(table, config))
+    try:
+        best = solve(solve_width(table, config))
+    except Infeasible as error:
+        confirm_minimum(kind, table, config, error)
+        raise
     if best.width is not None or Storage.of(config) is None:
         return best
 
@@ -87,6 +93,20 @@ def fill_columns(
         if (found := used(wider)) > size:
             best, size = wider, found
     return best
+
+
+def confirm_minimum(
+    kind: type[Method], table: Table, config: Method.Config, error: Infeasible
+) -> None:
+    """Raises with a larger minimum if the one that is named would not be enough.
+
+    A smaller budget may allow fewer columns, so that a minimum from it need not hold at itself.
+
+    Raises:
+        Infeasible: with a minimum that is enough.
+    """
+    if error.minimum > table.cap.cap:
+        kind.plan(replace(table, budget=replace(table.cap, cap=error.minimum)), config)
 
 
 def value_size(table: Table, config: Method.Config) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,7 @@ from bench.method.registry import find_methods
 _USERS, _ITEMS, _DIM = 29_858, 40_981, 64  # Gowalla's
 _BATCH, _CALLS = 1024, 200
 _SHARES = (0.02, 0.05, 0.1)
-_METHODS: dict[str, tuple[int, ...]] = {
-    "dims": (32,),
-    "dims-quantised": (8, 6, 4, 3, 2, 1),
-    "graded": (),
-    "hashing": (32, 16, 8, 6, 4, 3, 2, 1),
-    "qr": (32, 4),
-    "pep": (32, 4),
-    "cerp": (32, 4),
-    "ttrec": (32,),
-}
-"""Methods and their bits; empty: the default."""
+_PRECISIONS = (32, 16, 8, 6, 4, 3, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -53,11 +43,17 @@ class Reading:
     ratio: float
 
 
-def readings(calls: int = _CALLS) -> Iterator[Reading]:
-    """Time all tables, with random values in them, at Gowalla's shape."""
+def readings(names: Sequence[str] = (), calls: int = _CALLS) -> Iterator[Reading]:
+    """Time tables with random values at Gowalla's shape, in every precision.
+
+    Args:
+        names: of methods; all if there are none.
+        calls: look-ups of each.
+    """
     kinds = find_methods()
-    for name, precisions in _METHODS.items():
-        for bits in precisions or (None,):
+    for name in names or sorted(kinds):
+        own = kinds[name].Config.own_precision
+        for bits in (None,) if own else _PRECISIONS:
             for share in _SHARES:
                 method = _made(kinds[name], share, bits)
                 if method is not None:
@@ -101,7 +97,7 @@ def main() -> None:
     """Print a table in Markdown."""
     out = sys.stdout.write
     out("| table | % of full | µs | times the array |\n| --- | --- | --- | --- |\n")
-    for one in readings():
+    for one in readings(sys.argv[1:]):
         out(f"| {one.label} | {100 * one.share:.0f} | {one.micros:,.0f} | {one.ratio:.1f} |\n")
 
 
