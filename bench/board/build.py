@@ -72,7 +72,9 @@ def build(
     own = [r for r in records if r.method.role != "reference"] or records
     sound = [r for r in rows if agrees(r.protocol, protocol) and not _untraced(r)]
     ceilings = [r for r in sound if r.role == "ceiling"]
-    ceiling = max(ceilings, key=lambda r: (len(r.seeds), r.preference, r.key), default=None)
+    # A full table of fewer bits is a compressed one.
+    whole = [r for r in ceilings if "bits" not in r.first.spec.method.config] or ceilings
+    ceiling = max(whole, key=lambda r: (len(r.seeds), r.preference, r.key), default=None)
     references = tuple(
         sorted(
             (r for r in sound if r.role == "reference"),

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,41 @@ def test_several_settings_of_a_method_are_told_apart(tmp_path: Path) -> None:
     rows = [entry.row for entry in board.leaderboards[0].entries]
     best = max(rows, key=lambda row: row.mean("valid_ndcg@20") or 0)
     assert curve.points[0].row.key == best.key
+
+
+def test_a_full_table_of_few_bits_is_not_the_ceiling(tmp_path: Path) -> None:
+    put(tmp_path, "full", None)
+    put(tmp_path, "full", None, config={"bits": 8}, shift=0.2)  # also better on validation data
+    put(tmp_path, "cerp")
+    (board,) = board_of(tmp_path).boards
+    assert board.ceiling is not None
+    assert board.ceiling.first.spec.method.config == {}
+    assert [one.label for one in board.leaderboards if one.cap is None] == ["no budget"]
+
+
+def test_the_table_of_all_budgets_shows_the_row_that_validation_prefers(tmp_path: Path) -> None:
+    put(tmp_path, "cerp", config={"bits": 4})
+    put(tmp_path, "cerp", config={"bits": 8})
+    put(tmp_path, "cerp", 0.2)
+    boards = board_of(tmp_path)
+    rows = [entry.row for entry in boards.boards[0].leaderboards[0].entries]
+    best = max(rows, key=lambda row: row.preference)
+    worse = min(rows, key=lambda row: row.preference)
+    # What tests better does not matter.
+    worse.numbers["ndcg@20"] = replace(worse.numbers["ndcg@20"], mean=0.99)  # type: ignore[index]
+    overview = render(boards).partition("at all budgets")[2].partition("###")[0]
+    assert f"{best.mean('ndcg@20'):.4f}" in overview
+    assert "0.9900" not in overview
+
+
+def test_budgets_of_bytes_and_of_values_have_labels_of_their_own(tmp_path: Path) -> None:
+    put(tmp_path, "cerp")
+    record, users = make(TOY, "mf", "pep", 0.1, 0)
+    record["spec"]["budget"] = {"cap": 960, "accounting": "values"}
+    record["budget"]["accounting"], record["budget"]["cap"] = "values", 960
+    write(tmp_path, record, users)
+    labels = [one.label for one in board_of(tmp_path).boards[0].leaderboards]
+    assert labels == ["10% of bytes", "10% of values"]
 
 
 @pytest.mark.parametrize("commit", ["0123456789ab-dirty", "unknown"])
