@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.board import stats
 from bench.board.measure import row_key
-from bench.board.model import CONTROL, NO_BUDGET, Board, Entry, Gap, Leaderboard, Row, UserScores
+from bench.board.model import CONTROLS, NO_BUDGET, Board, Entry, Gap, Leaderboard, Row, UserScores
 from bench.board.quantities import HEADLINE, QUANTITIES
 from bench.board.significance import average_ranks, rank, score_users
 from bench.errors import BenchError
@@ -254,8 +254,8 @@ def _leaderboard(
         else:
             ranked.append(row)
     ranked.sort(key=lambda row: (-(row.mean(HEADLINE) or 0.0), row.label, row.key))
-    # Of several settings of the control, validation chooses.
-    controls = [row for row in ranked if row.method == CONTROL]
+    # Of several settings and precisions of the control, validation chooses.
+    controls = [row for row in ranked if row.method in CONTROLS]
     control = max(controls, key=lambda row: (row.preference, row.key), default=None)
     return Leaderboard(
         label=label,

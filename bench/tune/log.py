@@ -26,7 +26,8 @@ def read_log(path: Path) -> dict[Key, dict[str, Any]]:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and "number" in entry:
+        # Logs of an earlier form have no stage.
+        if isinstance(entry, dict) and {"number", "stage"} <= entry.keys():
             outcomes.setdefault((entry.pop("number"), entry.pop("stage")), entry)
     return outcomes
 

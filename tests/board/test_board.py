@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.make_records import Toy, make, make_many, write
+from support.make_records import METHODS, Knob, Toy, make, make_many, write
 
 from bench.board import Board, Boards, Entry, load
 from bench.board.build import build, by_board
@@ -205,6 +205,22 @@ def test_several_settings_of_a_method_are_told_apart(tmp_path: Path) -> None:
     rows = [entry.row for entry in board.leaderboards[0].entries]
     best = max(rows, key=lambda row: row.mean("valid_ndcg@20") or 0)
     assert curve.points[0].row.key == best.key
+
+
+def test_the_control_has_the_precision_that_validation_prefers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    better = Knob("Fewer dimensions, quantised", "control", 0.01)
+    monkeypatch.setitem(METHODS, "dims-quantised", better)
+    for seed in range(3):
+        put(tmp_path, "dims", seed=seed)
+        put(tmp_path, "dims-quantised", seed=seed)
+        put(tmp_path, "cerp", seed=seed)
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    assert leaderboard.control is not None
+    assert leaderboard.control.method == "dims-quantised"
+    beats = {entry.row.method: entry.beats_control for entry in leaderboard.entries}
+    assert beats["cerp"] is False  # though it is better than fewer dimensions in float32
 
 
 def test_a_full_table_of_few_bits_is_not_the_ceiling(tmp_path: Path) -> None:
