@@ -158,7 +158,7 @@ def test_methods_are_listed_with_their_settings_and_common_ones_once():
 
 def test_suites_are_listed_with_what_they_run():
     lines = said("list", "suites").splitlines()
-    assert "    ml-100k; 5%, 10%, 20%; 3 seeds; tuned = ml-100k" in lines
+    assert "    ml-100k; 5%, 10%, 20%; 3 seeds; tuned = ml-100k-mf" in lines
 
 
 def test_listings_and_completion_do_not_import_pytorch():
