@@ -43,14 +43,13 @@ def correlation(studies: Mapping[Path, Pairs]) -> float:
 
     A study whose scores are all equal on one side says nothing and is left out.
     """
-    from scipy.stats import rankdata
+    from scipy.stats import spearmanr
 
-    found = []
-    for both in studies.values():
-        short, full = (rankdata(side) for side in zip(*both, strict=True))
-        spread = float(short.std() * full.std())
-        if spread:
-            found.append(float(((short - short.mean()) * (full - full.mean())).mean()) / spread)
+    found = [
+        float(spearmanr(*zip(*both, strict=True)).statistic)
+        for both in studies.values()
+        if all(len(set(side)) > 1 for side in zip(*both, strict=True))
+    ]
     return fmean(found)
 
 
