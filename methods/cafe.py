@@ -23,6 +23,11 @@ class CAFE(Hashing):
     title = "CAFE, offline"
     paper = "Zhang et al., SIGMOD 2024"
     role = "ablation"
+    paper_title = (
+        "CAFE: Towards Compact, Adaptive, and Fast Embedding for Large-scale Recommendation Models"
+    )
+    year = 2024
+    url = "https://arxiv.org/abs/2312.03256"
     space: ClassVar = {
         "head": Range(0.1, 0.99),
         "joint": Choice((False, True)),

@@ -55,6 +55,11 @@ class CCE(Method):
     name = "cce"
     title = "CCE"
     paper = "Tsang & Ahle, NeurIPS 2023"
+    family = "clustering"
+    paper_title = "Clustering the Sketch: Dynamic Compression for Embedding Tables"
+    year = 2023
+    url = "https://openreview.net/forum?id=C4rRqkXFyC"
+    stores = "two tables for each part of the columns, clusters of ids, hash seeds"
     revision = 3
     space: ClassVar = {
         "chunks": Choice((1, 2, 4)),

@@ -46,6 +46,13 @@ class CERP(Pruned):
     name = "cerp"
     title = "CERP"
     paper = "Liang et al., ICDM 2023"
+    family = "pruning"
+    paper_title = (
+        "Learning Compact Compositional Embeddings via Regularized Pruning for Recommendation"
+    )
+    year = 2023
+    url = "https://arxiv.org/abs/2309.03518"
+    stores = "kept values of two tables, their positions"
     space: ClassVar = {
         "sparsity": Range(0.05, 0.95),
         "gamma": LogRange(1e-4, 10.0),

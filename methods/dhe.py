@@ -63,6 +63,13 @@ class DHE(Method):
     name = "dhe"
     title = "DHE"
     paper = "Kang et al., KDD 2021"
+    family = "neural hashing"
+    paper_title = (
+        "Learning to Embed Categorical Features without Embedding Tables for Recommendation"
+    )
+    year = 2021
+    url = "https://arxiv.org/abs/2010.10784"
+    stores = "weights of a network, one seed"
     revision = 2
     space: ClassVar = {
         "hashes": Choice((0, 128, 256, 1024)),

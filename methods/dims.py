@@ -16,6 +16,8 @@ class Dims(Method):
     name = "dims"
     title = "Fewer dimensions"
     role = "control"
+    family = "baseline"
+    stores = "a table with fewer columns"
     space: ClassVar = {"bits": Choice((None,))}  # this control is the one in float32
 
     class Config(Method.Config):
@@ -49,6 +51,7 @@ class QuantisedDims(Dims):
 
     name = "dims-quantised"
     title = "Fewer dimensions, quantised"
+    stores = "a table with fewer columns in few bits, lengths of items"
     revision = 2
     space: ClassVar = {"bits": Choice((3, 4, 6, 8)), "scale": Choice(("row", "item"))}
 

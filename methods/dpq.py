@@ -38,6 +38,10 @@ class DPQ(PQ):
     name = "dpq"
     title = "DPQ"
     paper = "Chen, Li & Sun, ICML 2020"
+    family = "learned codes"
+    paper_title = "Differentiable Product Quantization for End-to-End Embedding Compression"
+    year = 2020
+    url = "https://arxiv.org/abs/1908.09756"
     phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
     space: ClassVar = {
         "word_bits": Choice((3, 4, 5, 6, 8)),
@@ -139,6 +143,13 @@ class MGQE(DPQ):
     name = "mgqe"
     title = "MGQE"
     paper = "Kang et al., WWW 2020"
+    paper_title = (
+        "Learning Multi-granular Quantized Embeddings for Large-Vocab Categorical Features in "
+        "Recommender Systems"
+    )
+    year = 2020
+    url = "https://arxiv.org/abs/2002.08530"
+    stores = "codes, shorter for rare ids, codebooks, lengths of items"
     space: ClassVar = {
         "word_bits": Choice((4, 5, 6, 8)),
         "tail_bits": Choice((2, 3, 4, 6)),

@@ -14,6 +14,8 @@ class Full(Method):
     name = "full"
     title = "Full table"
     role = "ceiling"
+    family = "baseline"
+    stores = "one table"
     budgeted = False
 
     def build(self) -> None:

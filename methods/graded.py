@@ -43,6 +43,8 @@ class Graded(Method):
 
     name = "graded"
     title = "Graded codes"
+    family = "mixed precision"
+    stores = "codes in more bits for popular items, lengths of items"
     revision = 3
     paper = "this project"
     space: ClassVar = {

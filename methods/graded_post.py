@@ -20,6 +20,7 @@ class GradedPost(Graded):
     name = "graded-post"
     title = "Graded codes after training"
     paper = "this project"
+    family = "post-training"
     needs: ClassVar = {"teacher"}
     phases: ClassVar[tuple[Phase, ...]] = ()
     space: ClassVar = {**Graded.space, "length_power": Choice((0.0, 0.25, 0.5, 1.0))}

@@ -43,6 +43,11 @@ class GraphHash(Hashing):
     name = "graphhash"
     title = "GraphHash"
     paper = "Wu et al., WWW 2025"
+    family = "clustering"
+    paper_title = "GraphHash: Graph Clustering Enables Parameter Efficiency in Recommender Systems"
+    year = 2025
+    url = "https://arxiv.org/abs/2412.17245"
+    stores = "one table, clusters of rare ids"
     revision = 2
     needs: ClassVar = {"interactions"}
     space: ClassVar = {

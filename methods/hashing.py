@@ -42,6 +42,11 @@ class Hashing(Method):
     name = "hashing"
     title = "Hashing"
     paper = "Weinberger et al., ICML 2009; Serra & Karatzoglou, RecSys 2017"
+    family = "hashing"
+    paper_title = "Feature Hashing for Large Scale Multitask Learning"
+    year = 2009
+    url = "https://arxiv.org/abs/0902.2206"
+    stores = "one table, hash seeds"
     space: ClassVar = {
         "hashes": Range(1, 4),
         "head": Range(0.0, 0.99),

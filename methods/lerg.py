@@ -46,6 +46,11 @@ class LERG(Method):
     name = "lerg"
     title = "LERG"
     paper = "Liang et al., TOIS 2025"
+    family = "clustering"
+    paper_title = "Lightweight Embeddings with Graph Rewiring for Collaborative Filtering"
+    year = 2025
+    url = "https://arxiv.org/abs/2505.18999"
+    stores = "one codebook, clusters of ids, hash seeds"
     revision = 2
     needs: ClassVar = {"interactions"}
     space: ClassVar = {"weight": Range(0.3, 0.95), "width_factor": WIDE}

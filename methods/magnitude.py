@@ -39,6 +39,9 @@ class Magnitude(_NoThresholds, PEP):
     title = "Magnitude pruning"
     paper = "Han et al., NeurIPS 2015"
     role = "control"
+    paper_title = "Learning both Weights and Connections for Efficient Neural Networks"
+    year = 2015
+    url = "https://arxiv.org/abs/1506.02626"
     space: ClassVar = {"kept_user_share": USERS, "width_factor": WIDE}
     phases = (
         Phase("dense", until_budget=True),

@@ -21,6 +21,10 @@ class MagnitudePost(PEP):
     name = "magnitude-post"
     title = "Magnitude pruning after training"
     paper = "Han et al., NeurIPS 2015, without retraining"
+    family = "post-training"
+    paper_title = "Learning both Weights and Connections for Efficient Neural Networks"
+    year = 2015
+    url = "https://arxiv.org/abs/1506.02626"
     needs: ClassVar = {"teacher"}
     phases = ()
     space: ClassVar = {

@@ -28,6 +28,13 @@ class MixedDimension(Method):
     name = "mixed"
     title = "Mixed dimension"
     paper = "Ginart et al., ISIT 2021"
+    family = "mixed width"
+    paper_title = (
+        "Mixed Dimension Embeddings with Application to Memory-Efficient Recommendation Systems"
+    )
+    year = 2021
+    url = "https://arxiv.org/abs/1909.11810"
+    stores = "a table for each width"
     space: ClassVar = {"alpha": Range(0.0, 1.0), "buckets": Choice((4, 8))}
 
     class Config(Method.Config):

@@ -79,7 +79,12 @@ class MPE(Method):
 
     name = "mpe"
     title = "MPE"
-    paper = "Yan et al., KDD 2025"
+    paper = "Li et al., arXiv 2024"
+    family = "mixed precision"
+    paper_title = "Mixed-Precision Embeddings for Large-Scale Recommendation Models"
+    year = 2024
+    url = "https://arxiv.org/abs/2409.20305"
+    stores = "codes of 0 to 6 bits, bits and scales of groups, step sizes"
     revision = 2
     space: ClassVar = {
         "mean_bits": Choice((2.0, 3.0, 4.0)),

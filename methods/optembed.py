@@ -65,6 +65,11 @@ class OptEmbed(Method):
     name = "optembed"
     title = "OptEmbed"
     paper = "Lyu et al., CIKM 2022"
+    family = "pruning"
+    paper_title = "OptEmbed: Learning Optimal Embedding Table for Click-through Rate Prediction"
+    year = 2022
+    url = "https://arxiv.org/abs/2208.04482"
+    stores = "kept rows of users and of items, which ids keep theirs"
     revision = 2
     space: ClassVar = {
         "alpha": LogRange(1e-6, 1e-2),

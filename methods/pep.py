@@ -31,6 +31,11 @@ class PEP(Pruned):
     name = "pep"
     title = "PEP"
     paper = "Liu et al., ICLR 2021"
+    family = "pruning"
+    paper_title = "Learnable Embedding Sizes for Recommender Systems"
+    year = 2021
+    url = "https://arxiv.org/abs/2101.07577"
+    stores = "kept values of one table, their positions"
     space: ClassVar = {
         "threshold_start": LogRange(1e-3, 0.5),
         "kept_user_share": USERS,

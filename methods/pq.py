@@ -31,6 +31,11 @@ class PQ(Coded):
     name = "pq"
     title = "Product quantisation"
     paper = "Jégou, Douze & Schmid, TPAMI 2011"
+    family = "post-training"
+    paper_title = "Product Quantization for Nearest Neighbor Search"
+    year = 2011
+    url = "https://doi.org/10.1109/TPAMI.2010.57"
+    stores = "codes and codebooks, lengths of items"
     revision = 2
     needs: ClassVar = {"teacher"}
     phases: ClassVar[tuple[Phase, ...]] = ()

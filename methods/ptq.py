@@ -22,6 +22,10 @@ class PTQ(SVD):
     name = "ptq"
     title = "PTQ"
     paper = "Max, IRE Trans. Inf. Theory 1960"
+    paper_title = "Quantizing for Minimum Distortion"
+    year = 1960
+    url = "https://doi.org/10.1109/TIT.1960.1057548"
+    stores = "one table in few bits, scales of rows"
     space: ClassVar = {
         "bits": Choice((2, 3, 4, 6, 8)),
         "scale": Choice(("item", "row")),

@@ -42,6 +42,14 @@ class QR(Method):
     name = "qr"
     title = "QR trick"
     paper = "Shi et al., KDD 2020"
+    family = "composition"
+    paper_title = (
+        "Compositional Embeddings Using Complementary Partitions for Memory-Efficient "
+        "Recommendation Systems"
+    )
+    year = 2020
+    url = "https://arxiv.org/abs/1909.02107"
+    stores = "tables of quotients and of remainders"
     space: ClassVar = {
         "combine": Choice(("mult", "add", "signed")),
         "divisor_size": Choice(("small", "large")),

@@ -24,6 +24,11 @@ class RecJPQ(Coded):
     name = "recjpq"
     title = "RecJPQ"
     paper = "Petrov & Macdonald, WSDM 2024"
+    family = "learned codes"
+    paper_title = "RecJPQ: Training Large-Catalogue Sequential Recommenders"
+    year = 2024
+    url = "https://arxiv.org/abs/2312.06165"
+    stores = "codes and codebooks"
     needs: ClassVar = {"interactions"}
     space: ClassVar = {
         "word_bits": Choice((4, 5, 6, 7, 8)),

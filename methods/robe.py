@@ -39,6 +39,14 @@ class ROBE(Method):
     name = "robe"
     title = "ROBE"
     paper = "Desai et al., MLSys 2022"
+    family = "hashing"
+    paper_title = (
+        "Random Offset Block Embedding (ROBE) for compressed embedding tables in deep "
+        "learning recommendation systems"
+    )
+    year = 2022
+    url = "https://arxiv.org/abs/2108.02191"
+    stores = "one array of values, hash seeds"
     space: ClassVar = {
         "chunk": Choice((0, 2, 8)),
         "joint": Choice((False, True)),

@@ -24,6 +24,9 @@ class RQ(PQ):
     name = "rq"
     title = "Residual quantisation"
     paper = "Chen, Guan & Wang, Sensors 2010"
+    paper_title = "Approximate Nearest Neighbor Search by Residual Vector Quantization"
+    year = 2010
+    url = "https://doi.org/10.3390/s101211259"
 
     @classmethod
     def most(cls, table: Table, config: Any) -> int:

@@ -21,6 +21,10 @@ class SVD(Dims):
     role = "method"
     title = "SVD of the full table"
     paper = "Eckart & Young, Psychometrika 1936"
+    family = "post-training"
+    paper_title = "The Approximation of One Matrix by Another of Lower Rank"
+    year = 1936
+    url = "https://doi.org/10.1007/BF02288367"
     needs: ClassVar = {"teacher"}
     phases = ()
     space: ClassVar = {"length_power": Choice((0.0, 0.25, 0.5, 1.0))}

@@ -42,6 +42,11 @@ class TTRec(Method):
     name = "ttrec"
     title = "TT-Rec"
     paper = "Yin et al., MLSys 2021"
+    family = "tensor train"
+    paper_title = "TT-Rec: Tensor Train Compression for Deep Learning Recommendation Models"
+    year = 2021
+    url = "https://arxiv.org/abs/2101.11714"
+    stores = "three small tensors"
     space: ClassVar = {
         "rank_imbalance": Range(0.0, 0.9),
         "last_factor": Choice((None, 1, 2)),

@@ -12,45 +12,31 @@ from pathlib import Path
 from typing import Any
 
 from bench import paths
-from bench.cli.source import Module, NotPlain, Sources, Unknown, fields, plain
+from bench.cli.source import Module, NotPlain, Sources, Unknown, plain
 from bench.names import wrong_name, wrong_title
 
 GROUP = "bench.methods"
+_PAPER = ("paper", "paper_title", "year", "url")
+_FACTS = ("name", "title", "role", "family", "stores")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A method.
-
-    Attributes:
-        name, title, role, paper: as its class says.
-        knobs: of its `Config`, with their defaults.
-        own_precision: `bits`, `levels` and `scale` are not for it.
-    """
+    """A method, as its class declares it; "" for what it does not declare."""
 
     name: str
     title: str
     role: str
+    family: str
+    stores: str
     paper: str
-    knobs: dict[str, Any]
-    own_precision: bool
+    paper_title: str
+    year: str
+    url: str
 
 
-@dataclass(frozen=True)
-class Catalogue:
-    """Methods by name.
-
-    Attributes:
-        common: knobs of every method, with their defaults.
-        methods: in the order of their names.
-    """
-
-    common: dict[str, Any]
-    methods: tuple[Entry, ...]
-
-
-def list_methods(plugins: Sequence[Path] = ()) -> Catalogue:
-    """The methods that `find_methods` finds, as a listing shows them.
+def list_methods(plugins: Sequence[Path] = ()) -> tuple[Entry, ...]:
+    """The methods that `find_methods` finds, in the order of their names.
 
     Raises:
         SpecError: a plugin cannot be loaded, holds no method, or takes a name that is in use.
@@ -61,22 +47,14 @@ def list_methods(plugins: Sequence[Path] = ()) -> Catalogue:
         return imported(plugins)
 
 
-def imported(plugins: Sequence[Path] = ()) -> Catalogue:
+def imported(plugins: Sequence[Path] = ()) -> tuple[Entry, ...]:
     """What the imported classes say."""
-    from bench.method import Method
     from bench.method.registry import find_methods
 
-    def knobs(kind: type[Method]) -> dict[str, Any]:
-        return {key: one.default for key, one in kind.Config.model_fields.items()}
-
-    def entry(kind: type[Method]) -> Entry:
-        own = kind.Config.own_precision
-        return Entry(kind.name, kind.title, kind.role, kind.paper, knobs(kind), own)
-
-    return Catalogue(knobs(Method), tuple(map(entry, find_methods(plugins).values())))
+    return tuple(map(entry, find_methods(plugins).values()))
 
 
-def stated(plugins: Sequence[Path] = ()) -> Catalogue:
+def stated(plugins: Sequence[Path] = ()) -> tuple[Entry, ...]:
     """What the source files say.
 
     Raises:
@@ -90,21 +68,27 @@ def stated(plugins: Sequence[Path] = ()) -> Catalogue:
         kinds: list[Any] = [one for one in module.named() if issubclass(one, method)]
         if not kinds:
             raise NotPlain(f"{module.name}: no method")
-        for kind in kinds:
-            entry = _entry(kind)
-            if entry.name in found:
-                raise NotPlain(f"{entry.name} twice")
-            found[entry.name] = entry
-    return Catalogue(fields(method.Config), tuple(one for _, one in sorted(found.items())))
+        for one in map(entry, kinds):
+            if wrong := wrong_name(one.name) or wrong_title(one.title):
+                raise NotPlain(wrong)
+            if one.name in found:
+                raise NotPlain(f"{one.name} twice")
+            found[one.name] = one
+    return tuple(one for _, one in sorted(found.items()))
 
 
-def _entry(kind: Any) -> Entry:
-    name, title, role, paper = (
-        plain(getattr(kind, key, Unknown)) for key in ("name", "title", "role", "paper")
-    )
-    if wrong := wrong_name(name) or wrong_title(title):
-        raise NotPlain(wrong)
-    return Entry(name, title, role, paper, fields(kind.Config), plain(kind.Config.own_precision))
+def entry(kind: type[Any]) -> Entry:
+    """What a class declares. The facts of a paper are those of the class that names the paper.
+
+    Raises:
+        NotPlain: a value is no constant.
+    """
+    facts = {key: plain(getattr(kind, key, Unknown)) for key in _FACTS}
+    names_paper = next(n for n, one in enumerate(kind.__mro__) if "paper" in vars(one))
+    own = kind.__mro__[: names_paper + 1]
+    for key in _PAPER:
+        facts[key] = plain(next((vars(one)[key] for one in own if key in vars(one)), ""))
+    return Entry(**{key: "" if value is None else str(value) for key, value in facts.items()})
 
 
 def _modules(sources: Sources, plugins: Sequence[Path]) -> list[Module]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 from rich.text import Text
@@ -17,6 +17,7 @@ from bench.errors import BenchError, did_you_mean
 @command(
     EXTEND,
     "bench list methods",
+    "bench list methods cerp graded",
     "bench list datasets",
     "bench list methods --plugin my_method.py",
     name="list",
@@ -25,31 +26,36 @@ def list_(
     what: Annotated[
         str, typer.Argument(help="methods, datasets, suites, backbones or tuned")
     ] = "methods",
+    names: Annotated[
+        Optional[list[str]], typer.Argument(help="Methods to show with their settings.")
+    ] = None,
     plugin: options.Plugins = None,
 ) -> None:
     """List the methods, data sets, suites, backbones or tuned settings."""
     if what not in _LISTINGS:
         raise BenchError(f"{what!r} cannot be listed; {did_you_mean(what, _LISTINGS)}")
+    if names and what != "methods":
+        raise BenchError(f"{names[0]!r}: only methods are listed by name; leave it out")
+    if names:
+        return _show(names, plugin or ())
     for line in _LISTINGS[what](plugin or ()):
         console.out.say(line)
 
 
+def _show(names: Sequence[str], plugins: Sequence[Path]) -> None:
+    from bench.cli.show_methods import details
+    from bench.method.registry import get_method
+
+    for kind in [get_method(name, plugins) for name in names]:
+        for part in details(kind):
+            console.out.say(part) if isinstance(part, str) else console.out.print(part)
+
+
 def _methods(plugins: Sequence[Path]) -> Iterator[str]:
     from bench.cli.catalogue import list_methods
+    from bench.cli.show_methods import overview
 
-    found = list_methods(plugins)
-    width = max(len(one.name) for one in found.methods)
-    for one in found.methods:
-        yield f"{one.name:{width}}  {one.role:8}  {one.title}  {one.paper}".rstrip()
-        for key, default in one.knobs.items():
-            if key not in found.common or default != found.common[key]:
-                yield f"    {one.name}.{key} = {default!r}"
-        if one.own_precision:
-            yield "    (bits, levels and scale are not for this method)"
-    yield ""
-    yield "All methods also have these settings, unless another default is above:"
-    for key, default in found.common.items():
-        yield f"    METHOD.{key} = {default!r}"
+    return overview(list_methods(plugins))
 
 
 def _datasets(_: Sequence[Path]) -> Iterator[str]:

@@ -103,7 +103,7 @@ class Module:
         if statement.decorator_list or statement.keywords:
             raise NotPlain(f"{self.name}: line {statement.lineno}")
         bases = tuple(self._base(one) for one in statement.bases)
-        content: dict[str, Any] = {"_fields": _fields(statement)}
+        content: dict[str, Any] = {}
         for one in statement.body:
             if isinstance(one, ast.ClassDef):
                 content[one.name] = self._build(one)
@@ -128,18 +128,6 @@ class Module:
             if isinstance(inner, type) and inner is not Unknown:
                 return inner
         raise NotPlain(f"{self.name}: line {expression.lineno}")
-
-
-def fields(model: type) -> dict[str, Any]:
-    """Defaults of the fields of a pydantic model, in its order: those of bases come first.
-
-    Raises:
-        NotPlain: one is no constant.
-    """
-    found: dict[str, Any] = {}
-    for one in reversed(model.__mro__):
-        found |= vars(one).get("_fields", {})
-    return {key: plain(value) for key, value in found.items()}
 
 
 def plain(value: Any) -> Any:
@@ -177,28 +165,6 @@ def _assigned(statement: ast.ClassDef) -> list[tuple[str, ast.expr]]:
         elif isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and one.value:
             found.append((one.target.id, one.value))
     return found
-
-
-def _fields(statement: ast.ClassDef) -> dict[str, Any]:
-    """Defaults of what pydantic would take for fields: annotated, public, no class variable."""
-    return {
-        one.target.id: Unknown if one.value is None else _default(one.value)
-        for one in statement.body
-        if isinstance(one, ast.AnnAssign)
-        and isinstance(one.target, ast.Name)
-        and not one.target.id.startswith("_")
-        and "ClassVar" not in ast.unparse(one.annotation)
-    }
-
-
-def _default(value: ast.expr) -> Any:
-    if not isinstance(value, ast.Call):
-        return _constant(value)
-    given = [*value.args[:1], *(one.value for one in value.keywords if one.arg == "default")]
-    if ast.unparse(value.func) != "Field" or len(given) != 1:
-        return Unknown
-    found = _constant(given[0])
-    return Unknown if found is ... else found
 
 
 def _constant(value: ast.expr) -> Any:

@@ -54,7 +54,10 @@ class Method(Stored):
     Class attributes:
         name: as on the command line.
         title: as on a board.
-        paper: authors, venue, year.
+        family: how it makes a table small, such as `hashing`; listings group methods by it.
+        paper: authors, venue, year of the paper; a class that sets it sets the next three, too.
+        paper_title, year, url: of the paper.
+        stores: what its file holds, in a few words.
         revision: raise it when results may change; it is part of a run's id.
         role: `method`, or `ceiling`, `control`, `ablation` for what boards show apart.
         budgeted: whether a budget binds it; False runs once, at its own size.
@@ -68,7 +71,12 @@ class Method(Stored):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    family: ClassVar[str] = ""
     paper: ClassVar[str] = ""
+    paper_title: ClassVar[str] = ""
+    year: ClassVar[int | None] = None
+    url: ClassVar[str] = ""
+    stores: ClassVar[str] = ""
     revision: ClassVar[int] = 1
     role: ClassVar[Role] = "method"
     budgeted: ClassVar[bool] = True

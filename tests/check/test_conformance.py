@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support import conformance
 
 from bench.check import CHECKS, check_method
-from bench.method.registry import find_methods
+from bench.method.registry import find_methods, own_methods
 from bench.method.template import new_method
 
 
@@ -19,6 +21,24 @@ def test_every_method_conforms(name):
     checks = check_method(find_methods()[name])
     assert [check.name for check in checks] == list(CHECKS)
     assert {check.name: check.detail for check in checks if not check.passed} == {}
+
+
+@pytest.mark.parametrize("name", own_methods())
+def test_every_built_in_method_declares_what_listings_show(name):
+    kind = own_methods()[name]
+    assert kind.family
+    assert kind.stores
+    if kind.paper in ("", "this project"):
+        return
+    (names_paper, *_) = (one for one in kind.__mro__ if "paper" in vars(one))
+    facts = [vars(names_paper).get(key) for key in ("paper_title", "year", "url")]
+    assert all(facts), f"{names_paper.__name__} names a paper; add paper_title, year and url"
+    title, year, url = facts
+    assert str(year) in kind.paper
+    assert re.fullmatch(
+        r"https://(arxiv\.org/abs/\d{4}\.\d{4,5}|doi\.org/10\.\S+|openreview\.net/\S+)", url
+    )
+    assert not title.endswith(".")
 
 
 @pytest.mark.parametrize("kind", conformance.SOUND, ids=lambda kind: kind.name)
