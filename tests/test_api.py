@@ -71,6 +71,15 @@ def test_one_board_is_drawn(results: Path) -> None:
         bench.plot(results, "gowalla", size="rows")
 
 
+def test_the_frame_says_which_precision_and_form_a_run_has(tmp_path: Path) -> None:
+    for method, config in (("hashing", {"rows": 3}), ("dims", {"bits": 4, "width": 9})):
+        record, users = make(TOYS[0], "mf", method, 0.05, 0, config=config)
+        write(tmp_path, record, users)
+    frame = bench.load_results(tmp_path).set_index("method")
+    assert frame.bits.to_dict() == {"hashing": 32, "dims": 4}
+    assert set(frame.form) == {"tuned"}
+
+
 def test_mistakes_are_errors_of_the_program(results: Path) -> None:
     with pytest.raises(BenchError, match="no such results folder"):
         bench.load_results(results / "missing")

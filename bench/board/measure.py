@@ -77,6 +77,8 @@ def tidy(
             "method": record.method.name,
             "title": record.method.title,
             "role": record.method.role,
+            "form": spec.method.form or "tuned",
+            "bits": spec.method.config.get("bits") or 32,
             "revision": spec.method.revision,
             "budget": budget.label if budget else None,
             "cap": budget.cap if budget else None,
