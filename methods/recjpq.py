@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.method import Choice, Coded, components
+from bench.method import Choice, Coded, components, normalised
 
 _NOISE = 1e-5  # share of a component's range; it only decides between equal values
 
@@ -17,8 +17,11 @@ class RecJPQ(Coded):
 
     The values of the j-th component are sorted and cut into bins of equal counts: the number of the
     bin is the j-th code. The paper codes items; users are coded here in the same way, because a
-    budget counts them. Differences from the authors' code: noise has a seed, books start from the
-    standard deviation that all methods share, and they are stored in 8 bits a value.
+    budget counts them. With `normalised`, entries are divided by the roots of both degrees, and the
+    first component, which then is the degrees alone, is left out: components of plain counts
+    are about the most popular items (docs/lab/weak-forms.md). Other differences from the authors'
+    code: noise has a seed, books start from the standard deviation that all methods share, and they
+    are stored in 8 bits a value.
     """
 
     name = "recjpq"
@@ -33,14 +36,23 @@ class RecJPQ(Coded):
     space: ClassVar = {
         "word_bits": Choice((4, 5, 6, 7, 8)),
         "columns": Choice((None, 16, 32, 48)),
+        "normalised": Choice((True, False)),
     }
+    published: ClassVar = {"bits": 32, "normalised": False}
+    revision = 2
 
-    published: ClassVar = {"bits": 32}
+    class Config(Coded.Config):
+        """`normalised`: the matrix of the components is divided by the roots of its degrees."""
+
+        normalised: bool = True
 
     def reset(self, generator: torch.Generator) -> None:
         assert self.table.interactions is not None
-        sides = components(self.table.interactions.matrix(), self.config.parts, generator)
-        coded = [bins(side, self.words, generator) for side in sides]
+        matrix, first = self.table.interactions.matrix(), 0
+        if self.config.normalised:
+            matrix, first = normalised(matrix)[0], 1
+        sides = components(matrix, first + self.config.parts, generator)
+        coded = [bins(side[:, first:], self.words, generator) for side in sides]
         self.codes.copy_(torch.cat(coded))
         self.books.normal(self.table.std, generator)
 

@@ -37,7 +37,12 @@ from bench.method.narrow import (
 from bench.method.precision import AWARE, Levels, Scale, ScaleBits, Storage
 from bench.method.pruning import Pruned
 from bench.method.size import Array, Arrays, Size, f32, largest, size_of
-from bench.method.spectral import components, spectral_clusters, spectral_vectors
+from bench.method.spectral import (
+    components,
+    normalised,
+    spectral_clusters,
+    spectral_vectors,
+)
 from bench.method.straight_through import RangedRounding, Rounding
 from bench.method.tensortrain import train_rows
 from bench.method.user_share import USERS, divide
@@ -85,6 +90,7 @@ __all__ = [
     "k_means",
     "largest",
     "nearest",
+    "normalised",
     "pack_codes",
     "pack_lengths",
     "pack_numbers",

@@ -40,6 +40,24 @@ def components(matrix: Tensor, count: int, generator: torch.Generator) -> tuple[
     return users, items
 
 
+def normalised(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """D_u^-1/2 R D_i^-1/2 and the degrees D_u and D_i of a sparse float32 matrix R [n, m].
+
+    Its first singular vectors are the roots of the degrees. A row or a column without entries
+    has the degree 1.
+    """
+    users, items = (torch.sparse.sum(matrix, axis).to_dense().clamp(min=1) for axis in (1, 0))
+    row, column = matrix.indices()
+    normal = torch.sparse_coo_tensor(
+        matrix.indices(),
+        (users[row] * items[column]).rsqrt(),
+        matrix.shape,
+        is_coalesced=True,
+        check_invariants=True,
+    )
+    return normal, users, items
+
+
 def spectral_vectors(pairs: Pairs, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Directions of users and of items whose neighbourhoods are alike.
 
@@ -53,16 +71,7 @@ def spectral_vectors(pairs: Pairs, generator: torch.Generator) -> tuple[Tensor, 
     Returns:
         float32 [users, 32] and [items, 32].
     """
-    matrix = pairs.matrix()
-    users, items = (torch.sparse.sum(matrix, axis).to_dense().clamp(min=1) for axis in (1, 0))
-    row, column = matrix.indices()
-    normal = torch.sparse_coo_tensor(
-        matrix.indices(),
-        (users[row] * items[column]).rsqrt(),
-        matrix.shape,
-        is_coalesced=True,
-        check_invariants=True,
-    )
+    normal, users, items = normalised(pairs.matrix())
     left, right = components(normal, _COMPONENTS, generator)
     # By singular value, so that components beyond the rank of the matrix count for nothing.
     size = torch.sparse.mm(normal, right).norm(dim=0)

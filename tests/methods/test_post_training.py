@@ -11,13 +11,13 @@ from bench.methods.graded_post import GradedPost
 from bench.methods.magnitude_post import MagnitudePost
 from bench.methods.pq import PQ
 from bench.methods.ptq import PTQ
-from bench.methods.recjpq import RecJPQ, bins, components
+from bench.methods.recjpq import RecJPQ, bins
 from bench.methods.rq import RQ
 from bench.methods.svd import SVD
 
 from bench.budget import Budget
 from bench.check import tiny_data
-from bench.method import Method, Pairs, Table, directions, nearest
+from bench.method import Method, Pairs, Table, components, directions, nearest, normalised
 from bench.method.registry import find_methods
 from bench.method.size import size_of
 
@@ -128,11 +128,25 @@ def test_components_are_the_singular_vectors():
     assert many.shape == (data.users, 60) and not many[:, data.items :].any()
 
 
-def test_recjpq_has_codes_of_pairs_and_random_books():
+def test_normalised_components_begin_with_the_degrees():
+    data = tiny_data()
+    matrix = Pairs.of(data.train, data.items).matrix()
+    normal, users, items = normalised(matrix)
+    dense = matrix.to_dense()
+    assert torch.equal(users, dense.sum(1).clamp(min=1))
+    expected = dense / (users.sqrt()[:, None] * items.sqrt()[None])
+    assert torch.allclose(normal.to_dense(), expected)
+    assert torch.linalg.svdvals(expected)[0] == pytest.approx(1, rel=1e-4)
+    left = users.sqrt() / users.sum().sqrt()
+    assert torch.allclose(expected.T @ left, items.sqrt() / users.sum().sqrt(), atol=1e-5)
+
+
+@pytest.mark.parametrize("normal", [True, False])
+def test_recjpq_has_codes_of_pairs_and_random_books(normal):
     data = tiny_data()
     pairs_of = Pairs.of(data.train, data.items)
     given = Table(data.users, data.items, 16, Budget(6000), interactions=pairs_of)
-    method = built(RecJPQ, given, word_bits=2)
+    method = built(RecJPQ, given, word_bits=2, normalised=normal)
     # Four blocks that share nothing: members of a block have the same codes more often.
     same = (method.codes[:, None] == method.codes[None]).float().mean(-1)
     block = torch.arange(data.users) % 4
