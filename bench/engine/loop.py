@@ -19,8 +19,10 @@ from bench.engine.batches import Batch, Sampler, seed_of
 from bench.engine.checkpoint import Checkpoint, State, with_prefix
 from bench.engine.evaluate import Evaluator, Result
 from bench.engine.gather import distinct, take
-from bench.engine.losses import mean_loss
+from bench.engine.grouped_loss import grouped_loss
+from bench.engine.losses import grouping, mean_loss
 from bench.engine.rank import rank
+from bench.engine.scan import available
 from bench.engine.settings import Training
 from bench.method import Method, Phase, Progress
 
@@ -69,6 +71,7 @@ class Fit:
         self.fixed, self.spent = epochs, spent
         self.state = State()
         self.device = next(iter(method.state_dict().values())).device
+        self._compiled = self.device.type == "cpu" and available()
         self._everyone = torch.arange(data.users + data.items, device=self.device)
         self._best: dict[str, Tensor] = {}
         self._moments: dict[str, Tensor] = {}  # of the phase before, for a phase that keeps them
@@ -236,10 +239,7 @@ class Fit:
         else:
             taken = own = self._rows(ids)
         vectors = self.backbone.embed(taken)
-        sizes = [len(users), len(positives), negatives.numel()]
-        u, p, n = self._parts(vectors, index, sizes, objective.whole)
-        n = n if objective.whole else n.view(*negatives.shape, -1)
-        loss = mean_loss(objective, self.backbone, u, p, n)
+        loss = self._loss(vectors, index, batch)
         if self.training.l2:
             squares = own.square().sum(-1)
             total = (squares if index is None else squares[index]).sum()
@@ -253,6 +253,20 @@ class Fit:
     def _penalised(self) -> bool:
         """Whether the method has a penalty, which needs the distinct rows of a batch."""
         return getattr(self.method.penalty, "__func__", None) is not Method.penalty
+
+    def _loss(self, vectors: Tensor, index: Tensor | None, batch: Batch) -> Tensor:
+        """Mean loss of a batch from vectors of its ids; arguments as of `_parts`."""
+        objective, backbone = self.training.objective, self.backbone
+        sizes = [one.numel() for one in batch]
+        how = grouping(objective) if backbone.dot and index is not None else None
+        if how is not None and self._compiled and vectors.dtype == torch.float32:
+            assert index is not None
+            first, second, third = index.split(sizes)
+            return grouped_loss(vectors, first, second, third, how)
+        users, positives, others = self._parts(vectors, index, sizes, objective.whole)
+        if not objective.whole:
+            others = others.view(*batch.negatives.shape, -1)
+        return mean_loss(objective, backbone, users, positives, others)
 
     @staticmethod
     def _parts(

@@ -2,18 +2,21 @@
 
 `mean_loss` chooses the function by the class of the objective. All functions take the vectors of
 users and positives, [B, width], and return the mean loss, a scalar. The negatives are [k, width]
-where a batch shares them; other shapes are given with the function.
+where a batch shares them; other shapes are given with the function. `grouping` says how an
+objective is computed from the distinct rows of a batch, if it can be.
 """
 
 from __future__ import annotations
 
 from functools import partial, singledispatch
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from bench.backbones.base import Backbone
+from bench.engine.grouped_loss import Grouping, Scores, Weights
 from bench.engine.objectives import BPR, Contrastive, Softmax, Squared
 from bench.engine.shared_loss import Derivative, shared_loss
 from bench.errors import BenchError
@@ -33,6 +36,16 @@ def mean_loss(
         negatives: vectors of `objective.negatives_shape` items, or of all ids if it is `whole`.
     """
     raise NotImplementedError(f"no loss for {type(objective).__name__}")
+
+
+@singledispatch
+def grouping(objective: object) -> Grouping | None:
+    """How an objective of dot products is computed by groups of equal users and negatives.
+
+    None where that saves nothing: scores of one pair and one negative are joined in each term, or
+    pairs have negatives of their own.
+    """
+    return None
 
 
 @mean_loss.register
@@ -81,6 +94,26 @@ def _derive_softmax(above: Tensor, below: Tensor, calm: bool) -> Derivative:
     return Derivative(total.log_().sub_(above).mean(), pull, below, share.unsqueeze(1))
 
 
+@grouping.register
+def _group_softmax(objective: Softmax) -> Grouping:
+    return Grouping(_weigh_softmax, 1 / objective.temperature)
+
+
+def _weigh_softmax(scores: Scores) -> Weights:
+    from bench.engine.grouping import softmax_pairs
+
+    above, owners, below = scores.above, scores.owners, scores.below
+    if not scores.calm:
+        top = below.amax(1).numpy()
+        np.maximum.at(top, owners, above)
+        below.sub_(torch.from_numpy(top).unsqueeze(1))
+        above = above - top[owners]
+    totals = below.exp_() @ scores.counts
+    pull, share = np.empty_like(above), np.empty(len(below), above.dtype)
+    loss = softmax_pairs(above, owners, totals.numpy(), scores.pairs, pull, share)
+    return Weights(loss / scores.pairs, pull, share)
+
+
 @mean_loss.register
 def _contrastive(
     objective: Contrastive, backbone: Backbone, users: Tensor, positives: Tensor, negatives: Tensor
@@ -101,6 +134,22 @@ def _derive_contrastive(
     share = below.new_full((len(below), 1), objective.weight / below.numel())
     pull = above.new_full((len(above),), -1 / len(above))
     return Derivative(mean, pull, over.sign_(), share)
+
+
+@grouping.register
+def _group_contrastive(objective: Contrastive) -> Grouping:
+    return Grouping(partial(_weigh_contrastive, objective))
+
+
+def _weigh_contrastive(objective: Contrastive, scores: Scores) -> Weights:
+    above, cells = scores.above, scores.pairs * float(scores.counts.sum())
+    over = functional.relu_(scores.below.sub_(objective.margin))
+    pairs = np.bincount(scores.owners, minlength=len(over)).astype(above.dtype)
+    missed = float((1 - above).sum()) / scores.pairs
+    beyond = float(pairs @ (over @ scores.counts).numpy()) * objective.weight / cells
+    over.sign_()
+    pull = np.full_like(above, -1 / scores.pairs)
+    return Weights(missed + beyond, pull, pairs * above.dtype.type(objective.weight / cells))
 
 
 @mean_loss.register

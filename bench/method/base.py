@@ -182,11 +182,11 @@ class Method(Stored):
 
     def advance(self, phase: Phase, progress: Progress) -> None:
         """Called before each training step: turns rounding on when its part of training begins."""
-        for rounding, table in self.rounded_tables():
+        for rounding, values in self.rounded_tables():
             share = 1 - progress.step / max(1, progress.steps)
             active = not phase.until_budget and share <= rounding.aware
             if active and (not rounding.active or progress.epoch != rounding.measured):
-                rounding.measure(table)
+                rounding.measure(values())
                 rounding.measured = progress.epoch
             rounding.active = active
 

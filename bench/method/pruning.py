@@ -24,7 +24,7 @@ Retrain: from the initial values, under the mask, without thresholds (as a lotte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -210,9 +210,12 @@ class Pruned(Method):
         found[self.mask] = rounded(self.stored.weight[self.mask], rounding.storage)
         return found
 
-    def rounded_tables(self) -> Iterator[tuple[Rounding, Tensor]]:
+    def rounded_tables(self) -> Iterator[tuple[Rounding, Callable[[], Tensor]]]:
         if self.stored.rounding is not None and not self.searching:
-            yield self.stored.rounding, self.stored.weight[self.mask].view(1, -1)
+            yield self.stored.rounding, self._kept_values
+
+    def _kept_values(self) -> Tensor:
+        return self.stored.weight[self.mask].view(1, -1)
 
     @torch.no_grad()
     def _margins(self) -> Tensor:

@@ -7,7 +7,8 @@ A method that is stored as its parameters and buffers needs nothing of this. `pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
@@ -211,14 +212,13 @@ class Stored(nn.Module):
         """Rows of ids from the arrays of the file alone: int64 [*] -> float32 [*, dim]."""
         return cls.restore(packed, table.bare(), config)(ids)
 
-    def rounded_tables(self) -> Iterator[tuple[Rounding, Tensor]]:
-        """What is rounded, and the values that it holds now."""
+    def rounded_tables(self) -> Iterator[tuple[Rounding, Callable[[], Tensor]]]:
+        """What is rounded, and a function that gives the values that it holds now, [n, k]."""
         for table in self.tables():
             if table.rounding is not None:
-                yield table.rounding, table.weight
+                yield table.rounding, partial(getattr, table, "weight")
         for name, rounding in self._roundings.items():
-            value = getattr(self, name)
-            yield rounding, value.view(len(value), -1)
+            yield rounding, partial(torch.flatten, getattr(self, name), 1)
 
     def value(self, name: str) -> Tensor:
         """A parameter of the method's own as the file will give it back; for use in `forward`.

@@ -40,11 +40,9 @@ OBJECTIVES = {
 NOWHERE = torch.device("meta")
 LATE = Progress(95, 100, 3, 4)  # rounding has begun
 _PENALTY = "a penalty needs the distinct rows of a batch, whose number is a value"
-_PRUNED = "rounding of pruned tables looks for the entries that are kept, in each step"
 WAITING = {
     **dict.fromkeys(("cerp", "cerp-magnitude", "cerp-noreg", "cerp-noretrain"), _PENALTY),
     **dict.fromkeys(("cerp-norewind", "dpq", "mgqe", "mpe", "optembed"), _PENALTY),
-    **dict.fromkeys(("magnitude", "pep", "pep-magnitude"), _PRUNED),
     "dhe": "the seed of the hashes is read from a tensor in each step",
     "graded": "rows are rounded group by group, and a group's size is a value",
     "mixed": "rows are composed group by group, and a group's size is a value",

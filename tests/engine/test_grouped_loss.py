@@ -1,0 +1,66 @@
+"""Losses by groups of equal users and negatives: the same as pair by pair."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from bench.engine import grouped_loss
+from bench.engine.losses import grouping, mean_loss
+from bench.engine.objectives import BPR, Contrastive, Softmax, Squared
+
+pytest.importorskip("numba")
+
+DOT = SimpleNamespace(dot=True, name="mf")
+
+
+def _graded(loss, rows):
+    rows = rows.clone().requires_grad_()
+    value = loss(rows)
+    (3 * value).backward()  # a loss may be one term of several
+    return float(value.detach()), rows.grad
+
+
+@pytest.mark.parametrize("width", [3, 20])
+@pytest.mark.parametrize("block", [2**18, 14], ids=["at once", "few users at a time"])
+@pytest.mark.parametrize("users_first", [True, False])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Softmax(negatives=12, temperature=0.5),
+        Softmax(negatives=12, temperature=0.01),
+        Contrastive(negatives=12, margin=0.1, weight=5),
+    ],
+    ids=["softmax", "softmax with large scores", "ccl"],
+)
+def test_grouped_losses_and_gradients_equal_those_of_single_pairs(
+    objective, block, users_first, width, monkeypatch
+):
+    monkeypatch.setattr(grouped_loss, "_BLOCK", block)
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.nn.functional.normalize(torch.randn(30, width, generator=generator), dim=1)
+    users = torch.randint(8, (25,), generator=generator)
+    users[0] = 7
+    users[1:9] = torch.arange(8)
+    positives, negatives = (
+        torch.randint(8, 30, (count,), generator=generator) for count in (25, 12)
+    )
+    if not users_first:
+        users, positives, negatives = 29 - users, 29 - positives, 29 - negatives
+    how = grouping(objective)
+    expected = _graded(
+        lambda table: mean_loss(objective, DOT, table[users], table[positives], table[negatives]),
+        rows.double(),
+    )
+    found = _graded(
+        lambda table: grouped_loss.grouped_loss(table, users, positives, negatives, how), rows
+    )
+    assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_objectives_whose_terms_join_a_pair_and_a_negative_are_not_grouped():
+    assert grouping(BPR(negatives=3, shared=True)) is None
+    assert grouping(Squared()) is None
