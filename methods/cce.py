@@ -11,7 +11,6 @@ from torch import Tensor
 from bench.method import (
     USERS,
     WIDE,
-    AliasChoices,
     Choice,
     Field,
     Method,
@@ -31,6 +30,7 @@ from bench.method import (
     solve_width,
     unpack_numbers,
     widen,
+    width_field,
 )
 
 PRIME = 2**31 - 1
@@ -81,12 +81,7 @@ class CCE(Method):
         users'; none: in proportion. `rows`: of T0, and of T1, in a chunk; solved from the budget.
         """
 
-        width_factor: float | None = Field(
-            1.2,
-            gt=0,
-            validation_alias=AliasChoices("width_factor", "wide"),
-            serialization_alias="wide",
-        )
+        width_factor: float | None = width_field(1.2)
         chunks: int = Field(2, ge=1, le=16)
         clusterings: int = Field(4, ge=1, le=16)
         user_share: float | None = Field(0.6, gt=0, lt=1)

@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from bench.method import (
     WIDE,
-    AliasChoices,
     Choice,
     Field,
     Infeasible,
@@ -24,6 +23,7 @@ from bench.method import (
     confirm_minimum,
     solve_width,
     widen,
+    width_field,
 )
 
 PRIME = 2**31 - 1
@@ -87,12 +87,7 @@ class DHE(Method):
         `layers`: hidden layers. `hidden`: units of each, solved from the budget.
         """
 
-        width_factor: float | None = Field(
-            1.2,
-            gt=0,
-            validation_alias=AliasChoices("width_factor", "wide"),
-            serialization_alias="wide",
-        )
+        width_factor: float | None = width_field(1.2)
         hashes: int = Field(0, ge=0, le=4096)
         layers: int = Field(1, ge=1, le=16)
         hidden: int = 0

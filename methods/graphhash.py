@@ -12,7 +12,6 @@ from torch import Tensor
 from bench.method import (
     USERS,
     WIDE,
-    AliasChoices,
     Field,
     Method,
     Range,
@@ -22,6 +21,7 @@ from bench.method import (
     spectral_clusters,
     spectral_vectors,
     unpack_numbers,
+    width_field,
 )
 
 _MAPS = ("user_map", "item_map")
@@ -64,12 +64,7 @@ class GraphHash(Hashing):
         """As `Hashing`, with one lookup an id, and users and items apart."""
 
         hashes: Literal[1] = 1
-        width_factor: float | None = Field(
-            1.5,
-            gt=0,
-            validation_alias=AliasChoices("width_factor", "wide"),
-            serialization_alias="wide",
-        )
+        width_factor: float | None = width_field(1.5)
         joint: Literal[False] = False
         head: float = Field(0.7, ge=0, lt=1)
 

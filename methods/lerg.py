@@ -10,7 +10,6 @@ from torch import Tensor
 
 from bench.method import (
     WIDE,
-    AliasChoices,
     Field,
     Method,
     Narrow,
@@ -26,6 +25,7 @@ from bench.method import (
     spectral_vectors,
     unpack_numbers,
     widen,
+    width_field,
 )
 
 PRIME = 2**31 - 1
@@ -63,12 +63,7 @@ class LERG(Method):
     class Config(Narrow):
         """Knobs: `weight`: w. `words`: rows of the codebook, solved from the budget."""
 
-        width_factor: float | None = Field(
-            1.2,
-            gt=0,
-            validation_alias=AliasChoices("width_factor", "wide"),
-            serialization_alias="wide",
-        )
+        width_factor: float | None = width_field(1.2)
         weight: float = Field(0.7, gt=0, lt=1)
         words: int = 0
 

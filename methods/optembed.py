@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from bench.method import (
     USERS,
-    AliasChoices,
     Arrays,
     Choice,
     Field,
@@ -30,6 +29,7 @@ from bench.method import (
     stream_bytes,
     unpack_numbers,
     widen,
+    width_field,
 )
 
 
@@ -94,12 +94,7 @@ class OptEmbed(Method):
         recommended, or gets no recommendation.
         """
 
-        width_factor: float | None = Field(
-            1.0,
-            gt=0,
-            validation_alias=AliasChoices("width_factor", "wide"),
-            serialization_alias="wide",
-        )
+        width_factor: float | None = width_field(1.0)
         alpha: float = Field(3e-4, gt=0)
         item_columns: float = Field(1.0, gt=0, le=1)
         kept_user_share: float | None = Field(0.5, gt=0, lt=1)

@@ -21,6 +21,7 @@ from bench.method import (
     fill_columns,
     solve_width,
     widen,
+    width_field,
 )
 
 PRIME = 2**31 - 1
@@ -53,7 +54,8 @@ class ROBE(Method):
         "user_share": USERS,
         "width_factor": WIDE,
     }
-    published: ClassVar = {"joint": True}
+    published: ClassVar = {"joint": True, "width_factor": None}
+    revision = 2
 
     hash: Tensor
 
@@ -63,8 +65,11 @@ class ROBE(Method):
         `chunk`: Z, values of a chunk; 0: a whole row. `joint`: users and items share M.
         `user_share`: share of M that is users', if it is not shared; none: in proportion.
         `blocks`: length of M in blocks of 64 values, which share a scale; solved from the budget.
+        `width_factor` is 1.3 by default: 64 columns would let each value of M serve 20 rows at a
+        budget of 5 % in float32.
         """
 
+        width_factor: float | None = width_field(1.3)
         chunk: int = Field(0, ge=0)
         joint: bool = False
         user_share: float | None = Field(None, gt=0, lt=1)

@@ -33,6 +33,7 @@ from bench.method.narrow import (
     solve_width,
     value_size,
     widen,
+    width_field,
 )
 from bench.method.precision import AWARE, Levels, Scale, ScaleBits, Storage
 from bench.method.pruning import Pruned
@@ -106,4 +107,5 @@ __all__ = [
     "unpack_numbers",
     "value_size",
     "widen",
+    "width_field",
 ]

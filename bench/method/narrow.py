@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.nn import functional
@@ -27,6 +27,16 @@ FILLED = 0.97  # share of a budget that has to be used before columns are added
 WIDE = Choice((None, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
 
 
+def width_field(default: float | None) -> Any:
+    """The knob `width_factor` with a default; records call it by an earlier name."""
+    return Field(
+        default,
+        gt=0,
+        validation_alias=AliasChoices("width_factor", "wide"),
+        serialization_alias="wide",
+    )
+
+
 class Narrow(Method.Config):
     """Knobs of the columns.
 
@@ -34,12 +44,7 @@ class Narrow(Method.Config):
     so that one value serves all budgets; none: all `dim`. `width`: how many, solved from it.
     """
 
-    width_factor: float | None = Field(
-        None,
-        gt=0,
-        validation_alias=AliasChoices("width_factor", "wide"),
-        serialization_alias="wide",
-    )
+    width_factor: float | None = width_field(None)
     width: int | None = Field(None, ge=1)
 
 
