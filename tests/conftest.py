@@ -1,6 +1,8 @@
-"""What the tests of the engine share."""
+"""What all tests share."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 import torch
@@ -21,6 +23,20 @@ def committed():
     """Boards rank no runs of code with uncommitted changes; tests must not fail for having some."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(environment, "code_state", lambda: "0123456789ab")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    """Parsed data are kept in a folder of this session, not in the cache of whoever runs it.
+
+    Parallel workers share the folder: each file there is written whole.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(folder / "bench-cache"))
         yield
 
 

@@ -34,7 +34,7 @@ def plan(subject: Subject) -> str:
     kind, fits, gaps = subject.kind, 0, 0
     for table, label in _cases(subject):
         try:
-            config = kind.plan(table, kind.Config())
+            config = subject.plan(table)
         except Infeasible:
             gaps += 1
             continue
@@ -63,10 +63,11 @@ def minimum(subject: Subject) -> str:
         return "no budget binds it"
     checked = 0
     for table, label in _cases(subject):
+        shape = table.users, table.items, table.dim
         for cap in (table.cap.cap, 1):
             tight = Budget(cap, table.cap.accounting)
             try:
-                kind.plan(subject.table(table.users, table.items, table.dim, tight), kind.Config())
+                subject.plan(subject.table(*shape, tight))
                 continue
             except Infeasible as error:
                 least = error.minimum
@@ -80,7 +81,7 @@ def minimum(subject: Subject) -> str:
             )
             enough = Budget(least, tight.accounting)
             try:
-                kind.plan(subject.table(table.users, table.items, table.dim, enough), kind.Config())
+                subject.plan(subject.table(*shape, enough))
             except Infeasible as error:
                 raise Finding(
                     f"{label}: the minimum was said to be {least:,}, but with just that plan asks"
@@ -88,7 +89,7 @@ def minimum(subject: Subject) -> str:
                 ) from error
             under = Budget(least - 1, tight.accounting)
             try:
-                kind.plan(subject.table(table.users, table.items, table.dim, under), kind.Config())
+                subject.plan(subject.table(*shape, under))
             except Infeasible:
                 checked += 1
                 continue
@@ -104,7 +105,7 @@ def packed_size(subject: Subject) -> str:
     checked = 0
     for table, label in _cases(subject):
         try:
-            config = subject.kind.plan(table, subject.kind.Config())
+            config = subject.plan(table)
         except Infeasible:
             continue
         if table.ids * table.dim > 50_000 and checked % 3:

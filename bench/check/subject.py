@@ -37,6 +37,7 @@ class Subject:
 
     def __init__(self, kind: type[Method]) -> None:
         self.kind = kind
+        self._plans: dict[tuple[Any, ...], Any] = {}
 
     @property
     def accountings(self) -> tuple[Accounting, ...]:
@@ -57,6 +58,23 @@ class Subject:
             users, items, dim, budget if self.kind.budgeted else None, std=std, counts=counts
         )
         return self.given(table)
+
+    def plan(self, table: Table) -> Any:
+        """Plan a table that `table` has made, once for each shape and budget.
+
+        Raises:
+            Infeasible: as the method says.
+        """
+        key = table.users, table.items, table.dim, table.std, table.budget
+        if key not in self._plans:
+            try:
+                self._plans[key] = self.kind.plan(table, self.kind.Config())
+            except Infeasible as error:
+                self._plans[key] = error
+        found = self._plans[key]
+        if isinstance(found, Infeasible):
+            raise Infeasible(found.minimum, found.unit)
+        return found
 
     def given(self, table: Table, train: CSR | None = None) -> Table:
         """Add what the method needs: a random teacher, and pairs of these data or random ones."""
@@ -80,7 +98,7 @@ class Subject:
             cap = int(share * (users + items) * dim * VALUE_BYTES)
             table = self.table(users, items, dim, Budget(cap), std)
             try:
-                return table, self.kind.plan(table, self.kind.Config())
+                return table, self.plan(table)
             except Infeasible:
                 continue
         raise Finding("plan finds no size even within four times the full table; see `largest`")
