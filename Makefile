@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 TORCH ?= torch
 
+# Compiled files are kept: without them each process of a test compiles the program again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: leaderboard test test-all test-versions lint types install clean
 
 leaderboard: $(VENV)/.installed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,14 +13,12 @@ from typer.testing import CliRunner
 from bench.cli import app, main
 
 
-def bench(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+def bench(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """The exit status of a command, which runs in this process."""
+    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +34,9 @@ QUICK += ("--set", "training.search_epochs=2", "--set", "training.batch=256")
 def test_a_board_of_ones_own_data_runs_once_and_then_has_nothing_to_do(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     arguments = ("leaderboard", "-d", data, *QUICK, "-m", "full", "-m", "dims", "-m", "cerp")
-    first = bench(*arguments, cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
+    assert bench(monkeypatch, *arguments) == 0
     records = sorted((tmp_path / "results/local").rglob("*.json"))
     loaded = {path: json.loads(path.read_text()) for path in records}
     assert {r["method"]["name"] for r in loaded.values()} == {"full", "dims", "cerp", "popularity"}
@@ -51,25 +48,25 @@ def test_a_board_of_ones_own_data_runs_once_and_then_has_nothing_to_do(
     assert "Fewer dimensions" in page
     assert "CERP" in page
     stamps = {path: path.stat().st_mtime_ns for path in records}
-    again = bench(*arguments, cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    assert bench(monkeypatch, *arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in records} == stamps
 
     # The command in a record repeats its run, number for number.
     record = next(r for r in loaded.values() if r["method"]["name"] == "cerp")
     words = [*record["command"].split()[1:], "--results", "again"]
     extra = [str(word) for word in QUICK[4:]] if "--set" not in words else []
-    monkeypatch.chdir(tmp_path)
     repeated = CliRunner().invoke(app, [*words, *extra])
     assert repeated.exit_code == 0, repeated.output
     (path,) = (tmp_path / "again").rglob(f"{record['id']}.json")
     assert json.loads(path.read_text())["metrics"] == record["metrics"]
 
 
-def test_dry_run_prints_sizes_and_trains_nothing(data: Path, tmp_path: Path) -> None:
-    done = bench("leaderboard", "-d", data, *QUICK, "--dry-run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "ttrec" in done.stdout
+def test_dry_run_prints_sizes_and_trains_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert bench(monkeypatch, "leaderboard", "-d", data, *QUICK, "--dry-run") == 0
+    assert "ttrec" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
@@ -103,11 +100,8 @@ def test_a_mistake_is_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
+    assert bench(monkeypatch, *arguments) == 2
     said = capsys.readouterr().err
-    assert ended.value.code == 2
     assert expected in said
     assert "Traceback" not in said
     assert len(said.strip().splitlines()) == 1
@@ -128,10 +122,7 @@ def test_a_method_that_fails_is_a_failed_record_and_status_1(
     )
     monkeypatch.chdir(tmp_path)
     words = ("leaderboard", "-d", data, *QUICK, "-m", "liar", "--plugin", "liar.py")
-    monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 1
+    assert bench(monkeypatch, *words) == 1
     assert "OverBudget" in capsys.readouterr().err
     (path,) = (tmp_path / "results/local").rglob("liar/*.json")
     assert json.loads(path.read_text())["status"] == "failed"

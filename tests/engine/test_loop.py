@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 from support.conformance import Continued
+from support.faults import wait_for
 from support.fit_child import make
 
 from bench.backbones.lightgcn import LightGCN
@@ -109,16 +108,16 @@ def test_killed_process_goes_on_to_the_same_weights(tmp_path):
     rng = random.Random(1)
     for name in (ONE_PHASE, TWO_PHASES):
         checkpoint = tmp_path / f"{name}.safetensors"
-        here = Path(__file__).parent.parent / "support"
-        command = [sys.executable, str(here / "fit_child.py"), name, str(checkpoint)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        child = subprocess.Popen(command, env=environment)
-        deadline = time.monotonic() + 60
-        while not checkpoint.exists() and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
+        child = os.fork()
+        if child == 0:
+            try:
+                make(name, checkpoint, lambda entry: time.sleep(0.03)).run()
+            finally:
+                os._exit(0)
+        wait_for(checkpoint.exists)
         time.sleep(rng.random() * 0.15)
-        child.send_signal(signal.SIGKILL)
-        child.wait(60)
+        os.kill(child, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         assert checkpoint.exists()
         fit = make(name, checkpoint)
         fit.run()

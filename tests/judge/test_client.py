@@ -104,6 +104,17 @@ def test_two_processes_that_train_have_rankers_of_their_own(data, judges):
     assert first.metrics == second.metrics
 
 
+def test_all_processes_end_with_the_one_that_trains(data, judges):
+    link = judges.connect()
+    Seat(link)(handed(data))
+    wait_for(lambda: len(children()) == 3, 20)  # the clean one, the ranker, the reader
+    link.close()
+    wait_for(lambda: len(children()) == 1, 20)
+    link = judges.connect()
+    wait_for(lambda: len(children()) == 3, 20)
+    link.close()
+
+
 def alive(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
@@ -124,19 +135,6 @@ def test_a_judge_that_was_killed_is_an_error_and_is_started_again(data):
         with judges.connect() as link:
             assert Seat(link)(handed(data)).metrics.test
     wait_for(lambda: not children(), 20)
-
-
-def test_all_processes_end_with_the_one_that_trains(data):
-    with Judges(data, [], "cpu", 1) as judges:
-        link = judges.connect()
-        Seat(link)(handed(data))
-        assert len(children()) == 3  # the clean one, the ranker, the reader
-        link.close()
-        wait_for(lambda: len(children()) == 1, 20)
-        link = judges.connect()
-        wait_for(lambda: len(children()) == 3, 20)
-        link.close()
-    assert children() == []
 
 
 SLEEPS = """

@@ -34,10 +34,17 @@ def test_every_method_has_a_reader(name):
     )
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_rows_are_those_of_the_program_to_the_bit(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        pytest.param(name, whole, marks=pytest.mark.slow if whole else [])
+        for name in METHODS
+        for whole in (False, True)
+    ],
+)
+def test_rows_are_those_of_the_program_to_the_bit(name, whole, tmp_path):
     tried = 0
-    for knobs, method in makeable(METHODS[name]):
+    for knobs, method in makeable(METHODS[name], whole):
         table = compact_lookup.load(write(tmp_path, method))
         size = (tmp_path / "embeddings.safetensors").stat().st_size
         assert size == method.file_size(method.table, method.config).bytes, knobs

@@ -253,13 +253,20 @@ def check(method: Method) -> None:
     assert torch.equal(kind.rows(stored, method.table, method.config, everyone), seen)
 
 
+# Each form of the levels and each kind of scale; all pairs of them are for the slow run.
+PAIRS = [(form, scale) for form in (*FORMS, (16, "uniform")) for scale in SCALES]
+FEW = [PAIRS[(at * len(SCALES)) + at % len(SCALES)] for at in range(len(FORMS) + 1)]
+
+
 @pytest.mark.parametrize("kind", COMMON, ids=lambda kind: kind.name)
-@pytest.mark.parametrize(("bits", "levels"), [*FORMS, (16, "uniform")])
-def test_every_method_stores_what_validation_saw(kind, bits, levels):
-    for scale in SCALES:
+@pytest.mark.parametrize(
+    "pairs", [FEW, pytest.param(PAIRS, marks=pytest.mark.slow)], ids=["few", "all"]
+)
+def test_every_method_stores_what_validation_saw(kind, pairs):
+    for (bits, levels), scale in pairs:
         check(trained(planned(kind, bits=bits, levels=levels, scale=scale)))
-    if bits == 4:
-        check(trained(planned(kind, bits=bits, levels=levels, scale_bits=4)))
+    check(trained(planned(kind, bits=4, levels="normal", scale_bits=4)))
+    check(trained(planned(kind, bits=4, levels="uniform", scale_bits=4)))
 
 
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.name)

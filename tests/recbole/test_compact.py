@@ -47,7 +47,7 @@ QUICK = {("BPR", "cerp"), ("LightGCN", "pep"), ("NeuMF", "cerp"), ("SimpleX", "c
 )
 def test_recboles_trainer_and_evaluator_run_unchanged(tmp_path, monkeypatch, name, method):
     with world(
-        tmp_path, monkeypatch, name, epochs=3, train_batch_size=8192, **SETTINGS[name]
+        tmp_path, monkeypatch, name, epochs=3, train_batch_size=4096, **SETTINGS[name]
     ) as here:
         model = here.model()
         full = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Embedding))
@@ -75,7 +75,7 @@ def test_recboles_trainer_and_evaluator_run_unchanged(tmp_path, monkeypatch, nam
 def test_full_against_cerp_at_10_percent(tmp_path, monkeypatch, name):
     recalls = {}
     for method in ("full", "cerp"):
-        settings = {"epochs": 20, "embedding_size": 64, "stopping_step": 5}
+        settings = {"epochs": 20, "embedding_size": 64, "stopping_step": 5, "users": 943}
         with world(tmp_path, monkeypatch, name, **settings) as here:
             model = here.model()
             trainer = None

@@ -26,7 +26,7 @@ def assert_agree(here, ours, theirs, tolerance):
 
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_evaluators_agree_on_random_scores(tmp_path, monkeypatch, part):
-    with world(tmp_path, monkeypatch, "BPR") as here:
+    with world(tmp_path, monkeypatch, "BPR", users=943) as here:
         ours = here.ours
         scores = torch.rand(ours.users, ours.items, generator=torch.Generator().manual_seed(1))
         users, items = (torch.from_numpy(ids) for ids in here.ids())
@@ -43,7 +43,7 @@ def test_evaluators_agree_on_random_scores(tmp_path, monkeypatch, part):
 @pytest.mark.parametrize("name", ["BPR", "LightGCN"])
 @pytest.mark.parametrize("method", ["full", "cerp"])
 def test_evaluators_agree_on_trained_models(tmp_path, monkeypatch, name, method):
-    with world(tmp_path, monkeypatch, name, epochs=1) as here:
+    with world(tmp_path, monkeypatch, name, users=943, epochs=1) as here:
         model = here.model()
         small = compact(model, method, "10%") if method != "full" else None
         trainer = here.trainer(model)
@@ -62,7 +62,7 @@ def test_evaluators_agree_on_trained_models(tmp_path, monkeypatch, name, method)
 
 
 def test_our_split_reaches_recbole_and_comes_back(tmp_path, monkeypatch):
-    with world(tmp_path, monkeypatch, "BPR") as here:
+    with world(tmp_path, monkeypatch, "BPR", users=943) as here:
         users, items = here.ids()
         for part, loader in (("train", here.train), ("valid", here.valid), ("test", here.test)):
             features, matrix = loader.dataset.inter_feat, getattr(here.ours, part)

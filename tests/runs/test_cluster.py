@@ -131,7 +131,7 @@ def test_command_line_on_a_local_cluster(data, plugin, tmp_path, expected):
     from support.faults import suite_text
 
     (tmp_path / "suite.toml").write_text(suite_text((*METHODS, "slow"), 2))
-    words = "leaderboard --suite suite.toml --results r --reports p --cluster local --workers 2"
+    words = "leaderboard --suite suite.toml --results r --reports p --cluster local --workers 1"
     done = subprocess.run(
         [sys.executable, "-m", "bench", *words.split(), "-d", data, "--plugin", plugin],
         cwd=tmp_path,

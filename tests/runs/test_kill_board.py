@@ -12,7 +12,7 @@ from support.kill_board import PLUGIN, compared, disturb, start
 from bench.runs.execute import execute
 
 METHODS = ("dims", "cerp")
-SEEDS = 3
+SEEDS = 2
 
 
 class Progress:
@@ -22,7 +22,7 @@ class Progress:
     too. One worker more is due when the driver has been started again.
     """
 
-    def __init__(self, results, rng, driver_after=4):
+    def __init__(self, results, rng, driver_after=3):
         self.results, self.rng, self.driver_after = results, rng, driver_after
         self.next = 0
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench import paths
+from bench.data import CSR, Interactions
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TRAIN = "0 0 1 2 3\n1 1 2 4\n2 0 3 4 5\n"
@@ -39,6 +41,19 @@ def write(folder: Path, **files: str | bytes) -> Path:
         data = content.encode() if isinstance(content, str) else content
         (folder / name.replace("_", ".")).write_bytes(data)
     return folder
+
+
+def first_users(data: Interactions, users: int) -> Interactions:
+    """The first users of a data set, or all if there are fewer, with its whole catalogue."""
+    users = min(users, data.users)
+
+    def cut(matrix: CSR) -> CSR:
+        ends = matrix.indptr[: users + 1]
+        return CSR(ends, matrix.indices[: ends[-1]])
+
+    parts = {name: cut(getattr(data, name)) for name in ("train", "valid", "test")}
+    fresh = {"fingerprint": "", "fingerprints": {}, "test_count": -1}
+    return replace(data, users=users, **parts, **fresh)
 
 
 def pairs(matrix) -> list[tuple[int, int]]:

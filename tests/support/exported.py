@@ -40,12 +40,19 @@ def made(
     raise last
 
 
-def settings(kind: type[Method]) -> Iterator[dict[str, Any]]:
-    """The defaults, each precision, and each knob at the ends of what it may be tuned to."""
+def settings(kind: type[Method], whole: bool) -> Iterator[dict[str, Any]]:
+    """The defaults, precisions, and each knob at the ends of what it may be tuned to.
+
+    Args:
+        kind: the method.
+        whole: all pairs of bits and scales; else each of the bits with one of the scales.
+    """
     yield {}
     if not kind.Config.own_precision:
-        for bits in (16, 8, 6, 4, 3, 2, 1):
-            for scale in ("row", "item", "side") if bits < 16 else ("row",):
+        yield {"bits": 16, "scale": "row"}
+        scales = ("row", "item", "side")
+        for number, bits in enumerate((8, 6, 4, 3, 2, 1)):
+            for scale in scales if whole else scales[number % 3 :][:1]:
                 yield {"bits": bits, "scale": scale}
         yield {"bits": 2, "levels": "uniform"}
         yield from ({"bits": 4, "scale": scale, "scale_bits": 4} for scale in ("row", "item"))
@@ -56,9 +63,9 @@ def settings(kind: type[Method]) -> Iterator[dict[str, Any]]:
                 yield {knob: value}
 
 
-def makeable(kind: type[Method]) -> Iterator[tuple[dict[str, Any], Method]]:
-    """All `settings` that the method has a size for."""
-    for knobs in settings(kind):
+def makeable(kind: type[Method], whole: bool) -> Iterator[tuple[dict[str, Any], Method]]:
+    """Those of the `settings` that the method has a size for."""
+    for knobs in settings(kind, whole):
         try:
             yield knobs, made(kind, **knobs)
         except (Infeasible, SpecError, ValueError):

@@ -1,12 +1,8 @@
-"""Trains a method with checkpoints until it is killed or done: `fit_child.py METHOD FOLDER`."""
+"""Short trainings that keep a checkpoint, for tests that kill them."""
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
-
-import torch
 
 from bench.backbones.mf import MF
 from bench.check import tiny_data
@@ -39,14 +35,3 @@ def plan(kind: type[Method], users: int, items: int):
         except Infeasible:
             continue
     raise AssertionError(kind.name)
-
-
-def main() -> None:
-    torch.set_num_threads(1)
-    slowly = make(sys.argv[1], Path(sys.argv[2]), lambda entry: time.sleep(0.03))
-    slowly.run()
-    Path(sys.argv[2]).with_suffix(".done").touch()
-
-
-if __name__ == "__main__":
-    main()

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.data import first_users
+
 pytest.importorskip("recbole", reason="RecBole is not installed")
 
 from bench.data import Interactions, export_recbole, load
@@ -49,10 +51,13 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, monkeypatch, model: str, **settings):
-    """RecBole inside `compatible`, with our split of MovieLens 100k as benchmark files."""
+def world(folder: Path, monkeypatch, model: str, users: int = 300, **settings):
+    """RecBole inside `compatible`, with our split of MovieLens 100k as benchmark files.
+
+    There are 943 users; the first ones do where numbers do not matter.
+    """
     # Under another name: RecBole reads its own copy for "ml-100k", whatever the path.
-    ours = replace(load("ml-100k"), name="movies")
+    ours = replace(first_users(load("ml-100k"), users), name="movies")
     export_recbole(ours, folder / ours.name)
     monkeypatch.chdir(folder)  # RecBole logs into the current folder
     monkeypatch.setattr("sys.argv", ["test"])  # and reads the command line
