@@ -99,9 +99,11 @@ class Table:
             return np.zeros((*wanted.shape, self.columns), np.float32)
         if wanted.dtype.kind not in "iu":
             raise TypeError(f"rows takes whole numbers, not {wanted.dtype}; see user() and item()")
-        if wanted.min() < 0 or wanted.max() >= self.users + self.items:
+        index = wanted.astype(np.int64, copy=False).ravel()
+        # A negative number is a large one without its sign; uint64 beyond int64 is negative.
+        if index.view(np.uint64).max() >= self.users + self.items:
             raise IndexError(f"ids are 0 to {self.users + self.items - 1}")
-        found = self._look_up(wanted.astype(np.int64, copy=False).ravel())
+        found = self._look_up(index)
         return found.reshape(*wanted.shape, found.shape[-1])
 
     def user(self, name: object) -> Rows:

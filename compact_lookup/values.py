@@ -1,12 +1,14 @@
 """Rows of an array at whatever precision; only the rows that are asked for are decoded.
 
-docs/storage.md describes the bytes. Codes are decoded several at a time: a byte, or 12 bits where
-codes of 3 or 6 bits lie, is a place in a table of what its codes stand for.
+docs/storage.md describes the bytes. Codes of up to 4 bits are decoded several at a time: a byte, or
+12 bits where codes have 3, is a place in a table of what its codes stand for. Longer codes are
+whole numbers.
 """
 
 from __future__ import annotations
 
 from math import ceil, prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +52,30 @@ def levels_of(bits: int, normal: bool) -> Rows:
 
 
 def _widened(values: NDArray[np.float16]) -> Rows:
-    """float16 as float32, to the bit; for finite values faster than NumPy's conversion.
+    """Finite float16 as float32, to the bit, and faster than NumPy's conversion.
 
     The bits of the exponent and of the fraction move to their places in a float32, whose exponent
     is then too small by 112: a product with 2^112 is exact, also for subnormal values.
     """
-    bits = values.view(np.uint16).astype(np.uint32)
-    if ((bits & 0x7C00) == 0x7C00).any():  # infinite, or no number
-        return values.astype(np.float32)
-    found = ((bits & 0x8000) << 16 | (bits & 0x7FFF) << 13).view(np.float32)
+    bits = values.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= np.int32(-0x70000001)  # copies of the sign, in the three bits below it
+    found = bits.view(np.float32)
     found *= np.float32(2.0**112)
     return found
+
+
+def _pairs(raw: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Each 3 bytes as two numbers of 12 bits, in the halves of a word: the first one is low."""
+    words = np.empty(raw.size // 3, "<u4")
+    # Each is read with the first byte of the next.
+    four: NDArray[np.uint32] = np.ndarray((len(words) - 1,), "<u4", raw, 0, (3,))
+    np.bitwise_and(four, 0xFFFFFF, out=words[:-1])
+    words[-1] = int.from_bytes(raw[-1, -3:].tobytes(), "little")
+    high = words & 0xFFF000
+    high *= 15
+    words += high  # the bits of `high` stand 4 higher then
+    return words
 
 
 class Values:
@@ -90,6 +105,7 @@ class Values:
         if name in file.arrays:
             kind = np.float16 if file.arrays[name].dtype == np.float16 else np.float32
             self.plain = file.array(name, kind, shape).reshape(self.rows, -1)
+            self.finite = kind == np.float16 and bool(np.isfinite(self.plain).all())
             return
         bits = bits or file.config.get("bits") or 32
         if bits not in (1, 2, 3, 4, 6, 8):
@@ -105,20 +121,22 @@ class Values:
     def _prepare(self, bits: int, levels: Rows, stream: NDArray[np.uint8]) -> None:
         self.bits, self.unit = bits, 12 if bits in (3, 6) else 8
         per = self.unit // bits
-        units = ceil(self.columns / per)
+        self.units = units = ceil(self.columns / per)
+        self.bytes = ceil(units * self.unit / 24) * 3 if self.unit == 12 else units
+        self.stream: NDArray[np.uint8] | Windows = Windows(stream, self.bytes + 1)
+        if self.columns * bits % 8 == 0:  # rows begin with a byte
+            self.stream = stream.reshape(self.rows, -1)
+        if bits > 4:
+            return
         codes = np.arange(2**self.unit)[:, None] >> np.arange(0, self.unit, bits) & 2**bits - 1
         found = np.ascontiguousarray(levels[codes])
         # One item of as many bytes as its values have is looked up faster than a short row.
-        item = {1: np.float32, 2: np.complex64, 4: np.complex128}.get(per)
+        item = {2: np.complex64, 4: np.complex128}.get(per)
         self.table = found.view(item).ravel() if item else found
         squares = np.rint(levels.astype(np.float64) ** 2 * 2.0**32) / 2.0**32
         self.squares = squares[codes].sum(1)
         rest = self.columns - (units - 1) * per  # codes in the last unit
         self.last, self.surplus = 2 ** (rest * bits) - 1, (per - rest) * squares[0]
-        self.aligned = self.columns * bits % 8 == 0
-        self.bytes = ceil(units * self.unit / 24) * 3 if self.unit == 12 else units
-        self.units, self.ones = units, np.ones(units)
-        self.stream = Windows(stream, self.bytes + (not self.aligned))
 
     def _prepare_scales(self, file: File, name: str) -> None:
         scale = file.arrays.get(name)
@@ -149,58 +167,73 @@ class Values:
     def __call__(self, index: Index) -> Rows:
         """The rows at `index`, which must be within the array."""
         if self.plain is not None:
-            found = self.plain[index]
-            return _widened(found) if found.dtype == np.float16 else found
+            found = self.plain.take(index, axis=0)
+            return _widened(found) if self.finite else found.astype(np.float32, copy=False)
         if not len(index):
             return np.zeros((0, self.columns), np.float32)
-        raw = self._numbers(index)
-        numbers = raw.astype(np.intp)  # taken faster, and twice at times
-        if self.bits == 8:  # uniform levels, which arithmetic gives faster than a table
-            found = raw.astype(np.float32)
-            found -= 128
+        raw = self._bytes(index)
+        if self.bits > 4:
+            codes = self._signed(raw)
+            found = codes.astype(np.float32)
         else:
-            found = self.table.take(numbers, axis=0, mode="clip")  # no number is too large
+            codes = self._numbers(raw)
+            found = self.table.take(codes, axis=0, mode="wrap")  # the fastest; none is too large
             found = found.view(np.float32).reshape(len(index), -1)
-        found *= self._scales(index, numbers)
+        found *= self._scales(index, codes)
         return found[:, : self.columns]
 
-    def _numbers(self, index: Index) -> NDArray[np.unsignedinteger]:
-        """The units of each row, [n, units]."""
+    def _bytes(self, index: Index) -> NDArray[np.uint8]:
+        """The bytes of each row, from its first bit on: [n, bytes]."""
+        if isinstance(self.stream, np.ndarray):
+            return self.stream.take(index, axis=0)
         start = index * (self.columns * self.bits)
         raw = self.stream[start >> 3]
-        if not self.aligned:
-            shift = (start & 7).astype(np.uint8)[:, None]
-            raw = (raw[:, :-1] >> shift) | (raw[:, 1:] << (8 - shift))
-        if self.unit == 8:
-            return raw
-        # Two bytes from the first and from the second of each three hold 12 bits that are wanted.
-        shape, steps = (len(raw), self.bytes // 3), (raw.strides[0], 3)
-        low: NDArray[np.uint16] = np.ndarray(shape, "<u2", raw, 0, steps)
-        high: NDArray[np.uint16] = np.ndarray(shape, "<u2", raw, 1, steps)
-        pairs = np.empty((*shape, 2), np.uint16)
-        np.bitwise_and(low, 4095, out=pairs[..., 0])
-        np.right_shift(high, 4, out=pairs[..., 1])
-        return pairs.reshape(len(index), -1)[:, : self.units]
+        two: NDArray[np.uint16] = np.ndarray(
+            (len(raw), self.bytes), "<u2", raw, 0, (raw.shape[1], 1)
+        )
+        return (two >> (start & 7).astype(np.uint16)[:, None]).astype(np.uint8)
 
-    def _scales(self, index: Index, numbers: NDArray[np.intp]) -> Rows:
+    def _numbers(self, raw: NDArray[np.uint8]) -> NDArray[np.intp]:
+        """The units of each row, [n, units]."""
+        if self.unit == 8:
+            return raw.astype(np.intp)
+        pairs = _pairs(raw).view("<u2").reshape(len(raw), -1)
+        return pairs[:, : self.units].astype(np.intp)
+
+    def _signed(self, raw: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """What codes of 6 or 8 bits stand for, [n, columns]."""
+        if self.bits == 6:
+            pairs = _pairs(raw)
+            high: NDArray[np.uint32] = pairs & np.uint32(0x0FC00FC0)
+            high *= 3
+            pairs += high  # the bits of `high` stand 2 higher then
+            raw = pairs.view(np.uint8).reshape(len(raw), -1)
+        raw -= np.uint8(2**self.bits >> 1)
+        return raw.view(np.int8)[:, : self.columns]
+
+    def _scales(self, index: Index, codes: NDArray[Any]) -> Rows:
         """The scale of each row, [n or 1, 1]."""
         if self.shared is not None:
             if self.users is None:
                 return self.shared[:, None]
-            return self.shared[(index >= self.users).astype(np.intp)][:, None]
+            return self.shared.take(index >= self.users)[:, None]
         if not self.own:
-            return self.powers[self.places[index]][:, None]
+            return self.powers.take(self.places.take(index))[:, None]
         if self.own == self.rows:
-            return self._unit_lengths(numbers)[:, None]
-        scale = self.powers[self.places[np.maximum(index - self.own, 0)]]
+            return self._unit_lengths(codes)[:, None]
+        scale = self.powers.take(self.places.take(np.maximum(index - self.own, 0)))
         mine = np.flatnonzero(index < self.own)
-        scale[mine] = self._unit_lengths(numbers[mine])
+        scale[mine] = self._unit_lengths(codes[mine])
         return scale[:, None]
 
-    def _unit_lengths(self, numbers: NDArray[np.intp]) -> Rows:
+    def _unit_lengths(self, codes: NDArray[Any]) -> Rows:
         """Scales that give rows length 1; 0 for rows of zeros."""
-        if self.surplus:
-            numbers[:, -1] &= self.last
-        squares = self.squares.take(numbers, mode="clip") @ self.ones  # exact
-        length = np.sqrt(squares - self.surplus).astype(np.float32)
+        if self.bits > 4:
+            wide = codes.astype(np.int32)
+            squares = np.einsum("ij,ij->i", wide, wide)
+        else:
+            if self.surplus:
+                codes[:, -1] &= self.last
+            squares = self.squares.take(codes, mode="wrap").sum(1) - self.surplus  # exact
+        length = np.sqrt(squares).astype(np.float32)
         return np.divide(1, length, out=np.zeros_like(length), where=length > 0)

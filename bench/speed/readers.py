@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,14 @@ from bench.method.file import write_file
 from bench.method.registry import find_methods
 
 _USERS, _ITEMS, _DIM = 29_858, 40_981, 64  # Gowalla's
-_BATCH, _CALLS = 1024, 200
+_BATCH, _CALLS, _REPEATS = 1024, 200, 3
 _SHARES = (0.02, 0.05, 0.1)
 _PRECISIONS = (32, 16, 8, 6, 4, 3, 2, 1)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Times of one table.
+    """Times of one table, each the median of some repeats.
 
     Attributes:
         label: method and bits.
@@ -48,7 +49,7 @@ def readings(names: Sequence[str] = (), calls: int = _CALLS) -> Iterator[Reading
 
     Args:
         names: of methods; all if there are none.
-        calls: look-ups of each.
+        calls: look-ups of each, in each repeat.
     """
     kinds = find_methods()
     for name in names or sorted(kinds):
@@ -58,7 +59,8 @@ def readings(names: Sequence[str] = (), calls: int = _CALLS) -> Iterator[Reading
                 method = _made(kinds[name], share, bits)
                 if method is not None:
                     label = f"`{name}`" + (f", {bits} bits" if bits else "")
-                    yield Reading(label, share, *_timed(method, calls))
+                    repeats = np.array([_timed(method, calls) for _ in range(_REPEATS)])
+                    yield Reading(label, share, *np.median(repeats, axis=0).tolist())
 
 
 def _made(kind: type[Method], share: float, bits: int | None) -> Method | None:
@@ -94,11 +96,14 @@ def _timed(method: Method, calls: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a table in Markdown."""
+    """Print a table in Markdown, with a row for each method and precision."""
     out = sys.stdout.write
-    out("| table | % of full | µs | times the array |\n| --- | --- | --- | --- |\n")
-    for one in readings(sys.argv[1:]):
-        out(f"| {one.label} | {100 * one.share:.0f} | {one.micros:,.0f} | {one.ratio:.1f} |\n")
+    shares = ", ".join(f"{100 * share:.0f}" for share in _SHARES)
+    out(f"| table | µs at {shares} % | times the array |\n| --- | --- | --- |\n")
+    for label, group in groupby(readings(sys.argv[1:]), key=lambda one: one.label):
+        found = list(group)
+        micros = "; ".join(f"{one.micros:,.0f}" for one in found)
+        out(f"| {label} | {micros} | {', '.join(f'{one.ratio:.1f}' for one in found)} |\n")
 
 
 if __name__ == "__main__":

@@ -25,31 +25,34 @@ def hashing(file: File) -> Callable[[Index], Rows]:
     joint, head, hashes = bool(config["joint"]), config["head"], file.whole(config["hashes"], 64)
     rows = file.whole(config["rows"], file.ids)
     table = _shared(file, "stored.weight", rows)
-    factor, shift = file.array("hash", np.int32, (hashes, 2)).astype(np.int64).T
+    factor, shift = file.array("hash", np.int32, (hashes, 2)).astype(np.int64).T[:, :, None]
     sides = np.array([(0, rows)] * 2)
     if not joint:
         users, items = divide(rows, config.get("users"), (file.users, file.items))
         sides = np.array([(0, users), (users, items)])
     first, count = sides.T
     ids = parts(file, joint)
-    own = [
-        n if head and c >= n else int(head * c)
-        for c, n in zip(count, (ids[0], ids[-1]), strict=True)
-    ]
-    heads = np.array(own)
+    private = np.array(
+        [
+            n if head and c >= n else int(head * c)
+            for c, n in zip(count, (ids[0], ids[-1]), strict=True)
+        ]
+    )
+    shared = np.maximum(1, count - private).astype(np.uint64)  # divided faster than int64
     alone = np.float32(hashes**-0.5)
 
     def look_up(ids: Index) -> Rows:
         part, number = locate(file, joint, ids)
-        start, private = first[part], heads[part]
-        shared, mine = np.maximum(1, count[part] - private), number < private
-        total: Rows | None = None
-        for a, c in zip(factor, shift, strict=True):
-            hashed = private + (number * a + c) % _PRIME % shared
-            found = table(start + (np.where(mine, number, hashed) if head else hashed))
-            total = found if total is None else np.add(total, found, out=total)
-        assert total is not None
-        return total * np.where(mine, alone, np.float32(1))[:, None] if head else total
+        hashed = (number * factor + shift).view(np.uint64) % _PRIME % shared.take(part)
+        index = hashed.view(np.int64) + (first + private).take(part)
+        mine = number < private.take(part) if head else None
+        if mine is not None:
+            index = np.where(mine, first.take(part) + number, index)
+        rows = table(index.ravel()).reshape(hashes, len(ids), -1)  # of all hashes at once
+        total = rows[0]
+        for found in rows[1:]:
+            total = total + found
+        return total if mine is None else total * np.where(mine, alone, np.float32(1))[:, None]
 
     return look_up
 

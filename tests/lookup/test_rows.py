@@ -73,11 +73,22 @@ def test_levels_are_those_of_the_program():
     assert values._NORMAL == NORMAL
 
 
+def half_precision(rows: np.ndarray) -> compact_lookup.Values:
+    """A table that is stored in float16."""
+    file = object.__new__(compact_lookup.File)
+    file.path, file.config, file.arrays = "memory", {}, {"rows": rows}
+    return compact_lookup.Values(file, "rows", rows.shape)
+
+
 def test_half_precision_is_that_of_numpy_for_every_value():
-    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    for some in (halves, halves[np.isfinite(halves)]):
-        wanted = some.astype(np.float32)
-        assert np.array_equal(values._widened(some).view(np.uint32), wanted.view(np.uint32))
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)[:, None]
+    finite = halves[np.isfinite(halves[:, 0])]
+    assert len(finite) == 2**16 - 2**11
+    for some, finite_only in ((halves, False), (finite, True)):
+        table = half_precision(some)
+        assert table.finite == finite_only
+        found, wanted = table(np.arange(len(some))), some.astype(np.float32)
+        assert np.array_equal(found.view(np.uint32), wanted.view(np.uint32))
 
 
 def test_ids_are_whole_numbers_of_the_table(tmp_path):
