@@ -47,7 +47,8 @@ def overlapping(file: File) -> Callable[[Index], Rows]:
     blocks = file.whole(config["blocks"], file.ids * file.columns)
     table = Values(file, "stored", (blocks, _BLOCK))
     factor, step, shift = file.array("hash", np.int32, (3,)).astype(np.int64)
-    size = file.whole(config["chunk"] or file.columns, file.columns)
+    # A chunk may be longer than a row.
+    size = file.whole(config["chunk"] or file.columns, min(2**16, blocks * _BLOCK))
     chunks, spans = ceil(file.columns / size), (size - 1) // _BLOCK + 2
     sides = np.array([(0, blocks * _BLOCK)] * 2)
     if not joint:
