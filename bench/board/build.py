@@ -15,6 +15,7 @@ from bench.board.measure import row_key
 from bench.board.model import CONTROLS, NO_BUDGET, Board, Entry, Gap, Leaderboard, Row, UserScores
 from bench.board.quantities import HEADLINE, QUANTITIES
 from bench.board.significance import average_ranks, rank, score_users
+from bench.board.titles import shortest, titles
 from bench.errors import BenchError
 from bench.records.per_user import PerUser
 from bench.records.protocol import agrees, differences, protocol_hash, protocol_of, untraced
@@ -22,9 +23,6 @@ from bench.records.schema import Record
 
 NO_BACKBONE = "none"
 """The backbone of references, such as popularity; they stand on every board of their data."""
-
-FORMS = {"published": " (as published)", "tuned": " (tuned)"}
-"""What is said of a method's form on a board that has both."""
 
 
 def by_board(records: Sequence[Record]) -> Iterable[list[Record]]:
@@ -61,8 +59,8 @@ def build(
     Raises:
         BenchError: a `board.json` that cannot be read.
     """
-    titles = _titles(records)
-    rows = _rows(records, measured, titles)
+    names = titles(records)
+    rows = _rows(records, measured, names)
     protocol = _common_protocol(rows, records)
     first = min(
         (r for r in records if agrees(protocol_of(r), protocol)),
@@ -83,7 +81,7 @@ def build(
     )
     lifted = {row.key for row in (*((ceiling,) if ceiling else ()), *references)}
     wanted = _wanted_seeds(results / split / "board.json")
-    rules = _Rules(protocol, wanted, references, score_users(rows, users), titles)
+    rules = _Rules(protocol, wanted, references, score_users(rows, users), names)
     leaderboards = _leaderboards(
         [row for row in rows if row.key not in lifted],
         [r for r in records if r.status != "ok"],
@@ -126,20 +124,10 @@ class _Rules:
     titles: Mapping[str, str]
 
 
-def _titles(records: Sequence[Record]) -> dict[str, str]:
-    """Return the method of each run, with its form where the board has a published one."""
-    both = {r.method.name for r in records if r.spec.method.form}
-    return {
-        r.id: r.method.title
-        + ("" if r.method.name not in both else FORMS[r.spec.method.form or "tuned"])
-        for r in records
-    }
-
-
 def _rows(
     records: Sequence[Record],
     measured: Mapping[str, Mapping[str, float | None]],
-    titles: Mapping[str, str],
+    names: Mapping[str, str],
 ) -> list[Row]:
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -157,8 +145,8 @@ def _rows(
         rows.append(
             Row(
                 key,
-                titles[first.id],
-                titles[first.id],
+                names[first.id],
+                names[first.id],
                 tuple(members),
                 numbers,
                 MappingProxyType(protocol_of(first)),
@@ -222,8 +210,7 @@ def _leaderboards(
     several = len({accounting for accounting, _ in keys if accounting}) > 1
 
     def label(key: _Key) -> str:
-        # A share says more than a number of bytes, where both name the same cap.
-        found = min(labels[key], key=lambda s: ("%" not in s, len(s), s), default=NO_BUDGET)
+        found = shortest(labels[key]) or NO_BUDGET
         return f"{found} of {key[0]}" if several and key[0] else found
 
     return tuple(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.board.backbones import SideBySide, side_by_side
 from bench.board.build import build, by_board
+from bench.board.datasets import AcrossDatasets, across_datasets
 from bench.board.measure import measure, tidy
 from bench.board.model import Board
 from bench.records import per_user
@@ -27,6 +28,7 @@ class Boards:
         rejected: files that are no good, with reasons.
         boards: by split and backbone.
         backbones: by split, backbones side by side, where there are several.
+        datasets: by backbone, data sets side by side, where there are several.
     """
 
     results: Path
@@ -35,6 +37,7 @@ class Boards:
     rejected: tuple[Rejected, ...]
     boards: tuple[Board, ...]
     backbones: tuple[SideBySide, ...]
+    datasets: tuple[AcrossDatasets, ...]
 
 
 def load(results: Path, *, history: bool = False) -> Boards:
@@ -74,4 +77,5 @@ def load(results: Path, *, history: bool = False) -> Boards:
         tuple(rejected),
         boards,
         side_by_side(boards),
+        across_datasets(boards),
     )

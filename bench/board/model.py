@@ -197,6 +197,26 @@ class Leaderboard:
     gaps: tuple[Gap, ...]
     control: Row | None
 
+    @cached_property
+    def chosen(self) -> Mapping[str, Entry]:
+        """Return one entry for each method, by name, of those that are ranked or lack seeds.
+
+        Of several rows of a method, ranked ones come first, then validation chooses: a choice by
+        test numbers would flatter a method of several rows.
+        """
+        found: dict[str, Entry] = {}
+
+        def worth(entry: Entry) -> tuple[bool, float]:
+            return entry.rank is not None, entry.row.preference
+
+        for entry in (*self.entries, *self.apart):
+            if entry.rank is None and not entry.incomplete:
+                continue
+            held = found.get(entry.row.method)
+            if held is None or worth(entry) > worth(held):
+                found[entry.row.method] = entry
+        return found
+
 
 @dataclass(frozen=True)
 class Point:
@@ -305,21 +325,16 @@ class Board:
     def curves(self) -> tuple[Curve, ...]:
         """Return one curve per method, accounting apart, best at the largest budget first.
 
-        Where a budget has several rows of a method, the curve takes the one that validation
-        prefers: choosing by test numbers would flatter it.
+        Where a budget has several rows of a method, the curve takes the leaderboard's choice.
         """
         found: dict[tuple[str, str], dict[int, Point]] = defaultdict(dict)
         for leaderboard in self.leaderboards:
             if leaderboard.cap is None:
                 continue
-            for entry in (*leaderboard.entries, *leaderboard.apart):
-                if entry.reason and not entry.incomplete:
-                    continue
-                points = found[leaderboard.accounting, entry.row.method]
-                held = points.get(leaderboard.cap)
-                if held is None or entry.row.preference > held.row.preference:
-                    complete = entry.rank is not None
-                    points[leaderboard.cap] = Point(entry.row, complete, leaderboard.label)
+            for method, entry in leaderboard.chosen.items():
+                complete = entry.rank is not None
+                point = Point(entry.row, complete, leaderboard.label)
+                found[leaderboard.accounting, method][leaderboard.cap] = point
         several = len({accounting for accounting, _ in found}) > 1
         curves = []
         for (accounting, method), points in found.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -132,13 +131,9 @@ def average_ranks(leaderboards: Sequence[Leaderboard]) -> stats.Ranking | None:
     """
     tables: list[dict[str, float]] = []
     for leaderboard in leaderboards:
-        scores: dict[str, tuple[float, float]] = defaultdict(lambda: (-np.inf, 0.0))
-        for entry in leaderboard.entries:
-            title = entry.row.title
-            offer = (entry.row.preference, entry.row.mean(HEADLINE) or 0.0)
-            scores[title] = max(offer, scores[title])
-        if scores:
-            tables.append({title: score for title, (_, score) in scores.items()})
+        if leaderboard.entries:
+            ranked = [one for one in leaderboard.chosen.values() if one.rank is not None]
+            tables.append({one.row.title: one.row.mean(HEADLINE) or 0.0 for one in ranked})
     if len(tables) < 2:
         return None
     names = sorted(set.intersection(*(set(table) for table in tables)))

@@ -81,8 +81,8 @@ class Ranking:
         names: the methods, best average rank first.
         ranks: their average ranks, same order.
         boards: number of boards averaged over.
-        p: p-value of Friedman's test that all methods rank alike; None for fewer than two boards.
-        critical: Nemenyi's critical difference at 5 %; None for fewer than two boards.
+        p: p-value of Friedman's test that all methods rank alike; None for too few boards.
+        critical: Nemenyi's critical difference at 5 %; None for too few boards.
     """
 
     names: tuple[str, ...]
@@ -90,6 +90,25 @@ class Ranking:
     boards: int
     p: float | None
     critical: float | None
+
+    @property
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """Return the largest groups that do not differ, as places of the first and last name.
+
+        Nemenyi's differences are read if Friedman's test finds one; if not, all are one group.
+        A method that differs from all others is in no group. Nothing without a test.
+        """
+        last = len(self.ranks) - 1
+        if self.p is None or self.critical is None:
+            return ()
+        if self.p >= ALPHA:
+            return ((0, last),)
+        found: list[tuple[int, int]] = []
+        for first, rank in enumerate(self.ranks):
+            end = max(i for i, other in enumerate(self.ranks) if other - rank < self.critical)
+            if end > first and (not found or end > found[-1][1]):
+                found.append((first, end))
+        return tuple(found)
 
 
 def summarise(numbers: Sequence[float | None]) -> Summary | None:
@@ -155,21 +174,38 @@ def average_ranks(names: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
         names: the methods.
         scores: float64 [boards, methods]; higher is better, none missing.
     """
-    boards, k = scores.shape
-    ranks = np.stack([_ranks(-row) for row in scores]).mean(axis=0)
-    order = sorted(range(k), key=lambda i: (ranks[i], names[i]))
+    return rank_test(names, np.stack([ranks(-row) for row in scores]), least=2)
+
+
+def rank_test(names: Sequence[str], each: NDArray[np.float64], *, least: int) -> Ranking:
+    """Return average ranks with their test, as `average_ranks` does, from the ranks on each board.
+
+    Ranks with ties, and means of several rankings, vary less than whole ranks from 1 to k. So the
+    variance k (k + 1) / 12 of the usual formulas is replaced by that of the given ranks, as in
+    Friedman's correction for ties.
+
+    Args:
+        names: the methods.
+        each: float64 [boards, methods]; 1 is best.
+        least: boards below which there is no test.
+    """
+    boards, k = each.shape
+    mean = each.mean(axis=0)
+    order = sorted(range(k), key=lambda i: (mean[i], names[i]))
     p = critical = None
-    if boards >= 2 and k >= 2:
-        spread = float(np.sum((ranks - (k + 1) / 2) ** 2))
-        p = float(chdtrc(k - 1, 12 * boards / (k * (k + 1)) * spread))
-        critical = _studentized_range(k) * math.sqrt(k * (k + 1) / (6 * boards))
+    if boards >= least and k >= 2:
+        middle = (k + 1) / 2
+        variance = float(np.sum((each - middle) ** 2)) / (boards * (k - 1))
+        spread = boards * float(np.sum((mean - middle) ** 2))
+        p = float(chdtrc(k - 1, spread / variance)) if variance else 1.0
+        critical = _studentized_range(k) * math.sqrt(2 * variance / boards)
     return Ranking(
-        tuple(names[i] for i in order), tuple(float(ranks[i]) for i in order), boards, p, critical
+        tuple(names[i] for i in order), tuple(float(mean[i]) for i in order), boards, p, critical
     )
 
 
-def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ranks from 1, ties sharing their mean."""
+def ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ranks from 1, the lowest score first, ties sharing their mean."""
     order = np.sort(scores)
     first = np.searchsorted(order, scores, side="left")
     last = np.searchsorted(order, scores, side="right")

@@ -73,28 +73,36 @@ def _markdown(boards: Boards, out: Path, *, figures: bool) -> list[Path]:
 
 
 def _csv(boards: Boards, out: Path) -> list[Path]:
-    from bench.report import backbones, tables
+    from bench.report import datasets, sides, tables
 
     folder = out / "tables"
     written = [_text(folder / "runs.csv", tables.runs_csv(boards))]
     written += [_text(folder / f"{g.slug}.csv", tables.board_csv(g)) for g in boards.boards]
-    return written + [
-        _text(folder / f"{one.slug}.csv", backbones.csv(one)) for one in boards.backbones
-    ]
+    for one in boards.backbones:
+        written.append(_text(folder / f"{one.slug}.csv", sides.csv(one)))
+    for across in boards.datasets:
+        written.append(_text(folder / f"{across.slug}.csv", sides.csv(across)))
+        if across.ranking is not None:
+            written.append(_text(folder / f"{across.slug}-ranks.csv", datasets.rank_csv(across)))
+    return written
 
 
 def _latex(boards: Boards, out: Path) -> list[Path]:
-    from bench.report import tables
+    from bench.report import datasets, tables
 
-    return [_text(out / "tables" / f"{g.slug}.tex", tables.latex(g)) for g in boards.boards]
+    folder = out / "tables"
+    written = [_text(folder / f"{g.slug}.tex", tables.latex(g)) for g in boards.boards]
+    return written + [_text(folder / f"{g.slug}.tex", datasets.latex(g)) for g in boards.datasets]
 
 
 def _json(boards: Boards, out: Path) -> list[Path]:
-    from bench.report import backbones, pareto
+    from bench.report import backbones, datasets, pareto
 
     written = [_text(out / "pareto.json", pareto.render(boards))]
     if boards.backbones:
         written.append(_text(out / "backbones.json", backbones.render_json(boards)))
+    if boards.datasets:
+        written.append(_text(out / "datasets.json", datasets.render_json(boards)))
     return written
 
 

@@ -11,8 +11,9 @@ from bench.board.quantities import CUTOFFS, HEADLINE, quantity
 from bench.board.stats import LEAST_SEEDS
 from bench.board.trials import trials_statement
 from bench.records.schema import PROTOCOL, canonical_json
-from bench.report import backbones, precision
-from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, wide_columns
+from bench.report import backbones, datasets, precision
+from bench.report.splits import split_statement
+from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, p_text, wide_columns
 
 FORMULAS = (
     "Recall@k = hits among the first k / test items of the user. "
@@ -31,16 +32,6 @@ METHODOLOGY = (
     "split is scored once."
 )
 """How the statistics are made."""
-
-
-def split_statement(board: Board) -> str:
-    """Return the sentence that says how test data was split off."""
-    if board.temporal:
-        return "The split is temporal: test interactions are later than train interactions."
-    return (
-        "The split is random, not temporal: numbers say how well held-out interactions are "
-        "recovered, not how well the future is predicted."
-    )
 
 
 def title(board: Board) -> str:
@@ -120,6 +111,9 @@ def render(boards: Boards, *, figures: bool = True) -> str:
         for one in boards.backbones:
             if bool(one.era) == old:
                 parts += backbones.section(one, figures=figures)
+        if not old:
+            for across in boards.datasets:
+                parts += datasets.section(across, figures=figures)
     parts += _rejected(boards)
     text = "\n".join(parts).rstrip() + "\n"
     # The page has no HTML of its own, so whatever looks like it is text of a user or a plugin.
@@ -202,12 +196,8 @@ def _overview(board: Board) -> Iterable[str]:
         return
     cells: dict[str, dict[str, Entry]] = {}
     for leaderboard in leaderboards:
-        for entry in (*leaderboard.entries, *leaderboard.apart):
-            if entry.rank is None and not entry.incomplete:
-                continue
-            row = cells.setdefault(entry.row.title, {})
-            if leaderboard.label not in row or _before(entry, row[leaderboard.label]):
-                row[leaderboard.label] = entry
+        for entry in leaderboard.chosen.values():
+            cells.setdefault(entry.row.title, {})[leaderboard.label] = entry
 
     def average(title: str) -> float:
         return -sum(entry.row.mean(HEADLINE) or 0.0 for entry in cells[title].values())
@@ -234,17 +224,6 @@ def _overview(board: Board) -> Iterable[str]:
         f" method at a budget, validation chose one. {_FEWER}"
     )
     yield ""
-
-
-def _before(one: Entry, other: Entry) -> bool:
-    """Whether an entry stands for its method: ranked ones first, then by validation score.
-
-    The best test score would flatter a method with several rows.
-    """
-    return (one.rank is not None, one.row.preference) > (
-        other.rank is not None,
-        other.row.preference,
-    )
 
 
 def _spread(entry: Entry) -> str:
@@ -303,7 +282,7 @@ def ranking_text(board: Board) -> str:
     what = f"Methods that stand on all {ranking.boards} budgets, by NDCG@20."
     verdict = "differ" if ranking.p < 0.05 else "do not differ significantly"
     return (
-        f"{what} Friedman p = {ranking.p:.3f}: the ranks {verdict}. Two methods differ (Nemenyi, "
+        f"{what} Friedman {p_text(ranking.p)}: the ranks {verdict}. Two methods differ (Nemenyi, "
         f"5 %) when their average ranks are {ranking.critical:.2f} or more apart. Budgets of one "
         "data set are not independent, so take this as a description rather than a proof."
     )

@@ -75,8 +75,12 @@ def versus(comparison: Comparison | None) -> str:
     p = comparison.corrected
     if p is None:
         return f"{comparison.difference:+.4f}"
-    text = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-    return f"{comparison.difference:+.4f} ({text})"
+    return f"{comparison.difference:+.4f} ({p_text(p)})"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as text."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
 def _mean(key: str) -> Column:

@@ -13,7 +13,7 @@ from support.chromium import Browser, missing
 from support.make_records import TOYS, make, write
 
 from bench.board import load
-from bench.board.backbones import SideBySide, budget_of
+from bench.board.backbones import SideBySide
 from bench.report import build
 from bench.report.backbones import section
 
@@ -45,12 +45,12 @@ def only(folder: Path) -> SideBySide:
 
 def test_shares_are_of_the_own_ceiling(folder: Path) -> None:
     one = only(folder)
-    assert [side.backbone for side in one.sides] == ["lightgcn", "mf", "neumf"]
+    assert [side.name for side in one.sides] == ["lightgcn", "mf", "neumf"]
     assert [label for _, label in one.budgets] == ["10%", "25%"]
     ceilings = set()
     for side in one.sides:
         top = side.ceiling.mean("ndcg@20"), side.ceiling.mean("recall@20")
-        assert side.ceiling.first.spec.backbone.name == side.backbone
+        assert side.ceiling.first.spec.backbone.name == side.name
         ceilings.add(top)
         assert len(side.kept) == 6
         for kept in (*side.kept, *side.references):
@@ -153,9 +153,9 @@ def test_tables_and_json_hold_what_the_board_says(folder: Path, tmp_path: Path) 
     assert len(rows) == 3 * (1 + 1 + 6)
     found = {(r["backbone"], r["method"], r["cap"]): r for r in rows}
     for side in one.sides:
-        assert found[side.backbone, "full", ""]["ndcg_kept"] == "100"
+        assert found[side.name, "full", ""]["ndcg_kept"] == "100"
         for kept in side.kept:
-            row = found[side.backbone, kept.row.method, str(budget_of(kept.row)[1])]
+            row = found[side.name, kept.row.method, str(kept.place[1])]
             assert float(row["ndcg_kept"]) == pytest.approx(kept.ndcg)
             assert float(row["recall_kept"]) == pytest.approx(kept.recall)
             assert float(row["ndcg_kept_low"]) < kept.ndcg < float(row["ndcg_kept_high"])

@@ -86,6 +86,29 @@ def test_average_ranks_agree_with_friedman_and_demsar() -> None:
     assert found.critical == pytest.approx(2.569 * (4 * 5 / (6 * 14)) ** 0.5, abs=0.001)
 
 
+def test_ties_are_corrected_as_in_scipy() -> None:
+    scores = np.round(np.random.default_rng(6).random((9, 5)) * 3 + np.arange(5) / 3)
+    found = stats.average_ranks(list("abcde"), scores)
+    assert found.p == pytest.approx(scipy_stats.friedmanchisquare(*scores.T).pvalue)
+    nothing = stats.average_ranks(["a", "b"], np.ones((4, 2)))
+    assert (nothing.p, nothing.critical) == (1.0, 0.0)
+    assert nothing.groups == ((0, 1),)
+
+
+@pytest.mark.parametrize("together", [0.0, 0.5, 0.9])
+def test_means_of_ranks_differ_by_chance_in_five_per_cent(together: float) -> None:
+    """Two budgets of six data sets, whose scores have a part in common; no method is better."""
+    generator = np.random.default_rng(7)
+    found = 0
+    for _ in range(400):
+        common, own = generator.normal(size=(6, 1, 4)), generator.normal(size=(6, 2, 4))
+        scores = together**0.5 * common + (1 - together) ** 0.5 * own
+        each = np.array([[stats.ranks(-row) for row in one] for one in scores]).mean(axis=1)
+        test = stats.rank_test(list("abcd"), each, least=3)
+        found += test.p is not None and test.p < 0.05
+    assert 0.02 <= found / 400 <= 0.08
+
+
 def test_one_board_gives_no_test() -> None:
     found = stats.average_ranks(["a", "b"], np.array([[0.1, 0.2]]))
     assert (found.names, found.ranks) == (("b", "a"), (1.0, 2.0))

@@ -10,11 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bench.board import Board, Boards
 from bench.report.figures.bytes_by_kind import spend
-from bench.report.figures.kept import kept
+from bench.report.figures.kept import kept, kept_of_datasets
 from bench.report.figures.layout import Chart, settings
 from bench.report.figures.learning import learned, learning
 from bench.report.figures.parallel import spread
 from bench.report.figures.precision import precision
+from bench.report.figures.ranks import ranks
 from bench.report.figures.sizes import sizes
 from bench.report.figures.style import Style, styles
 from bench.report.precision import cells
@@ -38,6 +39,10 @@ def draw(boards: Boards, out: Path) -> list[Path]:
     )
     makers = [maker for board in boards.boards for maker in _makers(board, looks)]
     makers += [(one.slug, partial(kept, one, looks)) for one in boards.backbones]
+    for across in boards.datasets:
+        makers.append((across.slug, partial(kept_of_datasets, across, looks)))
+        if across.ranking is not None and across.ranking.critical is not None:
+            makers.append((f"{across.slug}-ranks", partial(ranks, across)))
 
     def make(index: int) -> None:
         name, maker = makers[index]

@@ -1,71 +1,151 @@
-"""The figure of accuracy kept versus size, one panel for each backbone."""
+"""The figures of accuracy kept versus size, one panel for each backbone or data set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.board import SideBySide
-from bench.board.backbones import BackboneShares, Kept
+from bench.board import AcrossDatasets, SideBySide
 from bench.board.quantities import quantity
-from bench.report.backbones import HEAD, lines
-from bench.report.figures.layout import WIDTH, Chart, footnote, legend_columns, place_labels
+from bench.board.shares import Kept, Side, Sides
+from bench.report.datasets import notes
+from bench.report.figures.layout import WIDTH, Chart, footnotes, legend_columns, place_labels
 from bench.report.figures.sizes import log_ticks
 from bench.report.figures.style import Style
+from bench.report.sides import HEAD, lines
+
+_MANY = 5
+"""Panels from which on there are three beside each other."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How sides are drawn.
+
+    Attributes:
+        title: the figure's title.
+        panel: format of a panel's title, of `name` and `top`, the full table's NDCG@20.
+        size: where a row stands on the horizontal axis; None without a size.
+        axis: label of that axis.
+        ticks: the budgets on it.
+        low: whether the vertical axis may begin above zero.
+        tall: inches of a panel and the space below it.
+        notes: lines at the foot.
+    """
+
+    title: str
+    panel: str
+    size: Callable[[Kept], float | None]
+    axis: str
+    ticks: Sequence[float]
+    low: bool
+    tall: float
+    notes: Sequence[str]
 
 
 def kept(one: SideBySide, looks: Mapping[str, Style]) -> Chart:
     """Draw NDCG@20 in percent of each backbone's ceiling versus stored bytes."""
-    columns = min(2, len(one.sides))
-    tall = -(-len(one.sides) // columns)
-    titles = {point.row.method: point.title for side in one.sides for point in side.kept}
+    title = f"{one.dataset} ({one.split}): what is kept of each backbone's full table"
+    look = _Look(
+        title=title,
+        panel="{name}: 100 % is NDCG@20 {top}",
+        size=lambda point: point.row.mean("bytes"),
+        axis=f"{quantity('bytes').axis}, log scale",
+        ticks=[cap for (unit, cap), _ in one.budgets if unit == "bytes"],
+        low=False,
+        tall=1.95,
+        notes=[one.note] if one.note else [],
+    )
+    return _draw(one, one.titles, looks, look)
+
+
+def kept_of_datasets(one: AcrossDatasets, looks: Mapping[str, Style]) -> Chart:
+    """Draw NDCG@20 in percent of each data set's ceiling versus the share of its bytes.
+
+    Methods that stand on one data set only are in the data of the figure, and not drawn.
+    """
+    on = {name: sum(any(x.row.method == name for x in side.kept) for side in one.sides)
+          for name in one.titles}  # fmt: skip
+    look = _Look(
+        title=f"{one.backbone}: what is kept of each data set's full table"
+        " (in brackets: its NDCG@20, which is 100 %)",
+        panel="{name} ({top})",
+        size=_share_of_bytes,
+        axis="Share of its bytes (%), log scale",
+        ticks=[share for (_, share), _ in one.budgets],
+        low=True,
+        tall=2.4,
+        notes=[f"{name}: {note}" for name, note in notes(one)],
+    )
+    titles = {name: title for name, title in one.titles.items() if on[name] > 1}
+    return _draw(one, titles, looks, look)
+
+
+def _share_of_bytes(point: Kept) -> float | None:
+    size, stored = point.row.first.size, point.row.mean("bytes")
+    return 100 * stored / size.full_bytes if size and size.full_bytes and stored else None
+
+
+def _draw(one: Sides, titles: Mapping[str, str], looks: Mapping[str, Style], look: _Look) -> Chart:
+    count = len(one.sides)
+    columns = min(3 if count >= _MANY else 2, count)
+    tall = -(-count // columns)
     references = {point.row.method: point.title for s in one.sides for point in s.references}
     wide = legend_columns([*titles.values(), *references.values()])
     legend_rows = -(-(len(titles) + 2 + len(references)) // wide)
-    below = 0.19 * legend_rows + 0.52 + (0.2 if one.note else 0)
-    height = 0.55 + below + 1.95 * tall
+    foot = 0.05 + 0.15 * len(look.notes)
+    below = 0.19 * legend_rows + 0.5 + foot
+    height = 0.55 + below + look.tall * tall
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(tall, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axis, side in zip(axes, one.sides, strict=False):
-        _panel(axis, side, looks)
-    for axis in axes[len(one.sides) :]:
+        _panel(axis, side, titles, looks, look)
+    for axis in axes[count:]:
         axis.set_visible(False)
     axes[0].set_xscale("log")
-    top = max((x.ndcg for side in one.sides for x in side.kept), default=100.0)
-    axes[0].set_ylim(0, max(104.0, 1.04 * top))
-    log_ticks(axes[0], [float(cap) for (unit, cap), _ in one.budgets if unit == "bytes"])
-    for index, axis in enumerate(axes[: len(one.sides)]):
+    axes[0].set_ylim(*_range(one, titles, look.low))
+    log_ticks(axes[0], look.ticks)
+    for index, axis in enumerate(axes[:count]):
         if index % columns == 0:
             axis.set_ylabel("NDCG@20 kept (%)")
-        if index + columns >= len(one.sides):
-            axis.set_xlabel(f"{quantity('bytes').axis}, log scale")
+        if index + columns >= count:
+            axis.set_xlabel(look.axis)
             axis.tick_params(labelbottom=True)
     figure.subplots_adjust(
         left=0.085, right=0.985, top=1 - 0.5 / height, bottom=below / height, wspace=0.06,
-        hspace=0.26,
+        hspace=0.5 / look.tall,
     )  # fmt: skip
     place_labels(axes, left=0.34)
-    figure.suptitle(
-        f"{one.dataset} ({one.split}): what is kept of each backbone's full table",
-        fontsize=10, y=1 - 0.06 / height, va="top",
-    )  # fmt: skip
+    figure.suptitle(look.title, fontsize=10, y=1 - 0.06 / height, va="top")
     figure.legend(
         handles=_legend(one.sides, titles, references, looks),
         loc="lower center", ncols=wide, frameon=False, handlelength=3.4, borderpad=0,
-        columnspacing=1.4, labelspacing=0.35,
-        bbox_to_anchor=(0.5, (0.22 if one.note else 0.02) / height),
+        columnspacing=1.4, labelspacing=0.35, bbox_to_anchor=(0.5, foot / height),
     )  # fmt: skip
-    footnote(figure, one.note, height)
+    footnotes(figure, look.notes, height)
     return Chart(figure, HEAD, list(lines(one)))
 
 
-def _panel(axis: Axes, side: BackboneShares, looks: Mapping[str, Style]) -> None:
-    accuracy = quantity("ndcg@20").text(side.ceiling.mean("ndcg@20"))
-    axis.set_title(f"{side.backbone}: 100 % is NDCG@20 {accuracy}", loc="left", pad=3, fontsize=9)
+def _range(one: Sides, titles: Mapping[str, str], low: bool) -> tuple[float, float]:
+    """Return the ends of the vertical axis; all intervals are inside."""
+    points = [x for s in one.sides for x in s.kept if x.row.method in titles]
+    top = max((x.high or x.ndcg for x in points), default=100.0)
+    points += [x for s in one.sides for x in s.references]
+    least = min((x.ndcg if x.low is None else x.low for x in points), default=0.0)
+    return (max(0.0, 10 * math.floor((least - 2) / 10)) if low else 0.0), max(104.0, top + 2)
+
+
+def _panel(
+    axis: Axes, side: Side, titles: Mapping[str, str], looks: Mapping[str, Style], look: _Look
+) -> None:
+    top = quantity("ndcg@20").text(side.ceiling.mean("ndcg@20"))
+    axis.set_title(look.panel.format(name=side.name, top=top), loc="left", pad=3, fontsize=9)
     axis.axhline(100, color="#444444", linestyle=(0, (8, 2)), linewidth=1.1, zorder=1)
     for reference in side.references:
         axis.axhline(
@@ -73,43 +153,45 @@ def _panel(axis: Axes, side: BackboneShares, looks: Mapping[str, Style]) -> None
         )
     curves: dict[str, list[tuple[float, Kept]]] = {}
     for point in side.kept:
-        size = point.row.mean("bytes")
-        if size is not None:
+        size = look.size(point)
+        if size is not None and point.row.method in titles:
             curves.setdefault(point.row.method, []).append((size, point))
     for method, points in sorted(curves.items()):
-        points.sort(key=lambda p: p[0])
-        style = looks[method]
-        # Where an end is unknown there is no bar; a guess is not made up.
-        ends = [
-            (p.ndcg - p.low, p.high - p.ndcg) if p.low is not None and p.high is not None
-            else (0.0, 0.0)
-            for _, p in points
-        ]  # fmt: skip
-        x, y = [size for size, _ in points], [point.ndcg for _, point in points]
-        axis.plot(x, y, color=style.colour, linestyle=style.line, linewidth=1.4, zorder=2)
-        bars = [[max(0.0, low) for low, _ in ends], [max(0.0, high) for _, high in ends]]
-        axis.errorbar(
-            x, y, yerr=bars, fmt="none", ecolor=style.colour, elinewidth=0.8, capsize=1.5, zorder=2
-        )
-        for whole in (True, False):
-            some = [(a, p.ndcg) for a, p in points if p.complete is whole]
-            axis.plot(
-                [a for a, _ in some],
-                [b for _, b in some],
-                linestyle="",
-                marker=style.marker,
-                color=style.colour,
-                markersize=5,
-                markerfacecolor=style.colour if whole else "white",
-                markeredgecolor="white" if whole else style.colour,
-                markeredgewidth=0.5 if whole else 1.1,
-                zorder=3,
-            )
+        _curve(axis, sorted(points, key=lambda p: p[0]), looks[method])
     sns.despine(ax=axis)
 
 
+def _curve(axis: Axes, points: Sequence[tuple[float, Kept]], style: Style) -> None:
+    # Where an end is unknown there is no bar; a guess is not made up.
+    ends = [
+        (p.ndcg - p.low, p.high - p.ndcg) if p.low is not None and p.high is not None
+        else (0.0, 0.0)
+        for _, p in points
+    ]  # fmt: skip
+    x, y = [size for size, _ in points], [point.ndcg for _, point in points]
+    axis.plot(x, y, color=style.colour, linestyle=style.line, linewidth=1.4, zorder=2)
+    bars = [[max(0.0, low) for low, _ in ends], [max(0.0, high) for _, high in ends]]
+    axis.errorbar(
+        x, y, yerr=bars, fmt="none", ecolor=style.colour, elinewidth=0.8, capsize=1.5, zorder=2
+    )
+    for whole in (True, False):
+        some = [(a, p.ndcg) for a, p in points if p.complete is whole]
+        axis.plot(
+            [a for a, _ in some],
+            [b for _, b in some],
+            linestyle="",
+            marker=style.marker,
+            color=style.colour,
+            markersize=5,
+            markerfacecolor=style.colour if whole else "white",
+            markeredgecolor="white" if whole else style.colour,
+            markeredgewidth=0.5 if whole else 1.1,
+            zorder=3,
+        )
+
+
 def _legend(
-    sides: Sequence[BackboneShares],
+    sides: Sequence[Side],
     titles: Mapping[str, str],
     references: Mapping[str, str],
     looks: Mapping[str, Style],
@@ -125,7 +207,7 @@ def _legend(
         Line2D([], [], color="#444444", linestyle=(0, (1, 2)), label=title)
         for title in references.values()
     ]
-    if any(not point.complete for side in sides for point in side.kept):
+    if any(not x.complete for side in sides for x in side.kept if x.row.method in titles):
         handles.append(
             Line2D([], [], linestyle="", marker="o", markersize=5, markerfacecolor="white",
                    markeredgecolor="#444444", label="hollow: seeds missing")

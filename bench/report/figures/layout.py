@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -77,9 +77,15 @@ def heading(board: Board) -> str:
 
 def footnote(figure: Figure, about: str, height: float) -> None:
     """Write the note of the data set at the foot of a figure that is `height` inches high."""
-    if about:
-        note = about if len(about) <= 130 else about[:127] + "…"
-        figure.text(0.01, 0.06 / height, note, fontsize=8, style="italic", color="#333333")
+    footnotes(figure, [about] if about else [], height)
+
+
+def footnotes(figure: Figure, about: Sequence[str], height: float) -> None:
+    """Write notes at the foot of a figure, each on a line of .15 inches."""
+    for place, note in enumerate(reversed(about)):
+        note = note if len(note) <= 130 else note[:127] + "…"
+        y = (0.06 + 0.15 * place) / height
+        figure.text(0.01, y, note, fontsize=8, style="italic", color="#333333")
 
 
 def place_labels(axes: Iterable[Axes], *, below: float = 0.27, left: float = 0.52) -> None:

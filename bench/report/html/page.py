@@ -14,14 +14,15 @@ from typing import Any
 
 import jinja2
 
-from bench.board import Board, Boards, Entry, Leaderboard, Row, SideBySide
-from bench.board.backbones import budget_of
+from bench.board import AcrossDatasets, Board, Boards, Entry, Leaderboard, Row, SideBySide
 from bench.board.quantities import CUTOFFS, HEADLINE, QUANTITIES, Quantity, quantity
+from bench.board.shares import Place
 from bench.board.stats import Comparison
 from bench.board.trials import trials_statement
-from bench.report import backbones, markdown, tables
+from bench.report import backbones, datasets, markdown, tables
 from bench.report.byte_kinds import ARRAY_KINDS, spending
 from bench.report.figures.style import DARK, HATCHES, KINDS, SYMBOLS, Style, styles
+from bench.report.splits import split_statement
 
 METRICS = (*(f"{m}@{k}" for m in ("ndcg", "recall") for k in CUTOFFS), "coverage@20")
 """What the chart can show."""
@@ -53,11 +54,12 @@ def render(boards: Boards) -> str:
                 "title": markdown.title(board),
                 "note": board.note,
                 "counts": markdown.counts(board),
-                "split": f"{markdown.split_statement(board)} {markdown.standing(board)}".rstrip(),
+                "split": f"{split_statement(board)} {markdown.standing(board)}".rstrip(),
                 "trials": trials_statement(board),
             }
             for board in boards.boards
         ],
+        datasets=[_datasets(one) for one in boards.datasets],
         quantities=QUANTITIES,
         rejected=boards.rejected,
         runs=len(boards.records),
@@ -220,7 +222,7 @@ def _backbones(
         place = places[numbers[side.board.slug]]
         sides.append(
             {
-                "title": side.backbone,
+                "title": side.name,
                 "ceiling": place[side.ceiling.key],
                 "references": [place[kept.row.key] for kept in side.references],
                 "points": [
@@ -228,7 +230,7 @@ def _backbones(
                         "row": place[kept.row.key],
                         "method": kept.row.method,
                         "label": kept.budget,
-                        "budget": _name(budget_of(kept.row)),
+                        "budget": _name(kept.place),
                         "complete": kept.complete,
                     }
                     for kept in side.kept
@@ -237,7 +239,7 @@ def _backbones(
         )
     return {
         "boards": [
-            numbers[one.slug_of(name)] for name in (*(s.backbone for s in one.sides), *one.left_out)
+            numbers[one.slug_of(name)] for name in (*(s.name for s in one.sides), *one.left_out)
         ],
         "about": f"Protocol shared by the backbones: {one.protocol_hash}{backbones.left_out(one)}.",
         "sides": sides,
@@ -249,7 +251,19 @@ def _backbones(
     }
 
 
-def _name(cap: tuple[str, int]) -> str:
+def _datasets(one: AcrossDatasets) -> dict[str, Any]:
+    ranks = datasets.rank_table(one)
+    return {
+        "title": datasets.title(one),
+        "explanation": datasets.EXPLANATION,
+        "about": datasets.about(one),
+        "notes": datasets.notes(one),
+        "tables": [*datasets.tables(one), *([ranks] if ranks else [])],
+        "ranks": datasets.rank_text(one),
+    }
+
+
+def _name(cap: Place) -> str:
     return f"{cap[1]} {cap[0]}"
 
 
