@@ -85,7 +85,12 @@ def test_a_child_that_dies_is_noticed(tmp_path: Path) -> None:
 
 def test_chosen_formats_only(results: Path, tmp_path: Path) -> None:
     build(results, tmp_path, formats=("md", "json"))
-    assert sorted(digests(tmp_path)) == [".bench-report.json", "index.md", "pareto.json"]
+    assert sorted(digests(tmp_path)) == [
+        ".bench-report.json",
+        "datasets.json",
+        "index.md",
+        "pareto.json",
+    ]
 
 
 def test_mistakes_are_one_line(results: Path, tmp_path: Path) -> None:
@@ -138,7 +143,8 @@ def test_markdown_says_what_a_reviewer_looks_for(report: Path) -> None:
         "Nemenyi",
     ):
         assert said in text, said
-    assert text.count("**Note on noted:** Sampled.") == 1
+    # On its board, and beside the other data set.
+    assert text.count("**Note on noted:** Sampled.") == 2
     for name in re.findall(r"\]\((figures/[^)]+)\)", text):
         assert (report / name).exists()
 
