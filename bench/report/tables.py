@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 import pandas as pd
@@ -23,6 +23,9 @@ MARKS = {
 }
 """Signs beside a method, and what they mean."""
 
+_TEX_KEYS = ("bytes", HEADLINE, "recall@20", "share")
+_TEX_BOLD = (HEADLINE, "recall@20")
+_TEX_PAGE = 45  # rows, of which some take several lines
 _TEX_MARKS = {
     "★": r"$^{\star}$",
     "†": r"$^{\dagger}$",
@@ -220,54 +223,73 @@ def tex(text: str) -> str:
 
 
 def latex(board: Board) -> str:
-    """Return a board's leaderboards as one LaTeX table, never wider than the text.
+    """Return a board's leaderboards as one LaTeX table that is as wide as the text at most.
 
-    Packages booktabs, amssymb and adjustbox. The best mean of each budget is bold.
+    Packages booktabs, amssymb, array and adjustbox; a table that is longer than a page is a
+    longtable. Names of methods take several lines where they are long. The best mean of each
+    budget is bold.
     """
-    keys = ("bytes", "compression", HEADLINE, "recall@20", "share")
-    head = " & ".join(["Method", *(tex(quantity(k).heading) for k in keys)])
-    lines = [
-        "% Generated from run records; needs \\usepackage{booktabs,amssymb,adjustbox}.",
-        r"\begin{adjustbox}{max width=\textwidth}",
-        r"\footnotesize",
-        r"\begin{tabular}{l" + "r" * len(keys) + "}",
-        r"\toprule",
-        head + r" \\",
-    ]
-
-    def row(entry: Entry, bold: frozenset[str] = frozenset()) -> str:
-        cells = [tex(entry.row.label) + "".join(_TEX_MARKS[m] for m in marks(entry))]
-        for key in keys:
-            text = tex(quantity(key).text(board.number(entry.row, key)))
-            number = entry.row.numbers.get(key)
-            if key in (HEADLINE, "recall@20") and number and number.sd is not None:
-                text = rf"\textbf{{{text}}}" if key in bold else text
-                text += rf"\,{{\scriptsize$\pm${number.sd:.4f}}}"
-            elif key in bold:
-                text = rf"\textbf{{{text}}}"
-            cells.append(text)
-        return " & ".join(cells) + r" \\"
-
-    top = [entry for leaderboard, entry in board.rows() if leaderboard is None]
-    if top:
-        lines += [r"\midrule", *(row(entry) for entry in top)]
+    rows = [_tex_row(board, entry) for leaderboard, entry in board.rows() if leaderboard is None]
     for leaderboard in board.leaderboards:
-        title = tex(f"Budget {leaderboard.label}")
-        lines += [r"\midrule", rf"\multicolumn{{{len(keys) + 1}}}{{l}}{{\emph{{{title}}}}} \\"]
-        for entry in leaderboard.entries:
-            bold = frozenset(
-                key
-                for key in (HEADLINE, "recall@20")
-                if entry.row.mean(key) == max(e.row.mean(key) or 0.0 for e in leaderboard.entries)
-            )
-            lines.append(row(entry, bold))
-        for gap in leaderboard.gaps:
-            if gap.status == "infeasible":
-                unit = leaderboard.accounting
-                need = f" (needs {gap.minimum:,} {unit})" if gap.minimum is not None else ""
-                empty = " &" * len(keys)
-                lines.append(tex(f"{gap.title}{need}") + empty + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{adjustbox}"]
+        rows += _tex_budget(board, leaderboard)
+    long = len(rows) > _TEX_PAGE
+    environment = "longtable" if long else "tabular"
+    numbers = (entry.row.numbers.get(HEADLINE) for _, entry in board.rows())
+    share = 0.3 if any(one and one.sd is not None for one in numbers) else 0.37
+    columns = rf">{{\raggedright\hangindent=1em}}p{{{share}\textwidth}}" + "r" * len(_TEX_KEYS)
+    packages = "booktabs,amssymb,array," + ("longtable" if long else "adjustbox")
     note = f" {board.note}" if board.note else ""
-    lines.append(f"% {board.name}.{note} Protocol {board.protocol_hash}.")
+    lines = [
+        f"% Generated from run records; needs \\usepackage{{{packages}}}.",
+        r"\begingroup" if long else r"\begin{adjustbox}{max width=\textwidth}",
+        r"\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{{environment}}}{{@{{}}{columns}@{{}}}}",
+        r"\toprule",
+        *_tex_head(),
+        r"\midrule" + (r"\endhead" if long else ""),
+        *rows,
+        r"\bottomrule",
+        rf"\end{{{environment}}}",
+        r"\endgroup" if long else r"\end{adjustbox}",
+        f"% {board.name}.{note} Protocol {board.protocol_hash}.",
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _tex_budget(board: Board, leaderboard: Leaderboard) -> list[str]:
+    """Return the rows of a budget under its name."""
+    label, span = leaderboard.label, len(_TEX_KEYS) + 1
+    title = tex(f"Budget {label}" if leaderboard.cap else label.capitalize())
+    rows = [r"\midrule", rf"\multicolumn{{{span}}}{{@{{}}l}}{{\emph{{{title}}}}} \\*"]
+    entries = leaderboard.entries
+    best = {key: max((e.row.mean(key) or 0.0 for e in entries), default=0.0) for key in _TEX_BOLD}
+    for entry in entries:
+        bold = {key for key in _TEX_BOLD if entry.row.mean(key) == best[key]}
+        rows.append(_tex_row(board, entry, bold))
+    for gap in leaderboard.gaps:
+        if gap.status == "infeasible":
+            unit = leaderboard.accounting
+            need = f" (needs {gap.minimum:,} {unit})" if gap.minimum is not None else ""
+            rows.append(tex(f"{gap.title}{need}") + " &" * len(_TEX_KEYS) + r" \\")
+    return rows
+
+
+def _tex_head() -> list[str]:
+    """Return two lines: labels, and units with the better direction."""
+    found = [quantity(key) for key in _TEX_KEYS]
+    labels = [q.label if q.unit else f"{q.label} {q.arrow}" for q in found]
+    units = [f"({q.unit}) {q.arrow}" if q.unit else "" for q in found]
+    heads = (["Method", *labels], ["", *units])
+    return [" & ".join(tex(cell.rstrip()) for cell in head) + r" \\" for head in heads]
+
+
+def _tex_row(board: Board, entry: Entry, bold: Set[str] = frozenset()) -> str:
+    cells = [tex(entry.row.label) + "".join(_TEX_MARKS[m] for m in marks(entry))]
+    for key in _TEX_KEYS:
+        number = entry.row.numbers.get(key)
+        text = tex(quantity(key).text(board.number(entry.row, key)))
+        text = rf"\textbf{{{text}}}" if key in bold else text
+        if key in _TEX_BOLD and number and number.sd is not None:
+            text += rf"\,{{\scriptsize$\pm${number.sd:.4f}}}"
+        cells.append(text)
+    return " & ".join(cells) + r" \\"
