@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,7 +75,7 @@ def _most(storage: Storage) -> int:
     return int(2 ** (storage.bits - 1) - 1)
 
 
-def _fit(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+def fit(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, Tensor]:
     """Each value in units of its scale (a whole number, or a normal level), and the scale.
 
     On a processor many rows with scales of their own are fitted in pieces, which stay in the cache
@@ -93,12 +94,14 @@ def _fit(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, 
 
 
 def _fit_all(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, Tensor]:
-    """As `_fit`, all rows together."""
+    """As `fit`, all rows together."""
     if storage.levels == "uniform":
         most = _most(storage)
         if scale is None:
             scale = _on_grid(rows.abs().amax(1, keepdim=True) / most)
         return (rows / _safe(scale)).round_().clamp_(-most, most), scale
+    if rows.device.type == "cpu" and rows.dtype == torch.float32 and rows.numel() and _compiled():
+        return _fit_by_loops(rows, storage.bits, scale)
     if scale is not None:
         return _nearest(rows / _safe(scale), storage.bits), scale
     first, *others = (_match(rows, trial, storage.bits) for trial in _trials(rows, storage.bits))
@@ -108,6 +111,35 @@ def _fit_all(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tens
         units = torch.where(better, more_units, units)
         factor, kept = torch.where(better, more_factor, factor), torch.maximum(more_kept, kept)
     return units, _on_grid(factor)
+
+
+@cache
+def _compiled() -> bool:
+    """Whether loops can be compiled here."""
+    try:
+        import bench.method.rounding_loops
+    except ImportError:
+        return False
+    return bool(bench.method.rounding_loops.CHUNK)
+
+
+def _fit_by_loops(rows: Tensor, bits: int, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """As `_fit_all`, normal levels, float32 on a CPU."""
+    from bench.method import rounding_loops
+
+    rows, (_, borders, steps) = rows.contiguous(), _levels(bits)
+    levels = np.array(borders, np.float32), np.array(steps, np.float32)
+    units = torch.empty_like(rows)
+    if scale is None:
+        top, shares = _shares(bits)
+        factors = rows.new_empty(len(rows), 1)
+        tried = np.array(shares, np.float32), np.float32(top)
+        found = units.numpy(), factors.view(-1).numpy()
+        rounding_loops.fit_rows(rows.numpy(), *tried, *levels, *found)
+        return units, _on_grid(factors)
+    scales = scale.expand(len(rows), 1)[:, 0].contiguous()
+    rounding_loops.round_rows(rows.numpy(), scales.numpy(), *levels, units.numpy())
+    return units, scale
 
 
 def _match(rows: Tensor, trial: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -126,12 +158,22 @@ def _trials(rows: Tensor, bits: int) -> tuple[Tensor, ...]:
     The best of two has 30 to 40 % less squared error than the root mean square in rows of 9 to 13
     values of 3 or 4 bits, 10 to 25 % less in rows of 35 to 62, and is near the best of many.
     """
+    top, shares = _shares(bits)
     spread = rows.square().mean(1, keepdim=True).sqrt()
+    first = (rows.abs().amax(1, keepdim=True) / top,) if top else ()
+    return *first, *(spread * share for share in shares)
+
+
+def _shares(bits: int) -> tuple[float, tuple[float, ...]]:
+    """The level that the largest value gets in the first trial, 0: no such trial; other trials.
+
+    These are shares of the root mean square of a row.
+    """
     if bits == 1:
-        return (spread,)
+        return 0.0, (1.0,)
     if bits == 2:
-        return spread * 0.85, spread * 1.15
-    return rows.abs().amax(1, keepdim=True) / NORMAL[bits][-1], spread * 0.9
+        return 0.0, (0.85, 1.15)
+    return NORMAL[bits][-1], (0.9,)
 
 
 def quantise(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -145,11 +187,16 @@ def quantise(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> tup
     Returns:
         uint8 [n, k], and float32 [n, 1] or `scale`. An all-zero row has scale 0.
     """
-    units, scale = _fit(rows, storage, scale)
+    units, scale = fit(rows, storage, scale)
+    return codes_of(units, storage), scale
+
+
+def codes_of(units: Tensor, storage: Storage) -> Tensor:
+    """Codes of what `fit` gives, in units of the scale: float32 [n, k] -> uint8 [n, k]."""
     if storage.levels == "uniform":
-        return units.add_(_most(storage) + 1).to(torch.uint8), scale
-    levels = _levels(storage.bits)[0].to(rows.device)
-    return torch.bucketize(units, (levels[1:] + levels[:-1]) / 2).to(torch.uint8), scale
+        return (units + (_most(storage) + 1)).to(torch.uint8)
+    levels = _levels(storage.bits)[0].to(units.device)
+    return torch.bucketize(units, (levels[1:] + levels[:-1]) / 2).to(torch.uint8)
 
 
 def values(codes: Tensor, scale: Tensor, storage: Storage) -> Tensor:
@@ -168,9 +215,19 @@ def lengths(codes: Tensor, storage: Storage) -> Tensor:
     """
     places = torch.arange(2**storage.bits, dtype=torch.uint8, device=codes.device)
     one = torch.ones(1, 1, dtype=torch.float64, device=codes.device)
-    squares = (values(places, one, storage).square() * 2.0**32).round() / 2.0**32
+    squares = _squares(values(places, one, storage))
     found = [squares.view(-1)[part.int()].sum(1) for part in codes.split(_BLOCK)]
     return torch.cat(found).sqrt().float().unsqueeze(1)
+
+
+def lengths_of(units: Tensor) -> Tensor:
+    """As `lengths`, of what `fit` gives: float32 [n, k] -> [n, 1]."""
+    found = [_squares(part.double()).sum(1) for part in units.split(_BLOCK)]
+    return torch.cat(found).sqrt().float().unsqueeze(1)
+
+
+def _squares(units: Tensor) -> Tensor:
+    return (units.square() * 2.0**32).round() / 2.0**32
 
 
 def as_stored(
@@ -183,7 +240,7 @@ def as_stored(
 
     `snap`: from scales on the grid to those that the file holds, where it holds fewer.
     """
-    units, scale = _fit(rows, storage, scale)
+    units, scale = fit(rows, storage, scale)
     return units.mul_(scale if snap is None else snap(scale))
 
 

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from bench.method.bits import pack_bits, unpack_bits
 from bench.method.precision import Storage
-from bench.method.rounding import lengths, quantise, side_scale, values
+from bench.method.rounding import codes_of, fit, lengths, lengths_of, side_scale, values
 from bench.method.scales import pack_scales, scales_size, unpack_scales
 from bench.method.size import ArrayKind, Arrays
 
@@ -55,9 +55,9 @@ def sides(rows: int, users: int | None) -> tuple[slice, ...]:
 
 
 def _scaled(array: Tensor, storage: Storage, users: int | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes [n, k], the scale of each row [n, 1], and what of the scales is stored."""
+    """Values in units of a scale [n, k], the scale of each row [n, 1], what is stored of scales."""
     rows = array.reshape(len(array), -1)
-    if not bool(rows.isfinite().all()):
+    if rows.numel() and not bool(torch.stack(rows.aminmax()).isfinite().all()):
         raise NotFinite("holds values that are not finite; training has diverged: lower lr")
     if storage.scale == "side" or array.dim() == 1:
         if array.dim() == 1:
@@ -68,14 +68,14 @@ def _scaled(array: Tensor, storage: Storage, users: int | None) -> tuple[Tensor,
             each = torch.cat(
                 [scale[i].expand(n, 1) for i, n in enumerate((users, len(rows) - users))]
             )
-        codes, _ = quantise(rows, storage, each)
-        return codes, each, scale.view(-1)
-    codes, scale = quantise(rows, storage)
+        units, _ = fit(rows, storage, each)
+        return units, each, scale.view(-1)
+    units, scale = fit(rows, storage, None)
     first_own = unscaled(storage, users)
     stored, each = pack_scales(scale[first_own:, 0], storage.scale_bits)
     if first_own:
-        each = torch.cat((_lengths(codes[:first_own], storage), each))
-    return codes, each, stored
+        each = torch.cat((_inverse(lengths_of(units[:first_own])), each))
+    return units, each, stored
 
 
 def unscaled(storage: Storage, users: int | None) -> int:
@@ -83,9 +83,8 @@ def unscaled(storage: Storage, users: int | None) -> int:
     return users or 0 if storage.scale == "item" else 0
 
 
-def _lengths(codes: Tensor, storage: Storage) -> Tensor:
+def _inverse(norm: Tensor) -> Tensor:
     """The scale that gives each row length 1, [n, 1]; 0 for a row of zeros."""
-    norm = lengths(codes, storage)
     return torch.where(norm > 0, 1 / norm.clamp(min=1e-30), torch.zeros_like(norm))
 
 
@@ -102,8 +101,8 @@ def rounded(array: Tensor, storage: Storage, users: int | None = None) -> Tensor
     """
     if storage.bits == 16:
         return array.half().float()
-    codes, each, _ = _scaled(array, storage, users)
-    return values(codes, each, storage).reshape(array.shape)
+    units, each, _ = _scaled(array, storage, users)
+    return units.mul_(each).reshape(array.shape)
 
 
 def encode(
@@ -119,10 +118,10 @@ def encode(
             raise NotFinite(f"{name}: values are too large for float16, or not finite")
         return {name: array.half()}
     try:
-        codes, _, scale = _scaled(array, storage, users)
+        units, _, scale = _scaled(array, storage, users)
     except NotFinite as error:
         raise NotFinite(f"{name}: {error}") from None
-    stream = torch.from_numpy(pack_bits(codes.cpu().numpy().ravel(), storage.bits))
+    stream = torch.from_numpy(pack_bits(codes_of(units, storage).cpu().numpy().ravel(), storage.bits))
     return {f"{name}.codes": stream.to(array.device), f"{name}.scale": scale}
 
 
@@ -145,7 +144,7 @@ def decode(
         first_own = unscaled(storage, users)
         each = unpack_scales(scale, rows - first_own, storage.scale_bits)
         if first_own:
-            each = torch.cat((_lengths(codes[:first_own], storage), each))
+            each = torch.cat((_inverse(lengths(codes[:first_own], storage)), each))
     elif len(scale) == 2 and users is not None:
         each = torch.cat([scale[i].expand(n, 1) for i, n in enumerate((users, rows - users))])
     else:
