@@ -17,11 +17,11 @@ from bench.data import Interactions
 from bench.engine.adam import Adam
 from bench.engine.batches import Batch, Sampler, seed_of
 from bench.engine.checkpoint import Checkpoint, State, with_prefix
-from bench.engine.evaluate import Evaluator, Result
+from bench.engine.evaluate import Evaluator
 from bench.engine.gather import distinct, take
 from bench.engine.grouped_loss import grouped_loss
 from bench.engine.losses import grouping, mean_loss
-from bench.engine.rank import rank
+from bench.engine.rank import measure
 from bench.engine.scan import available
 from bench.engine.settings import Training
 from bench.method import Method, Phase, Progress
@@ -306,21 +306,21 @@ class Fit:
     def _select(self) -> dict[str, float]:
         """Validate, and keep a copy of the weights if they are the best of the phase."""
         assert self._validate is not None
-        state, result = self.state, self.validate(self._validate)
-        if result.metrics[SELECT_ON] > state.best:
-            state.best, state.best_epoch, state.waiting = result.metrics[SELECT_ON], state.epoch, 0
+        state, found = self.state, self.validate(self._validate)
+        if found[SELECT_ON] > state.best:
+            state.best, state.best_epoch, state.waiting = found[SELECT_ON], state.epoch, 0
             self._best = {name: tensor.clone() for name, tensor in self._weights().items()}
         elif self.method.settled():
             state.waiting += 1
             if state.waiting >= self.training.patience:
                 state.stopped = "patience"
-        return {name: result.metrics[name] for name in ("recall@20", SELECT_ON)}
+        return {name: found[name] for name in ("recall@20", SELECT_ON)}
 
     @torch.no_grad()
-    def validate(self, evaluator: Evaluator) -> Result:
-        """Rank with the current weights."""
+    def validate(self, evaluator: Evaluator) -> dict[str, float]:
+        """Metrics of a ranking with the current weights."""
         self.backbone.eval()
-        result = rank(self.backbone, self.method(self._everyone), evaluator)
+        result = measure(self.backbone, self.method(self._everyone), evaluator)
         self.backbone.train()
         return result
 

@@ -71,10 +71,8 @@ class Scan:
 
         self._kernels = kernels
         self._users, self._items, self._count = users.contiguous(), items.contiguous(), count
-        total, width = items.shape
-        # The sum of d products is off by at most about d roundings of the product of lengths.
-        error = (width + 3) * _UNIT * users.norm(dim=1) * items.norm(dim=1).max()
-        self._slack = (2.1 * error).numpy()
+        total = len(items)
+        self._slack = 2 * error_of_products(users, items)
         sample = _sample(total)
         edges = [0, *range(sample, total, _TILE), total]
         # GEMMs of few users are faster with columns that are contiguous.
@@ -125,6 +123,15 @@ class Scan:
         best = np.empty((size, count), np.int32)
         kernels.decide(mine.numpy(), self._items.numpy(), *vars(found).values(), best, self._work)
         return best
+
+
+def error_of_products(users: Tensor, items: Tensor) -> NDArray[np.float32]:
+    """By how much a user's products in float32 are off at most: [U, d], [I, d] -> float32 [U]."""
+    # The sum of d products is off by at most about d roundings of the product of lengths.
+    width = items.shape[1]
+    error = 1.05 * (width + 3) * _UNIT * users.norm(dim=1) * items.norm(dim=1).max()
+    found: NDArray[np.float32] = error.numpy()
+    return found
 
 
 def _sample(items: int) -> int:

@@ -36,6 +36,7 @@ from bench.errors import Infeasible, Unreachable
 from bench.method.base import AliasChoices, Field, Method, Phase, Progress, Rows, Table
 from bench.method.narrow import Narrow
 from bench.method.precision import Storage
+from bench.method.rounding import as_stored, side_scale
 from bench.method.size import ArrayKind, Arrays, Size, largest
 from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
 from bench.method.storage import rounded
@@ -206,9 +207,10 @@ class Pruned(Method):
 
     def _rounded_table(self, rounding: Rounding) -> Tensor:
         """The table as the file will give it back: the scale is that of what is kept."""
-        found = torch.zeros_like(self.stored.weight)
-        found[self.mask] = rounded(self.stored.weight[self.mask], rounding.storage)
-        return found
+        weight, storage = self.stored.weight, rounding.storage
+        if storage.bits == 16:
+            return rounded(weight, storage) * self.mask
+        return as_stored(weight, storage, side_scale(self._kept_values(), storage)) * self.mask
 
     def rounded_tables(self) -> Iterator[tuple[Rounding, Callable[[], Tensor]]]:
         if self.stored.rounding is not None and not self.searching:

@@ -121,7 +121,9 @@ def encode(
         units, _, scale = _scaled(array, storage, users)
     except NotFinite as error:
         raise NotFinite(f"{name}: {error}") from None
-    stream = torch.from_numpy(pack_bits(codes_of(units, storage).cpu().numpy().ravel(), storage.bits))
+    stream = torch.from_numpy(
+        pack_bits(codes_of(units, storage).cpu().numpy().ravel(), storage.bits)
+    )
     return {f"{name}.codes": stream.to(array.device), f"{name}.scale": scale}
 
 

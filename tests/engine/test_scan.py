@@ -41,12 +41,15 @@ def test_equals_the_plain_way(kind, items, dim, monkeypatch):
     users = 37
     train, valid, test = random_parts(users, items, seed=items, most=40)
     vectors = drawn(kind, users, items, dim)
-    found = [Evaluator(test, [train, valid], items, block=block)(vectors) for block in (8, 128)]
+    evaluators = [Evaluator(test, [train, valid], items, block=block) for block in (8, 128)]
+    found = [evaluator(vectors) for evaluator in evaluators]
+    counted = [evaluator.metrics(vectors) for evaluator in evaluators]
     monkeypatch.setattr(evaluate, "available", lambda: False)
     plain = Evaluator(test, [train, valid], items)(vectors)
     for one in found:
         assert one.top.tolist() == plain.top.tolist()
         assert one.metrics == plain.metrics
+    assert counted == [plain.metrics, plain.metrics]
 
 
 @pytest.mark.parametrize("often", [1, 3])
