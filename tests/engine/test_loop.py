@@ -177,7 +177,7 @@ def test_weights_of_the_best_epoch_are_kept():
     best = max(state.history, key=lambda entry: entry["ndcg@20"])
     assert state.phases[0]["best_epoch"] == best["epoch"]
     again = fit.validate(fit._validate)
-    assert again.metrics["ndcg@20"] == pytest.approx(best["ndcg@20"], abs=1e-12)
+    assert again["ndcg@20"] == pytest.approx(best["ndcg@20"], abs=1e-12)
 
 
 def test_patience_counts_evaluations_without_a_better_score():
