@@ -23,6 +23,7 @@ from bench.method import (
     columns,
     fill_columns,
     train_rows,
+    train_table,
     value_size,
     widen,
 )
@@ -175,11 +176,14 @@ class TTRec(Method):
         return f"ranks {self.config.rank1} and {self.config.rank2}, {self.width} columns"
 
     def forward(self, ids: Tensor) -> Tensor:
-        (_, p2, p3), (q1, q2, q3) = self.p, self.q
+        (p1, p2, p3), (q1, q2, q3) = self.p, self.q
         rank1, rank2 = self.config.rank1, self.config.rank2
         core1, core2, core3 = (self.value(name) for name in ("core1", "core2", "core3"))
         flat = ids.reshape(-1)
-        if len(flat) * (q1 * rank1 + q1 * q3) > p2 * p3 * rank1 * q3:
+        if len(flat) * rank1 > 2 * p1 * p2 * p3 * q1:
+            # Making all rows costs less than gathering the parts of these.
+            rows = train_table(core1, core2, core3).index_select(0, flat)
+        elif len(flat) * (q1 * rank1 + q1 * q3) > p2 * p3 * rank1 * q3:
             # Many ids: every product of cores 2 and 3 is needed about once.
             rows = train_rows(core1, core2, core3, flat)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -42,7 +43,9 @@ class Similarity(Backbone.Config):
         """Rows whose dot products are the similarity: [n, dim] -> [n, dim]."""
         if self.similarity == "dot":
             return rows
-        scaled: Tensor = _Scaled.apply(rows, self.norm_power or 0.0)
+        loops = rows.device.type == "cpu" and rows.dtype == torch.float32 and _compiled()
+        function = _ScaledByLoops if loops and rows.dim() == 2 and rows.shape[1] else _Scaled
+        scaled: Tensor = function.apply(rows, self.norm_power or 0.0)
         return scaled
 
 
@@ -66,3 +69,37 @@ class _Scaled(torch.autograd.Function):
         # The length of a row that is too short counts as constant.
         along.mul_(factor).mul_(length > _SHORTEST).div_(safe.square())
         return (grad * factor).addcmul_(along, rows, value=power - 1), None
+
+
+@cache
+def _compiled() -> bool:
+    """Whether loops can be compiled here."""
+    try:
+        import bench.backbones.scaling
+    except ImportError:
+        return False
+    return callable(bench.backbones.scaling.scale_rows)
+
+
+class _ScaledByLoops(torch.autograd.Function):
+    """As `_Scaled`, float32 on a CPU, in one pass over the rows each way."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, power: float) -> Tensor:
+        from bench.backbones.scaling import scale_rows
+
+        rows = rows.detach().contiguous()
+        scaled, factors = torch.empty_like(rows), rows.new_empty(len(rows))
+        scale_rows(rows.numpy(), power, _SHORTEST, scaled.numpy(), factors.numpy())
+        ctx.save_for_backward(rows, factors)
+        ctx.power = power
+        return scaled
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        from bench.backbones.scaling import scaled_gradients
+
+        rows, factors = ctx.saved_tensors
+        grad, found = grads[0].contiguous(), torch.empty_like(rows)
+        scaled_gradients(rows.numpy(), grad.numpy(), factors.numpy(), ctx.power, found.numpy())
+        return found, None

@@ -45,7 +45,7 @@ from bench.method.spectral import (
     spectral_vectors,
 )
 from bench.method.straight_through import RangedRounding, Rounding
-from bench.method.tensortrain import train_rows
+from bench.method.tensortrain import train_rows, train_table
 from bench.method.user_share import USERS, divide
 
 __all__ = [
@@ -102,6 +102,7 @@ __all__ = [
     "spectral_vectors",
     "stream_bytes",
     "train_rows",
+    "train_table",
     "unpack_codes",
     "unpack_lengths",
     "unpack_numbers",

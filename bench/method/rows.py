@@ -58,9 +58,14 @@ class Rows(nn.Module):
             # All of the table, so that what is validated is the file to the bit.
             table = self.weight if rounding is None else rounding.whole(self.weight)
             return functional.embedding(index, table)
-        rows = (
-            functional.embedding(index, self.weight)
-            if self.reader is None
-            else self.reader.read(index)
-        )
-        return rounding.straight(rows, index) if rounding is not None and rounding.active else rows
+        if rounding is None or not rounding.active:
+            return self._read(index)
+        if index.numel() <= len(self.weight):
+            return rounding.straight(self._read(index), index)
+        every = torch.arange(len(self.weight), device=index.device)  # each row is rounded once
+        return functional.embedding(index, rounding.straight(self._read(every), every))
+
+    def _read(self, index: Tensor) -> Tensor:
+        if self.reader is None:
+            return functional.embedding(index, self.weight)
+        return self.reader.read(index)

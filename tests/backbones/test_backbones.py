@@ -55,6 +55,22 @@ def test_the_gradient_of_a_scaled_row_is_autograds(power, double):
     assert torch.allclose(one, other, rtol=1e-10)
 
 
+@pytest.mark.parametrize("power", [None, 0.3])
+def test_scaled_rows_in_float32_are_those_in_float64(power):
+    settings = MF.Config(similarity="cosine", norm_power=power)
+    rows = torch.randn(9, 21, generator=torch.Generator().manual_seed(2))
+    rows[3], rows[4] = 0.0, rows[4] * 1e-14
+    weights = torch.randn(9, 21, generator=torch.Generator().manual_seed(3))
+    found = []
+    for given in (rows, rows.double()):
+        given = given.clone().requires_grad_()
+        scaled = settings.scaled(given)
+        (grad,) = torch.autograd.grad(scaled, given, weights.to(given.dtype))
+        found.append((scaled.detach().double(), grad.double()))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
 def test_lengths_are_for_cosines():
     with pytest.raises(ValidationError, match="norm_power is for similarity = 'cosine'"):
         MF.Config(lengths=0.1)

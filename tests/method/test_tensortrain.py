@@ -43,3 +43,16 @@ def test_rows_and_gradients_equal_autograds(double, ids, gathered, monkeypatch):
     theirs = torch.autograd.grad((expected * weights).sum(), given)
     for our, their in zip(ours, theirs, strict=True):
         assert torch.allclose(our, their, rtol=1e-10, atol=1e-12)
+
+
+def test_all_rows_are_the_rows_of_all_ids(double):
+    one, two, three = given = cores()
+    table = tensortrain.train_table(one, two, three)
+    expected = tensortrain.train_rows(one, two, three, torch.arange(60))
+    torch.testing.assert_close(table, expected)
+    weights = torch.randn(table.shape, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (
+        torch.autograd.grad((rows * weights).sum(), given) for rows in (table, expected)
+    )
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their)
