@@ -22,7 +22,7 @@ from bench.board import load
 from bench.board.quantities import QUANTITIES
 from bench.errors import BenchError
 from bench.records.scan import scan
-from bench.report import build, tables
+from bench.report import build, datasets, tables
 from bench.report.figures import parallel
 from bench.report.figures.style import DARK, FIRST, HATCHES, KINDS, SYMBOLS, styles
 
@@ -182,11 +182,11 @@ def test_csv_holds_every_number_and_empty_for_missing(report: Path, results: Pat
     assert {r["ndcg@20"] for r in runs if r["status"] != "ok"} == {""}
 
 
-def test_latex_tables_say_what_they_need_and_shrink_to_the_text(report: Path) -> None:
-    files = list((report / "tables").glob("*.tex"))
-    assert files
-    for table in files:
-        text = table.read_text()
+def test_latex_tables_say_what_they_need_and_shrink_to_the_text(
+    report: Path, results: Path
+) -> None:
+    for board in load(results).boards:
+        text = (report / f"tables/{board.slug}.tex").read_text()
         parts = (
             r"\usepackage{booktabs,amssymb,array,adjustbox}",
             r"\begin{adjustbox}{max width=\textwidth}",
@@ -195,15 +195,18 @@ def test_latex_tables_say_what_they_need_and_shrink_to_the_text(report: Path) ->
             r"\end{adjustbox}",
         )
         places = [text.index(part) for part in parts]
-        assert places == sorted(places), table
+        assert places == sorted(places), board.slug
 
 
 def test_latex_tables_fit_the_text_of_an_article(results: Path, tmp_path, monkeypatch) -> None:
     if reason := no_latex():
         pytest.skip(reason)
-    boards = load(results).boards
+    loaded = load(results)
+    boards = loaded.boards
     assert boards
-    floats = [f"\\begin{{table}}{tables.latex(board)}\\end{{table}}" for board in boards]
+    assert loaded.datasets
+    short = [*map(tables.latex, boards), *map(datasets.latex, loaded.datasets)]
+    floats = [f"\\begin{{table}}{text}\\end{{table}}" for text in short]
     monkeypatch.setattr(tables, "_TEX_PAGE", 1)
     long = [tables.latex(board) for board in boards]
     assert all(r"\begin{longtable}" in text for text in long)

@@ -58,10 +58,20 @@ const ticks = (low, high, budgets = {}) => {
   const short = (value) => String(Number(value.toPrecision(3)));
   const name = (value) => value >= 1e9 ? short(value / 1e9) + "G" : value >= 1e6 ? short(value / 1e6) + "M"
     : value >= 1e3 ? short(value / 1e3) + "k" : short(value);
-  if (labels.length && labels.length <= 7)
-    return { tickvals: labels.map(([, value]) => value),
-      ticktext: labels.map(([label, value]) => `${name(value)}<br>${plain(label)}`) };
-  return { tickvals, ticktext: tickvals.map(name) };
+  if (!labels.length || labels.length > 7) return { tickvals, ticktext: tickvals.map(name) };
+  // A label that would touch an earlier one stands below it. Lengths are in pixels, on paper the
+  // axis is short.
+  labels.sort((one, other) => one[1] - other[1]);
+  const axis = small.matches ? 270 : 400, ends = [];
+  const ticktext = labels.map(([label, value]) => {
+    const middle = axis * Math.log(value / low) / Math.log(high / low);
+    const half = 4 * Math.max(label.length, name(value).length);
+    let level = 0;
+    while (ends[level] > middle - half) level += 1;
+    ends[level] = middle + half;
+    return "<br><br>".repeat(level) + `${name(value)}<br>${plain(label)}`;
+  });
+  return { tickvals: labels.map(([, value]) => value), ticktext };
 };
 
 // The legend stands beside the chart, on a phone below it, where it needs its own room.
@@ -126,7 +136,8 @@ const drawCurves = (data, state, open) => {
     yaxis: { title: { text: q[metric].axis + " (test)" }, tickformat: ".3f" },
     ...beside(traces.length) });
   const place = document.getElementById("curves");
-  place.style.height = small.matches ? 380 + 21 * traces.length + "px" : "";
+  place.style.height = small.matches ? 380 + 21 * traces.length + "px"
+    : traces.length > 16 ? 100 + 21 * traces.length + "px" : "";  // the legend has no scroll bar
   Plotly.react(place, traces, layout, OPTIONS).then(() => {
     place.removeAllListeners("plotly_click");
     place.on("plotly_click", (event) => { const row = event.points[0].customdata; if (row) open(row); });
