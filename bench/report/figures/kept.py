@@ -97,10 +97,10 @@ def _draw(one: Sides, titles: Mapping[str, str], looks: Mapping[str, Style], loo
     columns = min(3 if count >= _MANY else 2, count)
     tall = -(-count // columns)
     references = {point.row.method: point.title for s in one.sides for point in s.references}
-    wide = legend_columns([*titles.values(), *references.values()])
-    legend_rows = -(-(len(titles) + 2 + len(references)) // wide)
+    handles = _legend(one.sides, titles, references, looks)
+    wide = legend_columns(str(handle.get_label()) for handle in handles)
     foot = 0.05 + 0.15 * len(look.notes)
-    below = 0.19 * legend_rows + 0.5 + foot
+    below = 0.19 * -(-len(handles) // wide) + 0.5 + foot
     height = 0.55 + below + look.tall * tall
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(tall, columns, squeeze=False, sharex=True, sharey=True).ravel()
@@ -124,8 +124,7 @@ def _draw(one: Sides, titles: Mapping[str, str], looks: Mapping[str, Style], loo
     place_labels(axes, left=0.34)
     figure.suptitle(look.title, fontsize=10, y=1 - 0.06 / height, va="top")
     figure.legend(
-        handles=_legend(one.sides, titles, references, looks),
-        loc="lower center", ncols=wide, frameon=False, handlelength=3.4, borderpad=0,
+        handles=handles, loc="lower center", ncols=wide, frameon=False, handlelength=3.4, borderpad=0,
         columnspacing=1.4, labelspacing=0.35, bbox_to_anchor=(0.5, foot / height),
     )  # fmt: skip
     footnotes(figure, look.notes, height)
