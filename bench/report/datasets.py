@@ -59,7 +59,7 @@ def tables(one: AcrossDatasets) -> Iterator[Table]:
     """Yield the table of full tables, then one for each budget that several data sets have."""
     yield Table("Full tables", *ceilings(one.sides, "Data set"))
     for place, label in _budgets(one):
-        head = ["Kept (%)", *(side.name for side in one.sides)]
+        head = ["Kept (%)", *_names(one)]
         yield Table(f"Budget {label} of the bytes", head, _rows(one, place))
 
 
@@ -98,7 +98,7 @@ def rank_table(one: AcrossDatasets) -> Table | None:
         [one.titles[name], *(f"{rank:.2f}" for rank in one.ranks[name]), f"{mean:.2f}"]
         for name, mean in zip(one.ranking.names, one.ranking.ranks, strict=True)
     ]
-    head = ["Rank ↓", *(side.name for side in one.sides), "Average"]
+    head = ["Rank ↓", *_names(one), "Average"]
     return Table("Average rank over data sets", head, rows)
 
 
@@ -191,26 +191,30 @@ def rank_csv(one: AcrossDatasets) -> str:
 
 
 def latex(one: AcrossDatasets) -> str:
-    """Return the tables of the budgets as one LaTeX table, never wider than the text."""
-    count = len(one.sides)
-    head = " & ".join(["Kept (\\%)", *(tex(side.name) for side in one.sides)])
-    made = [
-        "% Generated from run records; needs \\usepackage{booktabs,adjustbox}.",
-        r"\begin{adjustbox}{max width=\textwidth}",
-        r"\footnotesize",
-        r"\begin{tabular}{l" + "r" * count + "}",
-        r"\toprule",
-        head + r" \\",
-    ]
+    """Return a LaTeX table for each budget, as wide as the text at most.
+
+    Packages booktabs, amssymb, array and adjustbox.
+    """
+    made = ["% Generated from run records; needs \\usepackage{booktabs,amssymb,array,adjustbox}."]
     for place, label in _budgets(one):
-        caption = tex(f"Budget {label}")
-        made += [r"\midrule", rf"\multicolumn{{{count + 1}}}{{l}}{{\emph{{{caption}}}}} \\"]
+        made += [
+            r"\begin{adjustbox}{max width=\textwidth}",
+            r"\footnotesize\setlength{\tabcolsep}{3pt}",
+            r"\begin{tabular}{@{}l" + "r" * len(one.sides) + "@{}}",
+            r"\toprule",
+            " & ".join(tex(cell) for cell in (f"Kept (%) at {label}", *_names(one))) + r" \\",
+            r"\midrule",
+        ]
         for row in _rows(one, place):
             cells = (tex(text).replace("‡", r"$^{\ddagger}$") for text in row)
             made.append(" & ".join(cells) + r" \\")
-    made += [r"\bottomrule", r"\end{tabular}", r"\end{adjustbox}"]
+        made += [r"\bottomrule", r"\end{tabular}", r"\end{adjustbox}", ""]
     made += [f"% {name}: {note}" for name, note in notes(one)]
-    return "\n".join(made) + "\n"
+    return "\n".join(made).rstrip() + "\n"
+
+
+def _names(one: AcrossDatasets) -> list[str]:
+    return [side.name for side in one.sides]
 
 
 def render_json(boards: Boards) -> str:

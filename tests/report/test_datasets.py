@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.markers import MarkerStyle
+from support.latex import no_latex
 from support.make_records import SIX, exact, make, write
 
 from bench.board import AcrossDatasets, load
@@ -153,11 +155,33 @@ def test_tables_and_json_hold_what_the_boards_say(report: Path, results: Path) -
     )
 
 
-def test_latex_has_a_cell_for_each_data_set(report: Path) -> None:
-    body = (report / "tables" / "datasets-mf.tex").read_text().split(r"\toprule")[1]
-    cells = [line for line in body.splitlines() if line.endswith(r"\\")]
-    assert {line.count("&") for line in cells if "multicolumn" not in line} == {len(SIX)}
-    assert not re.search(r"(?<!\\)[%#_‡]", body.split(r"\bottomrule")[0])
+def test_latex_has_a_table_for_each_budget(report: Path) -> None:
+    text = (report / "tables" / "datasets-mf.tex").read_text()
+    tables = text.split(r"\begin{tabular}")[1:]
+    assert len(tables) == text.count(r"\end{tabular}") == 2
+    for table, label in zip(tables, ("5", "10"), strict=True):
+        head, body = table.split(r"\bottomrule")[0].split(r"\midrule")
+        assert rf"Kept (\%) at {label}\%" in head
+        rows = [line for line in body.splitlines() if line]
+        assert len(rows) == len(METHODS) + 1  # and popularity
+        assert {line.count("&") for line in rows} == {len(SIX)}
+        assert not re.search(r"(?<!\\)[%#_‡]", body)
+
+
+def test_latex_fits_the_text_of_an_article(report: Path, tmp_path: Path) -> None:
+    if reason := no_latex():
+        pytest.skip(reason)
+    table = report / "tables" / "datasets-mf.tex"
+    document = (
+        r"\documentclass{article}\usepackage{booktabs,amssymb,array,adjustbox}"
+        rf"\begin{{document}}\noindent\input{{{table}}}\end{{document}}"
+    )
+    (tmp_path / "t.tex").write_text(document, encoding="utf-8")
+    command = ("pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+    said = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, said[-2000:]
+    assert "Overfull" not in said
 
 
 def test_the_page_has_the_same_tables(report: Path, results: Path) -> None:

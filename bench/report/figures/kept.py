@@ -124,8 +124,8 @@ def _draw(one: Sides, titles: Mapping[str, str], looks: Mapping[str, Style], loo
     place_labels(axes, left=0.34)
     figure.suptitle(look.title, fontsize=10, y=1 - 0.06 / height, va="top")
     figure.legend(
-        handles=handles, loc="lower center", ncols=wide, frameon=False, handlelength=3.4, borderpad=0,
-        columnspacing=1.4, labelspacing=0.35, bbox_to_anchor=(0.5, foot / height),
+        handles=handles, loc="lower center", ncols=wide, frameon=False, handlelength=3.4,
+        borderpad=0, columnspacing=1.4, labelspacing=0.35, bbox_to_anchor=(0.5, foot / height),
     )  # fmt: skip
     footnotes(figure, look.notes, height)
     return Chart(figure, HEAD, list(lines(one)))
