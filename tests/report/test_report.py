@@ -363,6 +363,12 @@ def opened(browser: Browser, report: Path) -> Browser:
     assert browser.requests == [(report / "index.html").resolve().as_uri()]
 
 
+def test_labels_of_near_budgets_stand_below_each_other(opened: Browser) -> None:
+    budgets = "{'5% of values': 987e3, '5% of bytes': 907e3, '20% of bytes': 363e4}"
+    texts = opened.run(f"ticks(8e5, 4e6, {budgets}).ticktext")
+    assert texts == ["907k<br>5% of bytes", "<br><br>987k<br>5% of values", "3.63M<br>20% of bytes"]
+
+
 LABELS = """
   [...document.querySelectorAll('#board tbody tr')].map(r => r.cells[1].firstChild.textContent)"""
 HEADS = "[...document.querySelectorAll('#board th')].map(h => h.dataset.key)"

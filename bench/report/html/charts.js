@@ -71,14 +71,14 @@ const ticks = (low, high, budgets = {}) => {
     ends[level] = middle + half;
     return "<br><br>".repeat(level) + `${name(value)}<br>${plain(label)}`;
   });
-  return { tickvals: labels.map(([, value]) => value), ticktext };
+  return { tickvals: labels.map(([, value]) => value), ticktext, tickangle: 0 };
 };
 
 // The legend stands beside the chart, on a phone below it, where it needs its own room.
 const beside = (entries) => small.matches
-  ? { margin: { l: 60, r: 12, t: 12, b: 70 + 21 * entries },
+  ? { margin: { l: 60, r: 30, t: 12, b: 70 + 21 * entries },
       legend: { x: 0, y: 0, yref: "container", yanchor: "bottom", maxheight: 21 * entries + 20 } }
-  : { legend: { x: 1.01, y: 1 } };
+  : { legend: { x: 1.01, y: 1, maxheight: 21 * entries + 20 } };
 
 const drawCurves = (data, state, open) => {
   const board = data.boards[state.board];
