@@ -67,9 +67,12 @@ def leaderboard(
     from bench.cli.show_plan import plan_table
     from bench.cli.terminal import Live
     from bench.cli.tuning import Options, tuned_suite
+    from bench.judge.forks import forks
     from bench.records.store import Store
     from bench.runs import schedule
 
+    if cluster is None and not dry_run:
+        forks()  # imports PyTorch while the runs are planned
     asked = Request(
         suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir, bits or ()
     )
@@ -167,7 +170,9 @@ def run(
     import json
 
     from bench.api import single
+    from bench.judge.forks import forks
 
+    forks()  # imports PyTorch while the run is planned
     asked = Request(
         suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir, bits or ()
     )

@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, Pipe
+from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import send_handle
-from pathlib import Path
 from types import TracebackType
 
 from bench.data import Interactions
 from bench.data.transfer import write_split
 from bench.errors import BenchError
+from bench.judge.forks import Spawned, judge
 from bench.judge.model import (
     JudgeDied,
     Submission,
@@ -27,9 +25,6 @@ from bench.judge.model import (
 )
 
 _GRACE = 5.0  # seconds from the request to end until the process is killed
-_START = "import sys; sys.path[:] = sys.argv[3:]; from bench.judge.server import main;" + (
-    " main(int(sys.argv[1]), sys.argv[2])"
-)
 
 
 class Judges:
@@ -54,7 +49,7 @@ class Judges:
         self._data = tempfile.TemporaryFile()  # noqa: SIM115  without a name that others could open
         write_split(data, self._data)
         self._data.flush()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkServerProcess | Spawned | None = None
         self._control: Connection | None = None
 
     def __enter__(self) -> Judges:
@@ -76,7 +71,7 @@ class Judges:
             BenchError: the judge cannot be started.
         """
         for _ in range(3):
-            if self._process is None or self._process.poll() is not None:
+            if self._process is None or not self._process.is_alive():
                 self._start()
             with contextlib.suppress(OSError):
                 return self._connect()
@@ -85,6 +80,7 @@ class Judges:
     def _connect(self) -> Connection:
         assert self._control is not None
         assert self._process is not None
+        assert self._process.pid is not None
         ours, theirs = Pipe()
         try:
             self._control.send_bytes(json.dumps(self._told).encode())
@@ -99,28 +95,19 @@ class Judges:
 
     def _start(self) -> None:
         self._end()
-        ours, theirs = socket.socketpair()
+        self._control, theirs = Pipe()
         with theirs:
-            words = [sys.executable, "-c", _START, str(theirs.fileno()), self._folder.name]
-            # A session of its own, so that Ctrl-C reaches the caller alone.
-            self._process = subprocess.Popen(
-                [*words, *(one or str(Path.cwd()) for one in sys.path)],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        self._control = Connection(ours.detach())
+            self._process = judge(theirs, self._folder.name)
 
     def _end(self) -> None:
         if self._control is not None:
             self._control.close()
             self._control = None
         if self._process is not None:
-            try:
-                self._process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
+            self._process.join(_GRACE)
+            if self._process.is_alive():
                 self._process.kill()
-                self._process.wait()
+                self._process.join()
             self._process = None
 
     def close(self) -> None:

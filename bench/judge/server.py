@@ -3,8 +3,8 @@
     clean process ── forks ── ranker (has the data) ── forks ── reader (never had the data)
                                                                   └─ forks one process for each file
 
-The clean process has imported PyTorch and this program, and has loaded the compiled loops of the
-ranking, so that this is done once for all rankers. It never gets data or code of methods. A reader
+The clean process is forked from that of `bench.judge.forks`, which has imported PyTorch and this
+program, and has loaded the compiled loops. It never gets data or code of methods. A reader
 imports the program's own methods once. It imports plugins in a process of its own for each file, so
 that nothing survives between runs. Every process ends when the one that it serves has closed its
 end of the pipe.
@@ -32,7 +32,6 @@ import bench.engine.objectives
 import bench.method  # noqa: F401
 from bench.data.transfer import unpack_split
 from bench.engine.malloc import keep_freed_memory
-from bench.engine.scan import warm_up
 from bench.judge.guard import guard_reading
 from bench.judge.model import (
     JudgeDied,
@@ -52,22 +51,23 @@ from bench.method.registry import find_methods, own_methods
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
 
-def main(control: int, folder: str) -> None:
+def main(control: Connection, folder: str, outside: dict[str, str]) -> None:
     """Serve until the other end of the control pipe is closed.
 
     Args:
-        control: number of the handle of the control pipe.
+        control: the pipe.
         folder: an empty folder to work in.
+        outside: the environment of the command.
     """
+    os.setsid()  # a session of its own, so that Ctrl-C reaches the caller alone
     torch.set_num_threads(1)  # threads would not survive a fork
-    warm_up()  # before the environment is cleared, which says where compiled code is kept
     os.chdir(folder)
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environment = {name: outside[name] for name in _KEPT if name in outside}
     os.environ.clear()
     os.environ.update(environment, HOME=folder, TMPDIR=folder)
     tempfile.tempdir = folder  # Python would try it by writing, which a reader may not
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel removes ended children
-    with Connection(control) as pipe:
+    with control as pipe:
         while True:
             try:
                 told = json.loads(pipe.recv_bytes())

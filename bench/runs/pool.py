@@ -1,7 +1,8 @@
 """Runs of a plan in worker processes; no result is lost when a worker dies.
 
-A worker gets the data without their test part and executes one run after another. It is spawned
-(not forked), sends JSON over a pipe and exits when its parent has ended. It hands the file of each
+A worker gets the data without their test part and executes one run after another. It is forked
+from a process without data (`bench.judge.forks`), sends JSON over a pipe and exits when the command
+has ended. It hands the file of each
 run to a judge of its own (`bench.judge`). When a worker dies, another worker continues
 its run from the checkpoint. A run whose workers die again and again without progress becomes a
 failed record. The pool skips runs that other processes execute on the same results folder
@@ -12,14 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
-import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -29,6 +27,7 @@ from bench.data.cache import cache_root
 from bench.data.transfer import write_split
 from bench.errors import BenchError
 from bench.judge.client import Judges
+from bench.judge.forks import environment, forks, undisturbed
 from bench.records.store import Store
 from bench.runs.spec import Run, encode
 from bench.runs.worker import BOARD, JUDGE_DIED, Job, Start, Work, serve
@@ -37,7 +36,6 @@ from bench.runs.worklist import Worklist
 _DEATHS_WITHOUT_EPOCH = 3  # deaths of workers in a row without an epoch in between
 _DEATHS_WITHOUT_PROGRESS = 10  # deaths in a row without an epoch beyond those already reached
 _FAILED_STARTS = 10  # workers in a row that die before they are ready
-_PATHS = ("BENCH_DATA", "BENCH_CACHE")
 _GRACE = 5.0  # seconds from the request to end until a worker is killed
 
 Listener = Callable[[str, dict[str, Any]], None]
@@ -122,7 +120,7 @@ def run_all(
         found = (path.stat() for path in map(Path, data.files) if path.exists())
         closed = tuple((one.st_dev, one.st_ino) for one in found)
         folders = tuple(str(cache_root(None) / name) for name in ("parsed", "downloads"))
-        start = Start(job, work, split.name, closed, folders)
+        start = Start(job, work, split.name, closed, folders, environment())
         _Pool(worklist, start, judges, workers, listener, time_limit, fail).work()
 
 
@@ -141,7 +139,7 @@ class _Pool:
     ) -> None:
         self.worklist, self.start, self.judges, self.workers = worklist, start, judges, workers
         self.listener, self.time_limit, self.fail = listener, time_limit, fail
-        self.context = multiprocessing.get_context("spawn")
+        self.context = forks()
         self.processes: list[_Worker] = []
         self.attempts: dict[str, _Attempts] = {}
         self.next_number = 0
@@ -265,31 +263,15 @@ class _Pool:
 
 def _start(context: Any, start: Start, number: int, link: Connection | None) -> _Worker:
     ours, theirs = context.Pipe()
-    arguments = (theirs, start, os.getpid(), link)
-    process = context.Process(target=serve, args=arguments, daemon=True)
-    # Its first start unblocks SIGINT, which would undo what follows.
-    resource_tracker.ensure_running()
-    # Only the parent handles Ctrl-C. A worker inherits that the signal is blocked.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    process = context.Process(target=serve, args=(theirs, start, link), daemon=True)
     try:
-        with _without_paths():
+        with undisturbed():
             process.start()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         if link is not None:
             link.close()
     return _Worker(process, ours, number)
-
-
-@contextlib.contextmanager
-def _without_paths() -> Iterator[None]:
-    """Hide where data sets are from the processes that are started within."""
-    hidden = {name: os.environ.pop(name) for name in _PATHS if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
 
 
 def _end(worker: _Worker) -> None:

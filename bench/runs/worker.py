@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ class Start:
         split: path of the data, without their test part.
         closed: device and inode of files that methods must not read.
         folders: of other copies of the data.
+        environment: of the command, without paths of data sets.
     """
 
     job: Job
@@ -111,11 +112,14 @@ class Start:
     split: str
     closed: tuple[tuple[int, int], ...]
     folders: tuple[str, ...]
+    environment: dict[str, str]
 
 
-def serve(pipe: Connection, start: Start, parent: int, link: Connection | None) -> None:
+def serve(pipe: Connection, start: Start, link: Connection | None) -> None:
     """Main function of a worker process."""
-    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    os.environ.clear()  # that of the process that this one was forked from
+    os.environ.update(start.environment)
 
     def send(kind: str, content: dict[str, Any]) -> None:
         try:
@@ -166,8 +170,9 @@ def _serve(pipe: Connection, start: Start, link: Connection | None, send: Send) 
         send("done", {"record": start.work.do(run, data, methods, store, job, report, judge)})
 
 
-def _exit_with_parent(parent: int) -> None:
-    """Exit once the parent has ended, so that no worker stays when a board is killed."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _exit_with_parent() -> None:
+    """Exit once the command has ended, so that no worker stays when a board is killed."""
+    command = parent_process()
+    if command is not None:
+        command.join()
+        os._exit(1)

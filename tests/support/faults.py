@@ -172,14 +172,11 @@ def die() -> None:
 
 
 def children(of: int | None = None) -> list[psutil.Process]:
-    """Living processes of workers and of the judge below one."""
+    """Living processes of workers and of the judge below one, which are forked from another."""
     below = psutil.Process(of or os.getpid()).children(recursive=True)
-    return [
-        p
-        for p in below
-        if ("spawn_main" in " ".join(_words(p)) or "bench.judge.server" in " ".join(_words(p)))
-        and "tracker" not in _words(p)
-    ]
+    forks = [p for p in below if "multiprocessing.forkserver" in " ".join(_words(p))]
+    numbers = {p.pid for p in forks}
+    return [p for p in forks if p.ppid() in numbers]
 
 
 def _words(process: psutil.Process) -> list[str]:

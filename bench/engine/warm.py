@@ -1,0 +1,35 @@
+"""Loading the compiled loops before they are needed, so that forked processes have them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bench.backbones.similarity import Similarity
+from bench.data import CSR
+from bench.engine.evaluate import Evaluator, Vectors
+from bench.engine.grouped_loss import grouped_loss
+from bench.engine.losses import grouping
+from bench.engine.objectives import Softmax
+from bench.engine.scan import available
+from bench.method.precision import Storage
+from bench.method.rounding import fit
+
+
+def warm_up() -> None:
+    """Loads the loops of a training step and of a ranking, or compiles them."""
+    if not available():
+        return
+    rows = torch.ones(3, 2, requires_grad=True)
+    vectors = Similarity(similarity="cosine").scaled(rows)
+    users, items = torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64)
+    how = grouping(Softmax())
+    assert how is not None
+    grouped_loss(vectors, users, items, items + 1, how).backward()
+    ones, storage = torch.ones(2, 2), Storage(4, "normal", "row")
+    fit(ones, storage, None)
+    fit(ones, storage, ones[:, :1])
+    held = CSR(np.array([0, 1]), np.array([1], np.int32))
+    evaluator = Evaluator(held, [], 2)
+    evaluator(Vectors(ones, ones))
+    evaluator.metrics(Vectors(ones, ones))
