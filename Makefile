@@ -20,7 +20,7 @@ test: $(VENV)/.installed
 test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not gpu' $(ARGS)
 
-# Other Pythons, and the oldest or newest dependencies: make test-versions ARGS=oldest
+# Other Pythons, the oldest and the newest dependencies: make test-versions ARGS='--all-tests 3.12'
 test-versions:
 	.ci/versions $(ARGS)
 

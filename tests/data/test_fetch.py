@@ -146,6 +146,7 @@ def test_only_the_named_member_of_an_archive_is_unpacked(cards, web, tmp_path):
         (zipped(other=ROWS), "itself", "has no toy/u.data in it"),
         (b"not a zip", "itself", "File is not a zip file"),
     ],
+    ids=["cut", "other", "none"],  # an archive holds the time
 )
 def test_bad_archives(cards, web, tmp_path, content, expected, reason):
     write(cards, toy_toml=zip_card(content if expected else b"the right one"))

@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from bench.check import tiny_data
-from bench.cli import app
+from bench.cli import app, main
 from bench.cli.show_speed import against_left_out, explain
 from bench.engine.settings import Training
 from bench.errors import BenchError
@@ -204,10 +204,13 @@ def test_after_the_deadline_no_round_begins_but_the_first_and_that_is_said(monke
     assert "rankings were timed in the first and the last round only" in said
 
 
-def test_against_recbole_times_the_full_table_only(monkeypatch):
+def test_against_recbole_times_the_full_table_only(monkeypatch, capsys):
     monkeypatch.setattr(versus, "against_recbole", lambda *_: {"rows": [], "left_out": []})
     words = ["speed", "-d", "ml-100k", "--against", "recbole", "--rounds", "1", "--steps", "1"]
-    shown = CliRunner().invoke(app, [*words, "--json"])
-    assert shown.exit_code == 0, shown.output
-    assert [row["method"] for row in json.loads(shown.stdout)["rows"]] == ["full"]
-    assert "only the full table is timed" in shown.stderr
+    monkeypatch.setattr("sys.argv", ["bench", *words, "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    shown = capsys.readouterr()
+    assert not ended.value.code, shown.err
+    assert [row["method"] for row in json.loads(shown.out)["rows"]] == ["full"]
+    assert "only the full table is timed" in shown.err
