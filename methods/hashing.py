@@ -142,7 +142,7 @@ class Hashing(Method):
         return f"{self.config.rows:,} rows, own rows for {alone:.0%} of the ids, {hashes}"
 
     def forward(self, ids: Tensor) -> Tensor:
-        rows = self.stored(self.slots(ids)).sum(-2)
+        rows = self.stored.sums(self.slots(ids))
         if not self.config.head:
             return widen(rows, self.table)
         part, own = self.table.locate(ids, self.config.joint)

@@ -12,6 +12,7 @@ from bench.engine.grouped_loss import grouped_loss
 from bench.engine.losses import grouping
 from bench.engine.objectives import Softmax
 from bench.engine.scan import available
+from bench.method.bags import sums_of_rows
 from bench.method.precision import Storage
 from bench.method.rounding import fit
 
@@ -26,6 +27,7 @@ def warm_up() -> None:
     how = grouping(Softmax())
     assert how is not None
     grouped_loss(vectors, users, items, items + 1, how).backward()
+    sums_of_rows(rows, torch.zeros(1, 2, dtype=torch.int64)).sum().backward()
     ones, storage = torch.ones(2, 2), Storage(4, "normal", "row")
     fit(ones, storage, None)
     fit(ones, storage, ones[:, :1])

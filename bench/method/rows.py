@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.method.bags import sums_of_rows
 from bench.method.straight_through import Rounding
 
 
@@ -62,8 +63,19 @@ class Rows(nn.Module):
             return self._read(index)
         if index.numel() <= len(self.weight):
             return rounding.straight(self._read(index), index)
-        every = torch.arange(len(self.weight), device=index.device)  # each row is rounded once
-        return functional.embedding(index, rounding.straight(self._read(every), every))
+        return functional.embedding(index, self._all())
+
+    def sums(self, index: Tensor) -> Tensor:
+        """Sums of rows over the last axis: int64 [*, k] -> float32 [*, dim]."""
+        if not torch.is_grad_enabled() or index.numel() <= len(self.weight):
+            return self(index).sum(-2)
+        return sums_of_rows(self._all(), index)
+
+    def _all(self) -> Tensor:
+        """All rows in training, each rounded once if they are rounded now: float32 [rows, dim]."""
+        every = torch.arange(len(self.weight), device=self.weight.device)
+        rows, rounding = self._read(every), self.rounding
+        return rounding.straight(rows, every) if rounding is not None and rounding.active else rows
 
     def _read(self, index: Tensor) -> Tensor:
         if self.reader is None:

@@ -46,7 +46,6 @@ WAITING = {
     "dhe": "the seed of the hashes is read from a tensor in each step",
     "graded": "rows are rounded group by group, and a group's size is a value",
     "mixed": "rows are composed group by group, and a group's size is a value",
-    "ttrec": "rows are composed head by head, and the rows of a head are counted",
 }
 
 
