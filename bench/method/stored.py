@@ -218,7 +218,7 @@ class Stored(nn.Module):
             if table.rounding is not None:
                 yield table.rounding, partial(getattr, table, "weight")
         for name, rounding in self._roundings.items():
-            yield rounding, partial(torch.flatten, getattr(self, name), 1)
+            yield rounding, partial(_as_rows, getattr(self, name))
 
     def value(self, name: str) -> Tensor:
         """A parameter of the method's own as the file will give it back; for use in `forward`.
@@ -240,6 +240,11 @@ class Stored(nn.Module):
     def tables(self) -> Iterator[Rows]:
         """The lookup tables inside, for the optimiser."""
         return (module for module in self.modules() if isinstance(module, Rows))
+
+
+def _as_rows(values: Tensor) -> Tensor:
+    """A parameter of any number of dimensions as a table: [n, *] -> [n, k]."""
+    return values.view(len(values), -1)
 
 
 def decoded(
