@@ -172,6 +172,7 @@ class _Postponed(_Dense):
             self.flush()
             self.dense(share)
             self.count += 1  # S of earlier steps is not needed: no row is behind
+            self._make_room()
             self.last.fill_(self.count)
             self.stale = False
             return
@@ -192,11 +193,15 @@ class _Postponed(_Dense):
             assert self.parameter.grad is not None
             self.parameter.grad.index_add_(0, rows, weight.grad)
 
+    def _make_room(self) -> None:
+        """Make S long enough for a row that the step just done has updated."""
+        if self.count >= len(self.missed):
+            self.missed = functional.pad(self.missed, (0, self.count))
+
     def _extend(self, share: float) -> None:
         """Add the step just done to S of all earlier steps in the window."""
         now = self.count
-        if now >= len(self.missed):
-            self.missed = functional.pad(self.missed, (0, now))
+        self._make_room()
         scale = self.lr * share * math.sqrt(1 - BETA2**now) / (1 - BETA1**now)
         start = max(0, now - _WINDOW)
         self.missed[start:now] += (self._powers[start - now :] * scale).to(self.missed.dtype)

@@ -133,6 +133,15 @@ def test_lazy_and_dense_steps_in_turn(tolerance):
     assert pair.apart() < tolerance
 
 
+def test_lazy_steps_after_more_dense_ones_than_the_window_has(tolerance):
+    pair = Pair()
+    for _ in range(410):
+        pair.step(torch.arange(ROWS))
+    for _ in range(5):
+        pair.step(pair.ids(4))
+    assert pair.apart() < tolerance
+
+
 def test_step_without_any_read_moves_on_by_momentum(tolerance):
     pair = Pair()
     for step in range(60):
