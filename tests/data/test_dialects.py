@@ -2,11 +2,12 @@
 
 import csv
 import json
+import sys
 
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.data import alone_fixture, write  # noqa: F401
 
@@ -61,9 +62,15 @@ def frame_of(rows, order):
     return {name: [row[places[name]] for row in rows] for name in order}
 
 
+def csv_writes(rows) -> bool:
+    """Whether the csv module writes these: before Python 3.11 not the character 0."""
+    return sys.version_info >= (3, 11) or not any("\0" in text for row in rows for text in row)
+
+
 @given(ROWS, ORDERS, SEPARATORS, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
 @QUICK
 def test_written_by_the_csv_module(tmp_path, rows, order, separator, newline, quoted, named):
+    assume(csv_writes(rows))
     columns = frame_of(rows, order)
     path = tmp_path / "x.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
@@ -80,6 +87,7 @@ def test_written_by_the_csv_module(tmp_path, rows, order, separator, newline, qu
 @given(ROWS, ORDERS, SEPARATORS, st.booleans(), st.booleans())
 @QUICK
 def test_written_by_pandas(tmp_path, rows, order, separator, numbered, quoted):
+    assume(csv_writes(rows))
     frame = pd.DataFrame(frame_of(rows, order))
     path = tmp_path / "x.csv"
     quoting = csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL
