@@ -27,6 +27,7 @@ class MagnitudePost(PEP):
     url = "https://arxiv.org/abs/1506.02626"
     needs: ClassVar = {"teacher"}
     phases = ()
+    revision = 1  # the last change was about training steps
     space: ClassVar = {
         "kept_user_share": USERS,
         "width_factor": WIDE,

@@ -42,6 +42,7 @@ class PEP(Pruned):
         "width_factor": WIDE,
     }
     published: ClassVar = {"gain": 1.0}
+    revision = 2
 
     @classmethod
     def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:

@@ -137,6 +137,10 @@ class Pruned(Method):
     def user_rows(cls, table: Table, config: Any) -> dict[str, int]:
         return {}  # values are packed without their rows
 
+    def rounding(self, array: str, table: Rows) -> Rounding | None:
+        storage = self.storage(self.config, array)
+        return Rounding(storage) if storage else None  # one scale, so no sides
+
     @classmethod
     def kind_of(cls, array: str, dtype: torch.dtype) -> ArrayKind:
         return "values" if array == "stored" else "mask"

@@ -269,6 +269,18 @@ def test_every_method_stores_what_validation_saw(kind, pairs):
     check(trained(planned(kind, bits=4, levels="uniform", scale_bits=4)))
 
 
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
+def test_the_last_steps_of_a_training_see_the_rows_of_the_file(kind):
+    method = trained(planned(kind, **({} if kind.Config.own_precision else {"bits": 4})))
+    for rounding, values_of in method.rounded_tables():
+        rounding.measure(values_of())
+        rounding.active = True
+    everyone = torch.arange(method.table.ids)
+    with torch.no_grad():
+        seen = method(everyone)
+    assert torch.allclose(method(everyone).detach(), seen, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.name)
 def test_methods_with_precision_of_their_own_store_what_validation_saw(kind):
     check(trained(planned(kind)))
