@@ -9,6 +9,7 @@ compiles, for some seconds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import numba
@@ -22,7 +23,15 @@ def compiled(function: _Function, **options: Any) -> _Function:
     try:
         found = numba.njit(function, cache=True, **options)
     except RuntimeError:  # no folder can be written
-        found = numba.njit(function, **options)
+        return cast(_Function, numba.njit(function, **options))
+    save = found._cache.save_overload
+
+    def save_if_possible(*what: Any) -> None:
+        # A process that trains may not write there. The next one compiles again.
+        with suppress(OSError):
+            save(*what)
+
+    found._cache.save_overload = save_if_possible
     return cast(_Function, found)
 
 
