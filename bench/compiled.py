@@ -24,14 +24,15 @@ def compiled(function: _Function, **options: Any) -> _Function:
         found = numba.njit(function, cache=True, **options)
     except RuntimeError:  # no folder can be written
         return cast(_Function, numba.njit(function, **options))
-    save = found._cache.save_overload
+    cache = cast(Any, found)._cache  # numba has no public way
+    save = cache.save_overload
 
     def save_if_possible(*what: Any) -> None:
         # A process that trains may not write there. The next one compiles again.
         with suppress(OSError):
             save(*what)
 
-    found._cache.save_overload = save_if_possible
+    cache.save_overload = save_if_possible
     return cast(_Function, found)
 
 
