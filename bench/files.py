@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, get_args
+from typing import Any, BinaryIO, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -105,7 +105,8 @@ def _keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
             continue  # of a list, whose elements the field before names
         field = model.model_fields.get(part)
         kinds = (field.annotation, *get_args(field.annotation)) if field else ()
-        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        classes = [k for k in kinds if isinstance(k, type) and not get_origin(k)]  # no `dict[...]`
+        inner = [k for k in classes if issubclass(k, BaseModel)]
         if not inner:
             return []
         model = inner[0]
