@@ -25,13 +25,19 @@ def nearest(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         int64 [n], and the squared distances float32 [n].
     """
-    half = centres.square().sum(1) / 2
-    found, best = [], []
-    for piece in points.split(max(1, _PIECE // max(1, len(centres)))):
-        most = torch.addmm(-half, piece, centres.T).max(1)  # -distance²/2 + |point|²/2
-        found.append(most.indices)
-        best.append((piece.square().sum(1) - 2 * most.values).clamp(min=0))
-    return torch.cat(found), torch.cat(best)
+    half = -centres.square().sum(1) / 2
+    size = max(1, _PIECE // max(1, len(centres)))
+    # One array for all pieces: small results between large ones would split the memory.
+    scores = points.new_empty(min(size, len(points)), len(centres))
+    found = torch.empty(len(points), dtype=torch.int64, device=points.device)
+    best = points.new_empty(len(points))
+    for start in range(0, len(points), size):
+        here = slice(start, start + size)
+        piece = points[here]
+        part = torch.addmm(half, piece, centres.T, out=scores[: len(piece)])
+        # -distance²/2 + |point|²/2
+        torch.max(part, 1, out=(best[here], found[here]))
+    return found, (points.square().sum(1) - 2 * best).clamp(min=0)
 
 
 def _about_nearest(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
