@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from bench.method import (
     USERS,
-    WIDE,
     Choice,
     Field,
     Method,
@@ -52,7 +51,7 @@ class ROBE(Method):
         "chunk": Choice((0, 2, 8)),
         "joint": Choice((False, True)),
         "user_share": USERS,
-        "width_factor": WIDE,
+        "width_factor": Choice((None, 1.0, 1.3, 2.0, 3.0, 4.0, 6.0)),
     }
     published: ClassVar = {"joint": True, "width_factor": None}
     revision = 2

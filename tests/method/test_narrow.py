@@ -160,10 +160,10 @@ def test_training_leaves_the_columns_of_zeros_out(name, backbone, monkeypatch):
 
     left_out, all_columns = run(True), run(False)
     assert left_out[2] < 16
-    assert left_out[0][0] == pytest.approx(all_columns[0][0], rel=0.01)
+    assert left_out[0][:1] == pytest.approx(all_columns[0][:1], rel=0.01)
     # A cut that falls on another row, by the last bit of a sum, is seen in later epochs.
     assert left_out[0] == pytest.approx(all_columns[0], rel=0.03)
-    assert left_out[1] == pytest.approx(all_columns[1], abs=0.02)
+    assert left_out[1] == pytest.approx(all_columns[1], abs=0.04)
 
 
 def test_a_knob_that_was_renamed_is_read_and_recorded_under_its_old_name():
