@@ -1,7 +1,7 @@
 """Loops that are compiled by numba.
 
-Import this module, and files that use it, where their functions are called and not at the top of a
-module: numba takes a fifth of a second to load. Compiled code is kept in numba's cache (beside the
+Import files of loops where their functions are called and not at the top of a module: numba takes a
+fifth of a second to load. Compiled code is kept in numba's cache (beside the
 file, or in the user's cache folder where that is read-only), so that only the first process
 compiles, for some seconds.
 """
@@ -10,15 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any, TypeVar, cast
-
-import numba
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+@cache
+def available() -> bool:
+    """Whether loops can be compiled here."""
+    try:
+        import numba
+    except ImportError:
+        return False
+    return callable(numba.njit)
+
+
 def compiled(function: _Function, **options: Any) -> _Function:
     """The function as machine code, from the cache where there is one."""
+    import numba
+
     options |= {"nogil": True, "error_model": "numpy"}
     try:
         found = numba.njit(function, cache=True, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -10,6 +9,7 @@ from pydantic import AliasChoices, Field, model_validator
 from torch import Tensor
 
 from bench.backbones.base import Backbone
+from bench.compiled import available
 
 _SHORTEST = 1e-12  # least length that a row is divided by; a row of zeros stays one
 
@@ -43,7 +43,7 @@ class Similarity(Backbone.Config):
         """Rows whose dot products are the similarity: [n, dim] -> [n, dim]."""
         if self.similarity == "dot":
             return rows
-        loops = rows.device.type == "cpu" and rows.dtype == torch.float32 and _compiled()
+        loops = rows.device.type == "cpu" and rows.dtype == torch.float32 and available()
         function = _ScaledByLoops if loops and rows.dim() == 2 and rows.shape[1] else _Scaled
         scaled: Tensor = function.apply(rows, self.norm_power or 0.0)
         return scaled
@@ -69,16 +69,6 @@ class _Scaled(torch.autograd.Function):
         # The length of a row that is too short counts as constant.
         along.mul_(factor).mul_(length > _SHORTEST).div_(safe.square())
         return (grad * factor).addcmul_(along, rows, value=power - 1), None
-
-
-@cache
-def _compiled() -> bool:
-    """Whether loops can be compiled here."""
-    try:
-        import bench.backbones.scaling
-    except ImportError:
-        return False
-    return callable(bench.backbones.scaling.scale_rows)
 
 
 class _ScaledByLoops(torch.autograd.Function):

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.compiled import available
 from bench.data import CSR, Interactions
 from bench.engine.places import Places
-from bench.engine.scan import Scan, available
+from bench.engine.scan import Scan
 from bench.engine.topk import GROUP, Maxima, rough_products, top_columns, top_products
 from bench.errors import DataError
 

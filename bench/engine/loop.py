@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.backbones.base import Backbone
+from bench.compiled import available
 from bench.data import Interactions
 from bench.engine.adam import Adam
 from bench.engine.batches import Batch, Sampler, seed_of
@@ -22,7 +23,6 @@ from bench.engine.gather import distinct, take
 from bench.engine.grouped_loss import grouped_loss
 from bench.engine.losses import grouping, mean_loss
 from bench.engine.rank import measure
-from bench.engine.scan import available
 from bench.engine.settings import Training
 from bench.method import Method, Phase, Progress
 

@@ -22,20 +22,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.compiled import available
+
 _TILE = 1024  # items whose scores are computed together
 _FEWEST = 512  # a smaller catalogue has no sample
 _ROOM = 256  # entries that a row collects before its bound is raised
 _UNIT = 2.0**-24  # rounding error of float32
 _NOBODY = np.empty(0, np.int32)  # columns that are no candidates
-
-
-def available() -> bool:
-    """Whether loops can be compiled here."""
-    try:
-        import bench.engine.kernels
-    except ImportError:
-        return False
-    return bool(bench.engine.kernels.CHUNK)
 
 
 def warm_up() -> None:

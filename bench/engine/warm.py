@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from bench.backbones.similarity import Similarity
+from bench.compiled import available
 from bench.data import CSR
 from bench.engine.evaluate import Evaluator, Vectors
 from bench.engine.grouped_loss import grouped_loss
 from bench.engine.losses import grouping
 from bench.engine.objectives import Softmax
-from bench.engine.scan import available
 from bench.method.bags import sums_of_rows
 from bench.method.precision import Storage
 from bench.method.rounding import fit

@@ -6,31 +6,22 @@ rows that are summed first.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.compiled import available
+
 
 def sums_of_rows(table: Tensor, index: Tensor) -> Tensor:
     """Sums of rows over the last axis of an index: [rows, dim], int64 [*, k] -> [*, dim]."""
-    if table.device.type != "cpu" or table.dtype != torch.float32 or not _compiled():
+    if table.device.type != "cpu" or table.dtype != torch.float32 or not available():
         return functional.embedding(index, table).sum(-2)
     flat = index.reshape(-1, index.shape[-1]).contiguous()
     found: Tensor = _Sums.apply(table, flat)
     return found.view(*index.shape[:-1], table.shape[1])
-
-
-@cache
-def _compiled() -> bool:
-    """Whether loops can be compiled here."""
-    try:
-        import bench.method.bag_loops
-    except ImportError:
-        return False
-    return callable(bench.method.bag_loops.add_up)
 
 
 class _Sums(torch.autograd.Function):

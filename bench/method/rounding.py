@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.compiled import available
 from bench.method.precision import NORMAL, Storage
 
 STEPS = 16  # scales of rows are powers of 2^(1/16): off by 2.2 % at most
@@ -100,7 +101,7 @@ def _fit_all(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tens
         if scale is None:
             scale = _on_grid(rows.abs().amax(1, keepdim=True) / most)
         return (rows / _safe(scale)).round_().clamp_(-most, most), scale
-    if rows.device.type == "cpu" and rows.dtype == torch.float32 and rows.numel() and _compiled():
+    if rows.device.type == "cpu" and rows.dtype == torch.float32 and rows.numel() and available():
         return _fit_by_loops(rows, storage.bits, scale)
     if scale is not None:
         return _nearest(rows / _safe(scale), storage.bits), scale
@@ -111,16 +112,6 @@ def _fit_all(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tens
         units = torch.where(better, more_units, units)
         factor, kept = torch.where(better, more_factor, factor), torch.maximum(more_kept, kept)
     return units, _on_grid(factor)
-
-
-@cache
-def _compiled() -> bool:
-    """Whether loops can be compiled here."""
-    try:
-        import bench.method.rounding_loops
-    except ImportError:
-        return False
-    return bool(bench.method.rounding_loops.CHUNK)
 
 
 def _fit_by_loops(rows: Tensor, bits: int, scale: Tensor | None) -> tuple[Tensor, Tensor]:

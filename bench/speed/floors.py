@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.backbones.graph.propagation import available
 from bench.backbones.lightgcn import LightGCN
+from bench.compiled import available
 from bench.engine.evaluate import Evaluator
 from bench.engine.objectives import BPR, Contrastive, Softmax
 from bench.speed.probe import Probe, negatives, tested, timed

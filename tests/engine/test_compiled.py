@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +35,14 @@ def test_a_cache_that_cannot_be_written_stops_no_run(
     spec.loader.exec_module(module)
     assert compiled(module.double)(np.arange(3.0)).tolist() == [0, 2, 4]
     assert tried
+
+
+def test_without_numba_there_are_no_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.compiled import available
+
+    available.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    try:
+        assert not available()
+    finally:
+        available.cache_clear()

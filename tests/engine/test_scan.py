@@ -77,11 +77,6 @@ def test_nearly_all_rows_of_ordinary_scores_are_found():
     assert (rows[:, 0] < 0).sum() < 10
 
 
-def test_without_a_compiler_of_loops_the_plain_way_is_taken(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "bench.engine.kernels", None)
-    assert not scan.available()
-
-
 def test_a_bound_rises_after_the_sample_and_at_four_times_as_many_items():
     edges = [1024 * n for n in range(1, 41)]
     ranks = scan._ranks(edges, 50)

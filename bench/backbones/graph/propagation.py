@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.compiled import available
 from bench.data import CSR
 
 _LARGEST_INT32 = 2**31 - 1
@@ -173,15 +174,6 @@ def _mean(rows: Tensor, graph: Graph, layers: int) -> Tensor:
 def _compiles(rows: Tensor) -> bool:
     """Whether the compiled loops take such rows."""
     return rows.device.type == "cpu" and rows.dtype == torch.float32 and available()
-
-
-def available() -> bool:
-    """Whether loops can be compiled here."""
-    try:
-        import bench.backbones.graph.kernels
-    except ImportError:
-        return False
-    return bool(bench.backbones.graph.kernels.LANES)
 
 
 def _compiled(back: bool, rows: Tensor, graph: Graph, layers: int, ids: Tensor) -> Tensor:

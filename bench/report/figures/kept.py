@@ -16,6 +16,7 @@ from bench.board.quantities import quantity
 from bench.board.shares import Kept, Side, Sides
 from bench.report.datasets import notes
 from bench.report.figures.layout import WIDTH, Chart, footnotes, legend_columns, place_labels
+from bench.report.figures.layout import points as draw_points
 from bench.report.figures.sizes import log_ticks
 from bench.report.figures.style import Style
 from bench.report.sides import HEAD, lines
@@ -173,20 +174,7 @@ def _curve(axis: Axes, points: Sequence[tuple[float, Kept]], style: Style) -> No
     axis.errorbar(
         x, y, yerr=bars, fmt="none", ecolor=style.colour, elinewidth=0.8, capsize=1.5, zorder=2
     )
-    for whole in (True, False):
-        some = [(a, p.ndcg) for a, p in points if p.complete is whole]
-        axis.plot(
-            [a for a, _ in some],
-            [b for _, b in some],
-            linestyle="",
-            marker=style.marker,
-            color=style.colour,
-            markersize=5,
-            markerfacecolor=style.colour if whole else "white",
-            markeredgecolor="white" if whole else style.colour,
-            markeredgewidth=0.5 if whole else 1.1,
-            zorder=3,
-        )
+    draw_points(axis, style, [(a, p.ndcg) for a, p in points], [p.complete for _, p in points])
 
 
 def _legend(

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.board import Board
+from bench.report.figures.style import Style
 
 WIDTH = 7.2  # inches: the text width of a two-column paper
 
@@ -86,6 +87,27 @@ def footnotes(figure: Figure, about: Sequence[str], height: float) -> None:
         note = note if len(note) <= 130 else note[:127] + "…"
         y = (0.06 + 0.15 * place) / height
         figure.text(0.01, y, note, fontsize=8, style="italic", color="#333333")
+
+
+def points(
+    axis: Axes, style: Style, at: Iterable[tuple[float, float]], complete: Iterable[bool]
+) -> None:
+    """Draw the points of a curve; hollow where a row is not complete."""
+    pairs = list(zip(at, complete, strict=True))
+    for whole in (False, True):
+        chosen = [point for point, is_whole in pairs if is_whole == whole]
+        axis.plot(
+            [x for x, _ in chosen],
+            [y for _, y in chosen],
+            linestyle="",
+            marker=style.marker,
+            color=style.colour,
+            markersize=5,
+            markerfacecolor=style.colour if whole else "white",
+            markeredgecolor="white" if whole else style.colour,
+            markeredgewidth=0.5 if whole else 1.1,
+            zorder=3,
+        )
 
 
 def place_labels(axes: Iterable[Axes], *, below: float = 0.27, left: float = 0.52) -> None:

@@ -21,6 +21,7 @@ from bench.report.figures.layout import (
     heading,
     legend_columns,
     place_labels,
+    points,
 )
 from bench.report.figures.style import Style
 
@@ -98,20 +99,7 @@ def _curve(
     control = curve.role == "control"
     axis.fill_between(x, low, high, color=style.colour, alpha=0.10, linewidth=0)
     axis.plot(x, y, color=style.colour, linestyle=style.line, linewidth=1.4, zorder=2 + control)
-    for whole in sorted(set(complete)):
-        chosen = [index for index, value in enumerate(complete) if value == whole]
-        axis.plot(
-            [x[index] for index in chosen],
-            [y[index] for index in chosen],
-            linestyle="",
-            marker=style.marker,
-            color=style.colour,
-            markersize=5,
-            markerfacecolor=style.colour if whole else "white",
-            markeredgecolor="white" if whole else style.colour,
-            markeredgewidth=0.5 if whole else 1.1,
-            zorder=3,
-        )
+    points(axis, style, zip(x, y, strict=True), complete)
 
 
 def _references(
