@@ -248,5 +248,7 @@ class Planner:
 
 
 def _unplanned(kind: type[Method], hook: str, error: Exception) -> SpecError:
+    if isinstance(error, SpecError):
+        return error  # a setting of the user, and it says so
     what = f"{type(error).__name__}: {error}".partition("\n")[0]
     return SpecError(f"{kind.name}: its `{hook}` raises {what}; `bench check` tells more")

@@ -47,3 +47,8 @@ def test_a_budget_of_values_leaves_out_methods_that_round_by_themselves():
     names = {one.run.spec.method.name for one in planned(accounting="values", bits=())}
     assert "dims" in names
     assert not names & {"graded", "dims-quantised"}
+
+
+def test_a_setting_that_a_method_refuses_is_named_as_the_user_gave_it():
+    with pytest.raises(SpecError, match="^dims: bits = 4 saves bytes, not values"):
+        planned(methods=("dims",), accounting="values", bits=(4,))
