@@ -15,7 +15,14 @@ from bench.board import AcrossDatasets, SideBySide
 from bench.board.quantities import quantity
 from bench.board.shares import Kept, Side, Sides
 from bench.report.datasets import notes
-from bench.report.figures.layout import WIDTH, Chart, footnotes, legend_columns, place_labels
+from bench.report.figures.layout import (
+    LEGEND_ROW,
+    WIDTH,
+    Chart,
+    footnotes,
+    legend_columns,
+    place_labels,
+)
 from bench.report.figures.layout import points as draw_points
 from bench.report.figures.sizes import log_ticks
 from bench.report.figures.style import Style
@@ -101,7 +108,7 @@ def _draw(one: Sides, titles: Mapping[str, str], looks: Mapping[str, Style], loo
     handles = _legend(one.sides, titles, references, looks)
     wide = legend_columns(str(handle.get_label()) for handle in handles)
     foot = 0.05 + 0.15 * len(look.notes)
-    below = 0.19 * -(-len(handles) // wide) + 0.5 + foot
+    below = LEGEND_ROW * -(-len(handles) // wide) + 0.5 + foot
     height = 0.55 + below + look.tall * tall
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(tall, columns, squeeze=False, sharex=True, sharey=True).ravel()

@@ -18,6 +18,7 @@ from bench.report.figures.style import Style
 WIDTH = 7.2  # inches: the text width of a two-column paper
 
 
+LEGEND_ROW = 0.155  # inches of a legend's row: letters of 8 points, spaced by .35
 LETTER = 0.057  # inches of a legend's letter, on average
 _HANDLE = 0.62  # inches of a legend's line and of the space between columns
 

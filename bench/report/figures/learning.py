@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from bench.board import Board, Entry, Leaderboard
 from bench.board.quantities import quantity
 from bench.report.figures.layout import (
+    LEGEND_ROW,
     WIDTH,
     Chart,
     footnote,
@@ -57,7 +58,7 @@ def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
     methods = {entry.row.method: entry.row for _, entries in leaderboards for entry in entries}
     wide = legend_columns(row.title for row in methods.values())
     legend_rows = -(-(len(methods) + 1) // wide)
-    height = 0.85 + 2.25 * tall + 0.19 * legend_rows + (0.2 if board.note else 0)
+    height = 0.85 + 2.25 * tall + LEGEND_ROW * legend_rows + (0.2 if board.note else 0)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(tall, columns, squeeze=False, sharey=True).ravel()
     rows: list[tuple[object, ...]] = []
@@ -81,7 +82,7 @@ def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
     ]  # fmt: skip
     handles.append(Line2D([], [], color="#444444", linestyle="", marker="|", markersize=9,
                           label="search ends"))  # fmt: skip
-    bottom = (0.19 * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
+    bottom = (LEGEND_ROW * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
     figure.subplots_adjust(
         left=0.095, right=0.985, top=1 - 0.55 / height, bottom=bottom, wspace=0.08, hspace=0.32
     )

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from bench.board import Board
 from bench.board.quantities import HEADLINE, quantity
 from bench.report.figures.layout import (
+    LEGEND_ROW,
     WIDTH,
     Chart,
     footnote,
@@ -33,7 +34,7 @@ def precision(board: Board, looks: Mapping[str, Style]) -> Chart:
     columns = min(3, len(budgets))
     tall = -(-len(budgets) // columns)
     wide = legend_columns(titles.values())
-    below = 0.19 * -(-(len(titles) + 1) // wide) + 0.52 + (0.2 if board.note else 0)
+    below = LEGEND_ROW * -(-(len(titles) + 1) // wide) + 0.52 + (0.2 if board.note else 0)
     height = 0.55 + below + 2.0 * tall
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(tall, columns, squeeze=False, sharex=True, sharey=True).ravel()

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from bench.board import Board, Curve
 from bench.board.quantities import quantity
 from bench.report.figures.layout import (
+    LEGEND_ROW,
     WIDTH,
     Chart,
     footnote,
@@ -36,7 +37,7 @@ def sizes(board: Board, looks: Mapping[str, Style], size: str) -> Chart:
     handles = _legend(board, curves, looks)
     columns = legend_columns(str(one.get_label()) for one in handles)
     legend_rows = -(-len(handles) // columns)
-    height = 3.2 + 0.19 * legend_rows + (0.2 if board.note else 0)
+    height = 3.2 + LEGEND_ROW * legend_rows + (0.2 if board.note else 0)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots(1, 2)
     rows: list[tuple[object, ...]] = []
@@ -50,7 +51,7 @@ def sizes(board: Board, looks: Mapping[str, Style], size: str) -> Chart:
         axis.set_ylabel(f"{quantity(metric).axis} (test)")
         log_ticks(axis, budget_sizes(curves, size))
         sns.despine(ax=axis)
-    bottom = (0.19 * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
+    bottom = (LEGEND_ROW * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
     figure.subplots_adjust(
         left=0.095, right=0.985, top=1 - 0.32 / height, bottom=bottom, wspace=0.29
     )
