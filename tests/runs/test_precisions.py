@@ -50,5 +50,5 @@ def test_a_budget_of_values_leaves_out_methods_that_round_by_themselves():
 
 
 def test_a_setting_that_a_method_refuses_is_named_as_the_user_gave_it():
-    with pytest.raises(SpecError, match="^dims: bits = 4 saves bytes, not values"):
+    with pytest.raises(SpecError, match=r"^dims: bits = 4 saves bytes, not values"):
         planned(methods=("dims",), accounting="values", bits=(4,))
