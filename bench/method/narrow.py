@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -128,6 +129,12 @@ def columns(table: Table, config: Narrow) -> int:
 
 
 def widen(rows: Tensor, table: Table) -> Tensor:
-    """Fills rows with zeros up to `dim`: float32 [*, width] -> float32 [*, max(dim, width)]."""
+    """Fills rows with zeros up to `dim`: float32 [*, width] -> float32 [*, max(dim, width)].
+
+    In training under a backbone that takes rows of any width they stay as they are: the training
+    would only take the zeros away again.
+    """
     missing = table.dim - rows.shape[-1]
-    return functional.pad(rows, (0, missing)) if missing > 0 else rows
+    if missing <= 0 or (table.wide and torch.is_grad_enabled()):
+        return rows
+    return functional.pad(rows, (0, missing))
