@@ -35,6 +35,7 @@ class Subject:
         space: search space by setting, named as in `Override.set`.
         when: the runs that the result is for.
         knobs: settings of the method outside of the space that the suite sets.
+        cost: setting of the space that a run's time grows with; see `Study`.
     """
 
     kind: type[Method]
@@ -43,6 +44,7 @@ class Subject:
     space: Mapping[str, Space]
     when: When
     knobs: Mapping[str, Any]
+    cost: str | None = None
 
     def __str__(self) -> str:
         return " ".join((*(self.when.method or ("objective",)), *self.when.budget, *self.when.form))
@@ -130,9 +132,8 @@ class Cell:
         del conditions["trials"]  # a study with more trials continues one with fewer
         folder = root / data.split / terms.backbone / kind.name
         path = folder / f"{digest(conditions)}.jsonl"
-        self.study = Study(
-            path, conditions, subject.space, tried[: terms.trials], terms.trials, terms.seed
-        )
+        begin, trials = tried[: terms.trials], terms.trials
+        self.study = Study(path, conditions, subject.space, begin, trials, terms.seed, subject.cost)
         self._asked: dict[str, list[Asked]] = {}
 
     def rounds(self) -> Iterator[list[Run]]:

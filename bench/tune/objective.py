@@ -16,6 +16,7 @@ from bench.tune.cell import Subject, rate_space
 from bench.tune.terms import Terms
 
 _NEGATIVES = Choice((256, 512, 1024, 2048))
+_COST = "training.objective.negatives"  # a step's time grows with their number
 _SPACES: Mapping[type, Mapping[str, Space]] = {
     Softmax: {"negatives": _NEGATIVES, "temperature": LogRange(0.05, 0.5)},
     Contrastive: {
@@ -42,9 +43,9 @@ def objective_subject(terms: Terms, methods: Mapping[str, type[Method]]) -> Subj
     space = {f"training.objective.{k}": one for k, one in _SPACES[type(objective)].items()}
     if isinstance(found.backbone, Similarity) and found.backbone.similarity == "cosine":
         space["backbone.norm_power"] = _NORM_POWER
-    return Subject(
-        full, None, "tuned", space | rate_space(terms), When(backbone=(terms.backbone,)), {}
-    )
+    space |= rate_space(terms)
+    cost = _COST if _COST in space else None
+    return Subject(full, None, "tuned", space, When(backbone=(terms.backbone,)), {}, cost)
 
 
 def with_objective(terms: Terms, found: Found) -> Terms:

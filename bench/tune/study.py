@@ -34,6 +34,7 @@ from bench.tune.log import Key, append, read_log
 SHORT, FULL, AGAIN = "short", "whole", "again"
 ROUND = 4
 FINALISTS = 3  # trials that run with a second seed
+NEAR = 0.005  # share of a score that a lower cost may lose; seeds differ by more
 _COARSE_TRIALS = 8  # first trials, in which only the settings that matter most vary
 _DIGITS = 3  # significant digits of a suggested number; more would make settings harder to read
 _WORST = 0.0  # what the sampler is told of a failed trial, so that it avoids such settings
@@ -81,6 +82,8 @@ class Study:
             tuning never chooses worse ones.
         trials: number of trials.
         seed: seed of the sampler.
+        cost: parameter that a run's time grows with. Among settings whose scores are within 0.5 %
+            of the best one, those with the least are chosen.
     """
 
     path: Path
@@ -89,6 +92,7 @@ class Study:
     first: Sequence[Mapping[str, Any]]
     trials: int
     seed: int
+    cost: str | None = None
     outcomes: dict[Key, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -139,9 +143,17 @@ class Study:
         for stages in ((FULL, AGAIN), (FULL,)):
             scores = {n: self.value(n, *stages) for n in range(self.trials)}
             found = [(score, -n) for n, score in scores.items() if score is not None]
+            if found and self.cost:
+                least = max(found)[0] * (1 - NEAR)
+                near = [one for one in found if one[0] >= least]
+                return -max(near, key=lambda one: (-self._cost(-one[1]), one))[1]
             if found:
                 return -max(found)[1]
         return None
+
+    def _cost(self, number: int) -> float:
+        assert self.cost is not None
+        return float(self.outcomes[number, FULL]["params"][self.cost])
 
     def counts(self) -> dict[str, int]:
         """Return the number of planned trials, of trials by outcome, and of passes.

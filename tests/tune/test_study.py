@@ -72,6 +72,20 @@ def test_all_trials_are_short_some_full_three_twice_and_the_start_is_among_the_f
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("worse", "chosen"), [(0.004, 1), (0.006, 0)])
+def test_of_nearly_equal_settings_the_cheapest_are_chosen(tmp_path, worse, chosen):
+    space = {"count": Choice((256, 512))}
+    study = Study(
+        tmp_path / "log.jsonl", {}, space, [{"count": 512}, {"count": 256}], 2, 0, "count"
+    )
+    for asked in study.rounds():
+        for one in asked:
+            value = 0.2 * (1 - worse * (one.params["count"] == 256))
+            entry = {"status": "complete", "value": value, "run": str(one), "passes": 1}
+            study.keep(one, {**entry, "params": one.params})
+    assert study.chosen() == chosen
+
+
 def test_the_best_mean_of_two_seeds_is_chosen(tmp_path):
     study = played(tmp_path / "log.jsonl", 12)
     means = {n: study.value(n, FULL, AGAIN) for n in numbers(study, AGAIN)}
