@@ -138,6 +138,16 @@ def test_reading_results_needs_no_torch(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+def test_finding_methods_and_backbones_compiles_nothing():
+    """A command that plans need not wait for numba."""
+    code = (
+        "import sys; from bench.backbones.registry import find_backbones;"
+        " from bench.method.registry import find_methods; find_backbones(), find_methods();"
+        " sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
 def test_methods_import_the_interface_only():
     for path in sources("methods"):
         for name, line in imports(path):

@@ -76,7 +76,7 @@ class _ScaledByLoops(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, power: float) -> Tensor:
-        from bench.backbones.scaling import scale_rows
+        from bench.backbones.loops.scaling import scale_rows
 
         rows = rows.detach().contiguous()
         scaled, factors = torch.empty_like(rows), rows.new_empty(len(rows))
@@ -87,7 +87,7 @@ class _ScaledByLoops(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        from bench.backbones.scaling import scaled_gradients
+        from bench.backbones.loops.scaling import scaled_gradients
 
         rows, factors = ctx.saved_tensors
         grad, found = grads[0].contiguous(), torch.empty_like(rows)
