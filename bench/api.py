@@ -262,11 +262,14 @@ def load_results(results: Path | str = RESULTS) -> pd.DataFrame:
     """Return one row for each run in a folder, of any status, with a column for each quantity.
 
     Raises:
-        BenchError: no such folder.
+        BenchError: no such folder, or files in it and no record among them.
     """
     from bench.board import load
 
-    return load(existing(Path(results))).frame
+    found = load(existing(Path(results)))
+    if found.unused:
+        raise BenchError(f"{results}: {found.unused}")
+    return found.frame
 
 
 def plot(

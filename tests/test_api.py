@@ -82,6 +82,8 @@ def test_the_frame_says_which_precision_and_form_a_run_has(tmp_path: Path) -> No
 def test_mistakes_are_errors_of_the_program(results: Path) -> None:
     with pytest.raises(BenchError, match="no such results folder"):
         bench.load_results(results / "missing")
+    with pytest.raises(BenchError, match=r"files were left out, for example .*belongs at"):
+        bench.load_results(next(path for path in results.iterdir() if path.is_dir()))
     with pytest.raises(BenchError, match="sede"):
         bench.run("dims", "10%", sede=1)
     with pytest.raises(BenchError, match="no method 'dimz'"):

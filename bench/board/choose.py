@@ -125,7 +125,7 @@ def choose(
         )
         raise BenchError(
             f"no runs for {asked or 'any data set'} in {boards.results}; "
-            + (f"there are {known}" if known else "`bench leaderboard` makes some")
+            + (f"there are {known}" if known else boards.unused or "`bench leaderboard` makes some")
         )
     return tuple(
         _advice(_newest(chosen), max_bytes, max_latency_us)

@@ -39,6 +39,14 @@ class Boards:
     backbones: tuple[SideBySide, ...]
     datasets: tuple[AcrossDatasets, ...]
 
+    @property
+    def unused(self) -> str:
+        """What an error says if files were found and none of them is a record; "" otherwise."""
+        if self.records or not self.rejected:
+            return ""
+        one = self.rejected[0]
+        return f"{len(self.rejected)} files were left out, for example {one.path}: {one.reason}"
+
 
 def load(results: Path, *, history: bool = False) -> Boards:
     """Read a results folder into boards.
