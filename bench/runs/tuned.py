@@ -206,7 +206,7 @@ def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> 
     """
     if not path.is_file():
         return ()
-    before, replaced = read_tuned(path), list(cells)
+    before, replaced, study = read_tuned(path), list(cells), _toml(study)
     kept = tuple(one for one in before.override if one.when not in replaced)
     keys = sorted({*before.study, *study})
     other = [key for key in keys if before.study.get(key) != study.get(key)]

@@ -169,6 +169,13 @@ def test_the_published_form_has_settings_of_its_own(tmp_path):
     assert {one.run.spec.training.lr for one in planned if one.run.spec.method.form} == {0.001}
 
 
+def test_conditions_without_a_value_are_the_same_after_reading(tmp_path):
+    path, study = tmp_path / "t.toml", STUDY | {"backbone_config": {"norm_power": None}}
+    write_tuned(path, study, [of(budget="5%")])
+    write_tuned(path, study, [of(budget="10%")])
+    assert len(read_tuned(path).override) == 2
+
+
 def test_an_objective_of_a_file_holds_for_all_methods(tmp_path):
     path = tmp_path / "t.toml"
     shared = Found(when=When(backbone=("mf",)), set={"training.l2": 0.25})
