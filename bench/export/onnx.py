@@ -52,7 +52,9 @@ def onnx_file(content: bytes, kind: type[Method]) -> bytes:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        # Without gradients, as rows are looked up: training reads them in other ways.
+        quiet = warnings.catch_warnings()
+        with torch.no_grad(), quiet, tempfile.TemporaryDirectory() as folder:
             warnings.simplefilter("ignore")
             options: dict[str, Any] = {"input_names": ["ids"], "output_names": ["rows"]}
             shapes = {"ids": {0: Dim("n", min=1)}}
