@@ -26,7 +26,7 @@ _SPACES: Mapping[type, Mapping[str, Space]] = {
     },
     Squared: {"weight": LogRange(3.0, 300.0)},
 }
-_NORM_POWER = Choice((None, 0.02, 0.05, 0.1, 0.2))
+_NORM_POWER = Choice((None, 0.02, 0.05, 0.1, 0.2, 0.3))
 
 
 def objective_subject(terms: Terms, methods: Mapping[str, type[Method]]) -> Subject:
