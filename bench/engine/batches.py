@@ -34,10 +34,22 @@ class Sampler:
     """Draws the batches of an epoch on a device, without a Python loop over interactions.
 
     The seed of an epoch decides all its batches, so that an interrupted epoch can be repeated.
+
+    Args:
+        data: the split; its training part is sampled.
+        objective: says how many negatives there are.
+        batch: positives of a batch.
+        device: where batches are made.
+        user_pairs: most pairs of a user that follow each other; see `bench.engine.settings`.
     """
 
     def __init__(
-        self, data: Interactions, objective: Objective, batch: int, device: torch.device
+        self,
+        data: Interactions,
+        objective: Objective,
+        batch: int,
+        device: torch.device,
+        user_pairs: int = 1,
     ) -> None:
         users = np.repeat(np.arange(data.users, dtype=np.int64), np.diff(data.train.indptr))
         items = data.train.indices.astype(np.int64)
@@ -46,6 +58,11 @@ class Sampler:
         self._keys = self._users * data.items + self._items  # ascending: rows and columns are
         self._first_item, self._item_count = data.users, data.items
         self._objective, self._batch, self._device = objective, batch, device
+        self._runs: Tensor | None = None  # where the runs of a user's pairs start; the end is last
+        if user_pairs > 1:
+            place = np.arange(len(users)) - data.train.indptr[users]
+            starts = np.append(np.flatnonzero(place % user_pairs == 0), len(users))
+            self._runs = torch.from_numpy(starts).to(device)
 
     @property
     def steps(self) -> int:
@@ -56,7 +73,7 @@ class Sampler:
         """Batches of one epoch; the last may be smaller."""
         generator = torch.Generator(self._device).manual_seed(seed)
         count = len(self._users)
-        order = torch.randperm(count, generator=generator, device=self._device)
+        order = self._order(generator)
         users, items = self._users[order], self._items[order]
         shape = self._objective.negatives_shape(count)
         own = len(shape) == 2  # each positive has its own negatives; else a batch shares them
@@ -73,6 +90,21 @@ class Sampler:
                 else negatives[step]
             )
             yield Batch(batch_users, positives[step], chosen)
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Return all pairs in random order, those of a run one after another."""
+        count = len(self._users)
+        order = torch.randperm(count, generator=generator, device=self._device)
+        if self._runs is None:
+            return order
+        # Pairs are sorted by user, so this gives each user its own pairs in random order.
+        order = order[self._users[order].int().argsort(stable=True)]
+        starts, sizes = self._runs[:-1], self._runs.diff()
+        chosen = torch.randperm(len(starts), generator=generator, device=self._device)
+        starts, sizes = starts[chosen], sizes[chosen]
+        shift = starts - (sizes.cumsum(0) - sizes)  # from a place in the epoch to one by user
+        places = torch.arange(count, device=self._device) + shift.repeat_interleave(sizes)
+        return order[places]
 
     def _redraw(self, users: Tensor, negatives: Tensor, generator: torch.Generator) -> None:
         """Replaces negatives that are training items of their user, in place."""

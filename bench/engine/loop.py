@@ -75,7 +75,9 @@ class Fit:
         self._everyone = torch.arange(data.users + data.items, device=self.device)
         self._best: dict[str, Tensor] = {}
         self._moments: dict[str, Tensor] = {}  # of the phase before, for a phase that keeps them
-        self.sampler = Sampler(data, training.objective, training.batch, self.device)
+        self.sampler = Sampler(
+            data, training.objective, training.batch, self.device, training.user_pairs
+        )
         self._validate = (
             Evaluator(data.valid, [data.train], data.items, self.device, limit=training.valid_users)
             if epochs is None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bench.data.numbering import Numbering
 from bench.engine.objectives import BPR, Objective
@@ -22,6 +22,9 @@ class Training(BaseModel):
             a phase may take; in a search it is constant.
         l2: weight of half the squared norm of the rows of a batch, per interaction.
         batch: positives per step.
+        user_pairs: most training pairs of a user that follow each other in the order of an epoch.
+            With 1 all pairs are in random order. A batch scores the negatives once for each of its
+            users, so that 2 halve the largest part of a step's work.
         epochs: most epochs of a run, all its phases together: passes over the training data.
         search_epochs: most of them that a search takes, which ends when it fits the budget.
         patience: evaluations without a better validation NDCG@20 until a phase ends. They count
@@ -42,6 +45,7 @@ class Training(BaseModel):
     schedule: Literal["constant", "linear"] = "constant"
     l2: float = Field(0.0, ge=0)
     batch: int = Field(2048, ge=1)
+    user_pairs: int = Field(1, ge=1)
     epochs: int = Field(50, ge=1)
     search_epochs: int = Field(10, ge=1)
     patience: int = Field(5, ge=1)
@@ -50,3 +54,11 @@ class Training(BaseModel):
     init_std: float = Field(0.1, gt=0)
     refit: bool = False
     numbering: Numbering = "popularity"
+
+    @model_serializer(mode="wrap")
+    def _without_plain_order(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `user_pairs` where it is 1: records from before it keep their ids."""
+        content: dict[str, Any] = handler(self)
+        if self.user_pairs == 1:
+            del content["user_pairs"]
+        return content

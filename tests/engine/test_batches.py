@@ -13,18 +13,36 @@ from bench.engine.objectives import BPR, Softmax
 CPU = torch.device("cpu")
 
 
-def collect(data, objective, batch, seed):
-    return list(Sampler(data, objective, batch, CPU).epoch(seed))
+def collect(data, objective, batch, seed, user_pairs=1):
+    return list(Sampler(data, objective, batch, CPU, user_pairs).epoch(seed))
 
 
+@pytest.mark.parametrize("user_pairs", [1, 2, 3, 1000])
 @pytest.mark.parametrize("batch", [1, 7, 64, 10_000])
-def test_every_training_pair_comes_once_an_epoch(tiny, batch):
-    batches = collect(tiny, BPR(), batch, 1)
+def test_every_training_pair_comes_once_an_epoch(tiny, batch, user_pairs):
+    batches = collect(tiny, BPR(), batch, 1, user_pairs)
     users = torch.cat([b.users for b in batches]).numpy()
     items = torch.cat([b.positives for b in batches]).numpy() - tiny.users
     assert sorted(users << 31 | items) == tiny.train.keys().tolist()
     assert len(batches) == Sampler(tiny, BPR(), batch, CPU).steps
     assert all(len(b.users) == batch for b in batches[:-1])
+
+
+def test_pairs_of_a_user_stand_together_in_runs_of_random_order_and_items(tiny):
+    counts = np.diff(tiny.train.indptr)
+    for size in (2, 3):
+        one, other = (collect(tiny, Softmax(negatives=1), 10_000, seed, size)[0] for seed in (1, 2))
+        users = one.users.numpy()
+        changes = 1 + np.count_nonzero(np.diff(users))
+        # Two runs of a user may meet by chance.
+        runs = int((-(-counts // size)).sum())
+        assert 0.9 * runs < changes <= runs
+        assert not torch.equal(one.users, other.users)
+        # Which items stand together differs between epochs, too.
+        user = int(counts.argmax())
+        mine = [b.positives[b.users == user].tolist() for b in (one, other)]
+        assert sorted(mine[0]) == sorted(mine[1])
+        assert mine[0] != mine[1]
 
 
 def test_negatives_are_items_that_the_user_has_not(tiny):
@@ -56,8 +74,9 @@ def test_shared_negatives_come_with_each_batch(tiny):
     assert int(everything.max()) < tiny.ids
 
 
-def test_seed_decides_the_epoch(tiny):
-    one, same, other = (collect(tiny, BPR(), 32, seed) for seed in (1, 1, 2))
+@pytest.mark.parametrize("user_pairs", [1, 2])
+def test_seed_decides_the_epoch(tiny, user_pairs):
+    one, same, other = (collect(tiny, BPR(), 32, seed, user_pairs) for seed in (1, 1, 2))
     for batch, again in zip(one, same, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True))
     assert not torch.equal(one[0].users, other[0].users)

@@ -39,6 +39,7 @@ CHANGES = {
     "training.lr": 0.002,
     "training.epochs": 51,
     "training.refit": True,
+    "training.user_pairs": 2,
     "training.objective": {"name": "softmax"},
     "training": None,
     "seed": 1,
@@ -60,6 +61,11 @@ def test_canonical_form_reads_back_to_the_same_spec():
     assert RunSpec.model_validate(json.loads(json.dumps(spec.canonical()))) == spec
     assert spec.canonical() == SPEC
     assert digest(spec.canonical()) == spec.id
+
+
+def test_records_from_before_user_pairs_keep_their_ids():
+    assert "user_pairs" not in Training().model_dump()
+    assert Training(user_pairs=2).model_dump()["user_pairs"] == 2
 
 
 def test_id_does_not_depend_on_the_order_of_keys():
