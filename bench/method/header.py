@@ -49,9 +49,17 @@ class Header:
                 "dim": table.dim,
                 "wide": table.wide,
             },
-            "backbone": dict(table.backbone),
+            "backbone": _sorted(table.backbone),
         }
         return json.dumps(content, separators=(",", ":"), ensure_ascii=True)
+
+
+def _sorted(backbone: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort the knobs, so that a run read from its record writes the same bytes as a planned one."""
+    return {
+        key: dict(sorted(value.items())) if isinstance(value, Mapping) else value
+        for key, value in backbone.items()
+    }
 
 
 def read_header(content: bytes) -> Header:
