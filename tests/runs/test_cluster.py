@@ -223,7 +223,7 @@ def test_run_that_takes_too_long_fails_and_its_worker_is_started_anew(data, tmp_
     plugin.write_text(SLOW.replace("0.02", "3600"))
     machines.worker("--nthreads", "1", nanny=True)
     board = Board(data, tmp_path / "r", ("slow", "dims"), 1, (plugin,))
-    board.run(cluster=machines.address, time_limit=5.0)
+    board.run(cluster=machines.address, time_limit=20.0)
     found = {r["method"]["name"]: r for r, _ in outcome(tmp_path / "r").values()}
     assert {name: r["status"] for name, r in found.items()} == {
         "slow": "failed",
