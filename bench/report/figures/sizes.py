@@ -125,9 +125,11 @@ def _front(
 ) -> None:
     front = [row for row in board.front(size, metric) if row.role != "ceiling"]
     points = [(row.mean(size) or 0.0, row.mean(metric) or 0.0) for row in front]
+    # A reference has a line. A circle at its tiny size would leave little room for the budgets.
+    drawn = [at for row, at in zip(front, points, strict=True) if row.role != "reference"]
     axis.scatter(
-        [x for x, _ in points],
-        [y for _, y in points],
+        [x for x, _ in drawn],
+        [y for _, y in drawn],
         s=95,
         facecolors="none",
         edgecolors="#222222",
