@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from bench.data import Interactions
+from bench.errors import BenchError, StoreError
 from bench.method import Method
-from bench.records.store import Store
+from bench.records.store import WORK, Store
 from bench.runs.plan import forms_of
 from bench.runs.spec import Run
 from bench.runs.suite import Form, When
@@ -132,13 +136,41 @@ class Search:
             self.outcomes.append(outcome)
 
     def _rounds_of(self, cell: Cell) -> Iterator[list[Run]]:
-        self._active.append(cell.study)
-        for runs in cell.rounds():
-            for run in runs:
-                self._cells[run.spec.id] = cell
-                self.names[run.spec.id] = cell.name_of(run.spec.id)
-            yield runs
-        self._active.remove(cell.study)
+        with self._alone(cell):
+            self._active.append(cell.study)
+            for runs in cell.rounds():
+                for run in runs:
+                    self._cells[run.spec.id] = cell
+                    self.names[run.spec.id] = cell.name_of(run.spec.id)
+                yield runs
+            self._active.remove(cell.study)
+
+    @contextmanager
+    def _alone(self, cell: Cell) -> Iterator[None]:
+        """Keep other processes out of a study: each would run all of its trials.
+
+        The kernel releases the lock of a process that dies.
+
+        Raises:
+            BenchError: another process runs the study.
+            StoreError: the folder cannot be written.
+        """
+        path = self._root / WORK / f"{cell.study.path.stem}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path, timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise BenchError(
+                f"{cell.subject}: another process runs this study ({cell.study.path}); wait for it"
+                " or stop it, or name another folder with --results"
+            ) from None
+        except OSError as error:
+            raise StoreError(path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     @staticmethod
     def _outcome(cell: Cell) -> Outcome:

@@ -18,7 +18,7 @@ from bench.check import tiny_data
 from bench.cli import main
 from bench.data import Interactions, load
 from bench.engine.settings import Training
-from bench.errors import SpecError
+from bench.errors import BenchError, SpecError
 from bench.method import Choice, Infeasible, Range
 from bench.method.registry import find_methods
 from bench.records.scan import scan
@@ -260,6 +260,19 @@ def test_methods_and_budgets_get_equal_trials_and_a_second_time_nothing_is_run(t
     second, more = tuned(tmp_path, names)
     assert second == first
     assert more == []
+
+
+def test_a_study_that_another_process_runs_is_refused_until_that_ends(tmp_path):
+    search = Search(terms(), [KINDS["dims"]], tiny_data(), tmp_path)
+    going = search._rounds(KINDS["dims"], "tuned")
+    next(going)
+    with pytest.raises(BenchError, match="dims 40%: another process runs this study"):
+        tuned(tmp_path, ("dims",))
+    other, _ = tuned(tmp_path, ("hashing",))
+    assert all(one.found for one in other)
+    going.close()
+    found, _ = tuned(tmp_path, ("dims",))
+    assert all(one.found for one in found)
 
 
 def test_the_published_form_has_as_many_trials_and_a_learning_rate_alone(tmp_path):
