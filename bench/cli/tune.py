@@ -112,7 +112,7 @@ def tune(
 
 @command(
     EXTEND,
-    "bench defaults gowalla-mf ml-100k --out tuned/defaults.toml",
+    "bench defaults ml-1m-mf ml-100k-mf --out tuned/defaults.toml",
 )
 def defaults(
     names: Annotated[list[str], typer.Argument(help="Tuned settings, by name or file.")],
@@ -121,12 +121,14 @@ def defaults(
     ],
     plugin: options.Plugins = None,
 ) -> None:
-    """Derive defaults for other data: the middle of the settings that were tuned on several."""
+    """Derive defaults for other data from the settings that were tuned on several data sets."""
     from bench.method.registry import find_methods
     from bench.runs.tuned import find_tuned, write_tuned
     from bench.tune.defaults import derive
 
     found = derive([find_tuned(name) for name in names], find_methods(plugin or ()))
     out_file.unlink(missing_ok=True)
-    write_tuned(out_file, {"note": f"middle of {', '.join(names)}"}, found)
+    write_tuned(
+        out_file, {"note": f"of {', '.join(names)}, those that differ least from the others"}, found
+    )
     console.out.say(f"{out_file}: {len(found)} overrides")

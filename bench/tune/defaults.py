@@ -1,40 +1,33 @@
-"""Defaults for people who do not tune: the middle of what was tuned on several data sets."""
+"""Defaults for people who do not tune: settings that were tuned on several data sets.
+
+Knobs of a method depend on each other: a median of each knob alone can give a combination that
+nobody has tried. So the defaults at a budget are the tuned settings of one data set, those that
+differ least from the settings of the others (the medoid).
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Mapping, Sequence
-from statistics import median_low
 from typing import Any
 
 from bench.files import NONE
-from bench.method import Method
+from bench.method import Choice, LogRange, Method, Space
+from bench.method.search_space import BITS
 from bench.runs.suite import TRAINING, When
 from bench.runs.tuned import Found, TunedFile
 
 
-def middle(values: Sequence[Any]) -> Any:
-    """Return the middle of the values of a setting; always one of them.
-
-    Numbers have a median, the lower one of two. If most are none, the middle is none. Of text and
-    truth values it is the most frequent one, the first of equals.
-    """
-    numbers = [one for one in values if isinstance(one, (int, float)) and type(one) is not bool]
-    missing = sum(one is None for one in values)
-    if not numbers or len(numbers) + missing < len(values):
-        return Counter(values).most_common(1)[0][0]
-    return None if missing > len(numbers) else median_low(numbers)
-
-
 def derive(files: Sequence[TunedFile], methods: Mapping[str, type[Method]]) -> tuple[Found, ...]:
-    """Return overrides with the middle of the settings of several files.
+    """Return overrides with the medoid of the settings of several files.
 
     Each file counts once for each method that it holds, at each budget of any file; for a budget
     that it lacks, its nearest one counts. A setting that a file leaves out has the method's default
-    there. Ablations get no defaults: their settings are those of a board.
+    there. Learning rates are left out: each was tuned under the objective of its file. Ablations
+    get no defaults: their settings are those of a board.
 
     Args:
-        files: tuned settings, one file for each data set.
+        files: tuned settings, one file for each data set; of equally near ones the first counts.
         methods: all known methods.
     """
     labels = {name: None for file in files for one in file.override for name in one.when.budget}
@@ -46,23 +39,63 @@ def derive(files: Sequence[TunedFile], methods: Mapping[str, type[Method]]) -> t
                 for file in files
                 if (row := file.find(kind.name, label, str(file.study.get("backbone", ""))))
             ]
-            if not rows:
-                continue
-            each = [_whole(kind, row.settings) for row in rows]
-            names = dict.fromkeys(name for one in each for name in one)
-            settings = {name: middle([one[name] for one in each if name in one]) for name in names}
-            when = When(method=(kind.name,), budget=(label,) if label else ())
-            found.append(Found(when=when, set=settings))
+            settings = medoid([_knobs(kind, row.settings) for row in rows], _spaces(kind))
+            if settings:
+                when = When(method=(kind.name,), budget=(label,) if label else ())
+                found.append(Found(when=when, set=settings))
     return tuple(found)
 
 
-def _whole(kind: type[Method], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all settings that a search may set, under their present names."""
-    given = {k: None if v == NONE else v for k, v in settings.items()}
-    knobs = {k: v for k, v in given.items() if not k.startswith(TRAINING)}
-    config = kind.Config.model_validate(knobs)
+def medoid(points: Sequence[dict[str, Any]], spaces: Mapping[str, Space]) -> dict[str, Any]:
+    """Return the settings with the least sum of distances to the others; of equals the first."""
+    return min(
+        points,
+        key=lambda one: math.fsum(distance(one, other, spaces) for other in points),
+        default={},
+    )
+
+
+def distance(
+    one: Mapping[str, Any], other: Mapping[str, Any], spaces: Mapping[str, Space]
+) -> float:
+    """Return the sum over settings of how far two values are apart, each from 0 to 1.
+
+    Numbers count by their place in the search space, on its scale. Text, truth values, and "none"
+    beside a number are 0 apart if equal, else 1.
+    """
+    return math.fsum(
+        _apart(one.get(name), other.get(name), spaces.get(name)) for name in {*one, *other}
+    )
+
+
+def _apart(one: Any, other: Any, space: Space | None) -> float:
+    if one == other:
+        return 0.0
+    if space is None or not (_number(one) and _number(other)):
+        return 1.0
+    if isinstance(space, Choice):
+        values = sorted(value for value in space.values if _number(value))
+        low, high = (values[0], values[-1]) if values else (one, other)
+        scale = high - low
+        return min(abs(one - other) / scale, 1.0) if scale else 1.0
+    if isinstance(space, LogRange):
+        return min(abs(math.log(one / other)) / math.log(space.high / space.low), 1.0)
+    return min(abs(one - other) / (space.high - space.low), 1.0)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _spaces(kind: type[Method]) -> dict[str, Space]:
+    return {"bits": BITS, **kind.space}
+
+
+def _knobs(kind: type[Method], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all knobs that a search may set, under their present names."""
+    given = {k: None if v == NONE else v for k, v in settings.items() if not k.startswith(TRAINING)}
+    config = kind.Config.model_validate(given)
     searched = {*kind.space, *config.model_fields_set}
     if not kind.Config.own_precision:
         searched.add("bits")
-    own = {name: getattr(config, name) for name in kind.Config.model_fields if name in searched}
-    return own | {k: v for k, v in given.items() if k.startswith(TRAINING)}
+    return {name: getattr(config, name) for name in kind.Config.model_fields if name in searched}

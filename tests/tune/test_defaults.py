@@ -1,16 +1,18 @@
-"""Defaults: the middle of what was tuned on several data sets."""
+"""Defaults: settings that were tuned on several data sets."""
 
 from __future__ import annotations
 
 import pytest
 
 from bench.errors import SpecError
+from bench.method import Choice, LogRange, Range
 from bench.method.defaults import default_knobs
 from bench.method.registry import find_methods
+from bench.method.search_space import BITS
 from bench.runs.settings import resolve
 from bench.runs.suite import When, find_suite
 from bench.runs.tuned import Found, TunedFile, read_tuned, write_tuned
-from bench.tune.defaults import derive, middle
+from bench.tune.defaults import derive, distance, medoid
 
 METHODS = find_methods()
 
@@ -26,38 +28,64 @@ def of(method: str, budget: str, **settings) -> Found:
     return Found(when=when, set=own)
 
 
+SPACES = {
+    "bits": BITS,
+    "head": Range(0.0, 1.0),
+    "gamma": LogRange(0.01, 1.0),
+    "combine": Choice(("add", "mult")),
+    "columns": Choice((None, 8, 24)),
+}
+
+
 @pytest.mark.parametrize(
-    ("values", "found"),
+    ("one", "other", "far"),
     [
-        ([3, 1, 2], 2),
-        ([0.2, 0.1], 0.1),
-        ([None, None, 1.5], None),
-        ([None, 1.5], 1.5),
-        (["add", "mult", "add"], "add"),
-        ([True, False], True),
-        ([False, True, True], True),
+        ({"head": 0.2}, {"head": 0.7}, 0.5),
+        ({"gamma": 0.01}, {"gamma": 0.1}, 0.5),
+        ({"gamma": 1e-9}, {"gamma": 1.0}, 1.0),
+        ({"bits": 4}, {"bits": 4}, 0.0),
+        ({"bits": 2}, {"bits": 8}, 1.0),
+        ({"bits": 3}, {"bits": 6}, 0.5),
+        ({"bits": None}, {"bits": 8}, 1.0),
+        ({"columns": 8}, {"columns": 12}, 0.25),
+        ({"combine": "add"}, {"combine": "mult"}, 1.0),
+        ({"joint": True}, {"joint": False}, 1.0),
+        ({"unknown": 3}, {"unknown": 4}, 1.0),
+        ({"head": 0.2, "bits": 2}, {"head": 0.7, "bits": 8}, 1.5),
     ],
 )
-def test_the_middle_is_one_of_the_values(values, found):
-    assert middle(values) == found
-    assert type(middle(values)) is type(found)
+def test_the_distance_of_two_settings(one, other, far):
+    assert distance(one, other, SPACES) == pytest.approx(far)
+    assert distance(other, one, SPACES) == pytest.approx(far)
 
 
-def test_defaults_are_the_middle_at_each_budget_and_a_file_counts_with_its_nearest():
+def test_the_medoid_is_one_of_the_points_and_the_nearest_to_all():
+    near = {"head": 0.4, "bits": 4}
+    points = [{"head": 0.9, "bits": 4}, near, {"head": 0.3, "bits": 4}]
+    assert medoid(points, SPACES) is near
+    assert medoid(points[:2], SPACES) is points[0]  # of equals the first
+    assert medoid([], SPACES) == {}
+
+
+def test_defaults_are_the_settings_of_one_file_and_a_file_counts_with_its_nearest_budget():
     files = [
         file(of("hashing", "5%", hashes=1, head=0.9, lr=0.01), of("hashing", "20%", hashes=3)),
-        file(of("hashing", "4%", hashes=2, wide=1.5, lr=0.03)),
-        file(of("hashing", "10%", hashes=2, width_factor="none", bits=4, lr=0.02)),
+        file(of("hashing", "4%", hashes=2, head=0.3, lr=0.03)),
+        file(of("hashing", "10%", hashes=2, head=0.2, bits=4, lr=0.02)),
         file(of("cerp-noreg", "5%", sparsity=0.9)),
     ]
     found = {one.when.budget[0]: one.set for one in derive(files, METHODS)}
     assert sorted(found) == ["10%", "20%", "4%", "5%"]
-    assert found["5%"]["hashes"] == 2
-    assert found["5%"]["head"] == 0.0  # the default counts where a file leaves a knob out
-    assert found["5%"]["width_factor"] is None
-    assert found["5%"]["bits"] is None
-    assert found["5%"]["training.lr"] == 0.02
-    assert found["20%"]["hashes"] == 2
+    # The last differs by 1 in `bits`, the first by 1/3 in `hashes` and by .6 and .7 in `head`.
+    assert found["5%"] == {
+        "bits": None,
+        "hashes": 2,
+        "head": 0.3,
+        "joint": False,
+        "user_share": None,
+        "width_factor": None,
+    }
+    assert not [key for one in found.values() for key in one if key.startswith("training.")]
 
 
 def test_defaults_are_written_for_boards_and_for_recbole_alike(tmp_path, monkeypatch):
