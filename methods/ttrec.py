@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, normalize
 
 from bench.method import (
     WIDE,
@@ -51,6 +51,7 @@ class TTRec(Method):
     space: ClassVar = {
         "rank_imbalance": Range(0.0, 0.9),
         "last_factor": Choice((None, 1, 2)),
+        "unit_rows": Choice((None, True)),
         "width_factor": WIDE,
     }
     published: ClassVar = {"rank_imbalance": 0.0}
@@ -62,6 +63,8 @@ class TTRec(Method):
         most. `last_factor`: q3, or the largest divisor below it of what q2 leaves; none: the q are
         as equal as they can be. A step takes fewer operations when the last core has less of a row
         and the first has more: products of cores 2 and 3 cost p3 q3 times what core 2 holds.
+        `unit_rows`: rows are divided by their lengths. Ids share cores, so a row cannot learn a
+        length of its own, and scores that use lengths can be worse for them (docs/lab/weak-forms.md).
         """
 
         rank1: int = 0
@@ -77,6 +80,7 @@ class TTRec(Method):
             validation_alias=AliasChoices("last_factor", "last"),
             serialization_alias="last",
         )
+        unit_rows: Literal[True] | None = None
 
     @staticmethod
     def factors(
@@ -194,4 +198,7 @@ class TTRec(Method):
             front = first.view(-1, 1, q1, rank1) @ slices  # [n, q2, q1, R2]
             slices = embedding(last, core3.flatten(1)).view(-1, 1, q3, rank2)
             rows = (front @ slices.transpose(2, 3)).transpose(1, 2)  # [n, q1, q2, q3]
-        return widen(rows.reshape(*ids.shape, self.width), self.table)
+        rows = rows.reshape(*ids.shape, self.width)
+        if self.config.unit_rows:
+            rows = normalize(rows, dim=-1)
+        return widen(rows, self.table)

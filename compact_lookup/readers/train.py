@@ -11,6 +11,7 @@ from compact_lookup.container import File
 from compact_lookup.values import Index, Rows, Values
 
 _BATCH = 256  # ids at a time: each needs a slice of the middle core
+_SHORTEST = np.float32(1e-12)  # shorter rows keep their direction, as in training
 
 
 def _heights(ids: int) -> tuple[int, int, int]:
@@ -55,6 +56,8 @@ def train(file: File) -> Callable[[Index], Rows]:
             three = core3(some % p3).reshape(-1, 1, q3, rank2)
             product = one @ two @ three.swapaxes(2, 3)
             found[start : start + _BATCH] = product.swapaxes(1, 2).reshape(len(some), -1)
+        if config.get("unit_rows"):
+            found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), _SHORTEST)
         return found
 
     return look_up

@@ -129,3 +129,17 @@ def test_full_rank_can_be_any_table():
     two, three = u.reshape(4, 3, 2, 8).permute(1, 0, 2, 3), (s[:, None] * v).reshape(8, 4, 2)
     method = with_cores(table, p, q, (one.float(), two.float(), three.permute(1, 0, 2).float()))
     assert torch.allclose(rows(method), wanted.float(), atol=1e-5)
+
+
+def test_unit_rows_have_the_direction_of_the_product_and_length_one():
+    table = Table(3, 4, 8, Budget(60, "values"), seed=3)
+    plain = KIND(table, KIND.plan(table, KIND.Config()))
+    unit = KIND(table, KIND.plan(table, KIND.Config(unit_rows=True)))
+    for method in (plain, unit):
+        method.reset(torch.Generator().manual_seed(3))
+    wanted = rows(plain) / rows(plain).norm(dim=1, keepdim=True)
+    torch.testing.assert_close(rows(unit), wanted)
+    with torch.no_grad():
+        unit.core1.zero_()
+    assert not rows(unit).any()  # and not NaN
+    assert "unit_rows" not in KIND.Config().record()  # records from before it keep their ids
