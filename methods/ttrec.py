@@ -64,7 +64,7 @@ class TTRec(Method):
         as equal as they can be. A step takes fewer operations when the last core has less of a row
         and the first has more: products of cores 2 and 3 cost p3 q3 times what core 2 holds.
         `unit_rows`: rows are divided by their lengths. Ids share cores, so a row cannot learn a
-        length of its own, and scores that use lengths can be worse for them (docs/lab/weak-forms.md).
+        length of its own, and scores that use lengths can be worse (docs/lab/weak-forms.md).
         """
 
         rank1: int = 0
