@@ -34,6 +34,9 @@ SETTINGS = {
 }
 
 
+# Tests of searches and sizes: defaults of few bits can keep every value of so small a model.
+PLAIN = {"bits": None}
+
 QUICK = {("BPR", "cerp"), ("LightGCN", "pep"), ("NeuMF", "cerp"), ("SimpleX", "cerp")}
 
 
@@ -52,7 +55,7 @@ def test_recboles_trainer_and_evaluator_run_unchanged(tmp_path, monkeypatch, nam
         model = here.model()
         full = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Embedding))
         others = sum(parameter.numel() for parameter in model.parameters()) - full
-        small = compact(model, method, "30%")
+        small = compact(model, method, "30%", config=PLAIN)
         assert small.full_bytes == 4 * full
         assert small.other_values == others
         trainer = here.trainer(model)
@@ -93,7 +96,7 @@ def test_full_against_cerp_at_10_percent(tmp_path, monkeypatch, name):
 def test_methods_without_a_search_need_no_preparation(tmp_path, monkeypatch):
     with world(tmp_path, monkeypatch, "BPR") as here:
         model = here.model()
-        compact(model, "qr", "30%")
+        compact(model, "qr", "30%", config=PLAIN)
         trainer = here.trainer(model)
         trainer.fit(here.train, here.valid, verbose=False)
         assert trainer.train_loss_dict[1] < trainer.train_loss_dict[0]
@@ -146,7 +149,7 @@ def test_search_leaves_the_exact_mask_the_initial_weights_and_a_fresh_trainer(
     with world(tmp_path, monkeypatch, "NeuMF", **SETTINGS["NeuMF"]) as here:
         model = here.model()
         tower = {name: value.clone() for name, value in model.mlp_layers.state_dict().items()}
-        small = compact(model, "pep", "30%")
+        small = compact(model, "pep", "30%", config=PLAIN)
         start = small.method.stored.weight.detach().clone()
         trainer = here.trainer(model)
         small.prepare(trainer, here.train, search_epochs=2)
@@ -165,7 +168,7 @@ def test_search_leaves_the_exact_mask_the_initial_weights_and_a_fresh_trainer(
 def test_penalty_sees_the_distinct_ids_of_a_step(tmp_path, monkeypatch):
     with world(tmp_path, monkeypatch, "BPR") as here:
         model = here.model()
-        small = compact(model, "cerp", "30%")
+        small = compact(model, "cerp", "30%", config=PLAIN)
         rows = []
         original = type(small.method).penalty
 
