@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, get_args, get_origin
 
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import SpecError, StoreError, did_you_mean
@@ -48,6 +49,28 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+    except OSError as error:
+        raise StoreError(path, error) from error
+
+
+def take_lock(path: Path, wait: bool = True) -> AcquireReturnProxy:
+    """Take a lock that one process at a time has; leaving its `with` releases it.
+
+    The kernel releases the lock of a process that dies.
+
+    Args:
+        path: the lock's file; its folder is made.
+        wait: until the process that has the lock releases it.
+
+    Raises:
+        Timeout: another process has it, and the caller does not wait.
+        StoreError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path).acquire(timeout=None if wait else 0)
+    except Timeout:
+        raise
     except OSError as error:
         raise StoreError(path, error) from error
 

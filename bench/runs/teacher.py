@@ -8,11 +8,10 @@ runs find it. A file that is damaged is made again. Its epochs and seconds count
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,13 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from bench.backbones.registry import get_backbone
 from bench.data import Interactions
 from bench.engine.checkpoint import checksum, with_prefix
 from bench.engine.loop import Fit
-from bench.errors import StoreError
-from bench.files import write_atomic
+from bench.files import take_lock, write_atomic
 from bench.method import Method, Pairs, Table
 from bench.methods.full import Full
 from bench.records.schema import MethodSpec
@@ -140,7 +137,7 @@ class Lender:
         found = _read(path, shape)
         if found is not None:
             return found
-        with _locked(self._store.work(name, "lock")):
+        with take_lock(self._store.work(name, "lock")):
             found = _read(path, shape)  # another worker may have made it in the meantime
             if found is None:
                 found = self._make(wanted, data, first, self._store.work(name, "checkpoint"))
@@ -192,25 +189,6 @@ def stand_in(kind: type[Method], table: Table, data: Interactions) -> Table:
         drawn = torch.randn(table.ids, table.dim, generator=torch.Generator().manual_seed(0))
         table = replace(table, teacher=drawn)
     return table
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Lets one process in at a time; the kernel releases the lock of a process that dies.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        lock.acquire()
-    except OSError as error:
-        raise StoreError(path, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _write(path: Path, teacher: Teacher) -> None:

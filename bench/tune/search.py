@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, Timeout
 
 from bench.data import Interactions
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError
+from bench.files import take_lock
 from bench.method import Method
 from bench.records.store import WORK, Store
 from bench.runs.plan import forms_of
@@ -145,32 +145,20 @@ class Search:
                 yield runs
             self._active.remove(cell.study)
 
-    @contextmanager
-    def _alone(self, cell: Cell) -> Iterator[None]:
+    def _alone(self, cell: Cell) -> AcquireReturnProxy:
         """Keep other processes out of a study: each would run all of its trials.
-
-        The kernel releases the lock of a process that dies.
 
         Raises:
             BenchError: another process runs the study.
             StoreError: the folder cannot be written.
         """
-        path = self._root / WORK / f"{cell.study.path.stem}.lock"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path, timeout=0)
-            lock.acquire()
+            return take_lock(self._root / WORK / f"{cell.study.path.stem}.lock", wait=False)
         except Timeout:
             raise BenchError(
                 f"{cell.subject}: another process runs this study ({cell.study.path}); wait for it"
                 " or stop it, or name another folder with --results"
             ) from None
-        except OSError as error:
-            raise StoreError(path, error) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
     @staticmethod
     def _outcome(cell: Cell) -> Outcome:
