@@ -15,7 +15,7 @@ import safetensors.torch
 from bench.backbones.base import Backbone
 from bench.data import Interactions
 from bench.engine.loop import Fit
-from bench.errors import StoreError, Unreachable
+from bench.errors import SpecError, StoreError, Unreachable
 from bench.files import write_atomic
 from bench.judge.model import Judge, JudgeDied, Refused, Submission
 from bench.method import Method
@@ -83,6 +83,8 @@ def execute(
         record = failed(record, error.kind, str(error), error.trace)
     except Unreachable as error:
         record = infeasible(record, error)
+    except SpecError as error:  # a setting of the user; the message says which
+        record = failed(record, type(error).__name__, str(error))
     except Exception as error:
         record = failed(record, type(error).__name__, str(error), traceback.format_exc())
     assert record.timings is not None

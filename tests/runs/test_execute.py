@@ -19,7 +19,7 @@ from bench.check import tiny_data
 from bench.data.numbering import number
 from bench.engine.evaluate import Evaluator
 from bench.engine.settings import Training
-from bench.errors import Infeasible
+from bench.errors import Infeasible, SpecError
 from bench.judge import ranking
 from bench.method import Budget, Method, Table, file
 from bench.method.identity import source_hash
@@ -241,6 +241,19 @@ def test_what_goes_wrong_is_a_failed_record(name, kind, message, tiny, store):
     assert record["metrics"] is None
     assert not store.work(run.spec.id).exists()
     assert [r.status for r in scan(store.root).records] == ["failed"]
+
+
+def test_a_setting_that_only_training_can_refuse_fails_without_a_traceback(
+    tiny, store, monkeypatch
+):
+    def refuse(*_, **__):
+        raise SpecError("mlp: use the objective bpr")
+
+    monkeypatch.setattr("bench.runs.execute._trained", refuse)
+    error = execute(run_of("dims"), tiny, METHODS, store)["error"]
+    assert error["type"] == "SpecError"
+    assert error["message"] == "mlp: use the objective bpr"
+    assert not error["traceback"]
 
 
 def test_budget_binds_even_a_method_that_is_right_until_it_trains(tiny, store):
