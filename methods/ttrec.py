@@ -28,6 +28,7 @@ from bench.method import (
     widen,
 )
 
+GATHERED = 90  # making a part of a row costs so many times less than gathering what it is made of
 FILL = 0.992  # share of the budget that has to be used, where ranks allow
 FACTORED = 16  # many columns come in multiples of it, which have three factors of similar size
 
@@ -184,9 +185,9 @@ class TTRec(Method):
         rank1, rank2 = self.config.rank1, self.config.rank2
         core1, core2, core3 = (self.value(name) for name in ("core1", "core2", "core3"))
         flat = ids.reshape(-1)
-        if len(flat) * rank1 > 2 * p1 * p2 * p3 * q1:
+        if len(flat) * GATHERED > p1 * p2 * p3 * q1:
             # Making all rows costs less than gathering the parts of these.
-            rows = train_table(core1, core2, core3).index_select(0, flat)
+            rows = train_table(core1, core2, core3, flat)
         elif len(flat) * (q1 * rank1 + q1 * q3) > p2 * p3 * rank1 * q3:
             # Many ids: every product of cores 2 and 3 is needed about once.
             rows = train_rows(core1, core2, core3, flat)

@@ -18,6 +18,9 @@ class Reader(Protocol):
     def read(self, index: Tensor) -> Tensor:
         """Rows at `index`, as differentiable inputs of the loss."""
 
+    def distinct(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows likewise, each once: [n, dim], their numbers [n], and their places as `index`."""
+
 
 class Rows(nn.Module):
     """Embedding table float32 [rows, dim].
@@ -63,19 +66,17 @@ class Rows(nn.Module):
             return self._read(index)
         if index.numel() <= len(self.weight):
             return rounding.straight(self._read(index), index)
-        return functional.embedding(index, self._all())
+        every = torch.arange(len(self.weight), device=self.weight.device)
+        return functional.embedding(index, rounding.straight(self._read(every), every))
 
     def sums(self, index: Tensor) -> Tensor:
         """Sums of rows over the last axis: int64 [*, k] -> float32 [*, dim]."""
-        if not torch.is_grad_enabled() or index.numel() <= len(self.weight):
+        if not torch.is_grad_enabled() or self.reader is None:
             return self(index).sum(-2)
-        return sums_of_rows(self._all(), index)
-
-    def _all(self) -> Tensor:
-        """All rows in training, each rounded once if they are rounded now: float32 [rows, dim]."""
-        every = torch.arange(len(self.weight), device=self.weight.device)
-        rows, rounding = self._read(every), self.rounding
-        return rounding.straight(rows, every) if rounding is not None and rounding.active else rows
+        rows, numbers, places = self.reader.distinct(index)
+        if self.rounding is not None and self.rounding.active:
+            rows = self.rounding.straight(rows, numbers)
+        return sums_of_rows(rows, places)
 
     def _read(self, index: Tensor) -> Tensor:
         if self.reader is None:

@@ -1,6 +1,6 @@
 """Rows of a tensor train of three cores: all of them, or many with the gradient made by hand.
 
-`train_table` makes all rows in two GEMMs, `train_rows` those that are asked for.
+`train_table` makes all rows in two GEMMs and takes some, `train_rows` makes only these.
 
 A row is a head, a slice of core 1, times an end, the product of a slice of core 2 and one of
 core 3. A batch needs nearly every end, so all of them are made, by GEMMs, in the layout in which
@@ -20,16 +20,23 @@ from torch.autograd.function import once_differentiable
 _GATHERED = 2**23  # values of ends that are gathered at a time: 32 MB
 
 
-def train_table(core1: Tensor, core2: Tensor, core3: Tensor) -> Tensor:
-    """All rows core1[i1] core2[i2] core3[i3], in the order of (i1 p2 + i2) p3 + i3.
+def train_table(core1: Tensor, core2: Tensor, core3: Tensor, ids: Tensor) -> Tensor:
+    """Rows of ids, taken from all rows; arguments and result as of `train_rows`."""
+    (p1, q1, rank1), (p2, q2, *_), (p3, q3, _) = core1.shape, core2.shape, core3.shape
+    ends = _ends(core2, core3).view(-1, rank1)
+    found = (core1.reshape(-1, rank1) @ ends.T).view(p1 * q1 * p2 * p3, q3 * q2)
+    # The parts of a row lie apart. Putting all rows in order would cost a copy of the table.
+    first, tail = torch.div(ids, p2 * p3, rounding_mode="floor"), ids % (p2 * p3)
+    part = first.unsqueeze(1) * q1 + torch.arange(q1, device=ids.device)
+    rows = found.index_select(0, (part * (p2 * p3) + tail.unsqueeze(1)).view(-1))
+    return rows.view(-1, q1, q3, q2).transpose(2, 3).reshape(-1, q1 * q2 * q3)
 
-    Arguments as of `train_rows`; returns [p1 p2 p3, q1 q2 q3].
-    """
-    (p1, q1, rank1), (p2, q2, _, rank2), (p3, q3, _) = core1.shape, core2.shape, core3.shape
-    ends = core2.reshape(-1, rank2) @ core3.reshape(-1, rank2).T
-    ends = ends.view(p2, q2, rank1, p3, q3).permute(0, 3, 1, 4, 2).reshape(-1, rank1)
-    found = (core1.reshape(-1, rank1) @ ends.T).view(p1, q1, p2 * p3, q2 * q3)
-    return found.transpose(1, 2).reshape(p1 * p2 * p3, q1 * q2 * q3)
+
+def _ends(core2: Tensor, core3: Tensor) -> Tensor:
+    """Products of each slice of core 2 and each of core 3: [p2 p3, q3 q2 R1]."""
+    (p2, q2, rank1, rank2), (p3, q3, _) = core2.shape, core3.shape
+    left, right = core2.reshape(p2, q2 * rank1, rank2), core3.reshape(p3 * q3, rank2)
+    return (right.expand(p2, -1, -1) @ left.transpose(1, 2)).view(p2 * p3, q3 * q2 * rank1)
 
 
 def train_rows(core1: Tensor, core2: Tensor, core3: Tensor, ids: Tensor) -> Tensor:
@@ -78,15 +85,13 @@ def _stretches(ids: Tensor, heads: int, ends: int, most: int) -> list[_Stretch]:
 class _Rows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, core1: Tensor, core2: Tensor, core3: Tensor, ids: Tensor) -> Tensor:
-        (p1, q1, rank1), (p2, q2, _, rank2), (p3, q3, _) = core1.shape, core2.shape, core3.shape
+        (p1, q1, rank1), (p2, q2, *_), (p3, q3, _) = core1.shape, core2.shape, core3.shape
         width, count = q2 * q3, len(ids)
         order = None
         if bool((ids[1:] < ids[:-1]).any()):
             ids, order = ids.sort()
         stretches = _stretches(ids, p1, p2 * p3, max(1, _GATHERED // (width * rank1)))
-        left, right = core2.reshape(p2, q2 * rank1, rank2), core3.reshape(p3 * q3, rank2)
-        # i2, i3 | q3, q2, R1
-        ends = (right.expand(p2, -1, -1) @ left.transpose(1, 2)).view(p2 * p3, width * rank1)
+        ends = _ends(core2, core3)
         rows = core1.new_empty(count, q1, q2, q3)
         for stretch in stretches:
             own = ends.index_select(0, stretch.ends).view(-1, rank1)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import bench
-from bench.engine.adam import BETA1, BETA2, EPS
+from bench.engine.dense_adam import BETA1, BETA2, EPS
 from bench.records.protocol import untraced
 from bench.records.schema import Record
 

@@ -7,7 +7,9 @@ import copy
 import pytest
 import torch
 
-from bench.engine.adam import BETA1, BETA2, EPS, Adam
+from bench.engine import postponed_adam
+from bench.engine.adam import Adam
+from bench.engine.dense_adam import BETA1, BETA2, EPS
 from bench.method.rows import Rows
 
 ROWS, DIM = 40, 3
@@ -53,10 +55,17 @@ class Pair:
 
 
 @pytest.fixture(params=[torch.float64, torch.float32], ids=["float64", "float32"])
-def tolerance(request):
+def tolerance(request, loops):
     torch.set_default_dtype(request.param)
     yield TOLERANCE[request.param]
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(params=[True, False], ids=["compiled", "plain"])
+def loops(request, monkeypatch):
+    """With compiled loops, if there are any, and without."""
+    if not request.param:
+        monkeypatch.setattr(postponed_adam, "available", lambda: False)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -175,7 +184,7 @@ def test_state_and_load_resume(tolerance):
     assert pair.apart() < tolerance
 
 
-def test_resumed_run_is_bit_identical_to_an_unbroken_one():
+def test_resumed_run_is_bit_identical_to_an_unbroken_one(loops):
     def run(cut: int | None) -> torch.Tensor:
         generator = torch.Generator().manual_seed(2)
         table = Rows(ROWS, DIM)
@@ -200,7 +209,7 @@ def test_resumed_run_is_bit_identical_to_an_unbroken_one():
     assert torch.equal(run(None), run(29))
 
 
-def test_untouched_rows_are_not_rewritten_by_a_step():
+def test_untouched_rows_are_not_rewritten_by_a_step(loops):
     pair = Pair()
     pair.step(torch.arange(ROWS))
     pair.adam.flush()
