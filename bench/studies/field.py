@@ -1,4 +1,4 @@
-"""Every method in float32 and at its best precision: `python -m bench.studies.field SPLIT`.
+"""Every method in float32 and at its best precision: `python -m bench.studies.field FOLDER SPLIT`.
 
 Runs of one seed under matrix factorisation, of the newest revision that has a precision. Validation
 chooses among the precisions of a method, as on a board.
@@ -96,6 +96,6 @@ def _shown(record: Record) -> str:
 
 
 if __name__ == "__main__":
-    split, *more = sys.argv[1:]
-    found = scan(Path("results")).records
+    folder, split, *more = sys.argv[1:]
+    found = scan(Path(folder)).records
     sys.stdout.write(table(found, split, more or ("2%", "5%", "10%")) + "\n")
