@@ -132,8 +132,17 @@ class Cell:
         del conditions["trials"]  # a study with more trials continues one with fewer
         folder = root / data.split / terms.backbone / kind.name
         path = folder / f"{digest(conditions)}.jsonl"
-        begin, trials = tried[: terms.trials], terms.trials
-        self.study = Study(path, conditions, subject.space, begin, trials, terms.seed, subject.cost)
+        self.study = Study(
+            path,
+            conditions,
+            subject.space,
+            tried[: terms.trials],
+            terms.trials,
+            terms.seed,
+            subject.cost,
+            # Methods search around the rate that the objective's study finds.
+            RATE if RATE in subject.space and subject.when.method else None,
+        )
         self._asked: dict[str, list[Asked]] = {}
 
     def rounds(self) -> Iterator[list[Run]]:
@@ -143,7 +152,11 @@ class Cell:
 
     def name_of(self, run: str) -> str:
         """Return the name of a run, made of the trials that asked for it."""
-        numbers = " and ".join(str(asked.number) for asked in self._asked[run])
+        names = (
+            str(one.number) if one.number >= 0 else f"{-1 - one.number} at half the rate"
+            for one in self._asked[run]
+        )
+        numbers = " and ".join(names)
         stage = self._asked[run][0].stage
         return f"{self.subject} trial {numbers}, {stage}"
 
@@ -173,6 +186,14 @@ class Cell:
             default=None if default is None else round(default, 6),
             trials=study.counts(),
         )
+
+    def first(self) -> Mapping[str, Any] | None:
+        """Return what the next budget tries first: the best settings, with a short trial's rate."""
+        number = self.study.chosen(slower=False)
+        if number is None:
+            return None
+        params = self.study.outcomes[number, FULL]["params"]
+        return {name: params[name] for name in self.subject.space}
 
     def planner(self, params: Mapping[str, Any], stage: str) -> Planner:
         """Return the planner of a trial; its settings override the suite."""

@@ -131,8 +131,9 @@ class Search:
             cell = Cell(self.terms, searched, self._data, self._root, first)
             yield from self._rounds_of(cell)
             outcome = self._outcome(cell)
-            if outcome.found:
-                first = [{name: outcome.found.set[name] for name in cell.subject.space}]
+            best = cell.first()
+            if best:
+                first = [best]
             self.outcomes.append(outcome)
 
     def _rounds_of(self, cell: Cell) -> Iterator[list[Run]]:

@@ -1,8 +1,9 @@
 """A study: the trials of one method at one budget.
 
 All trials run with a share of the passes over the data (stage "short"). The best ones, and the
-settings that the search starts from, run with all passes ("whole"). The best three of these run
-once more with another seed ("again"), and the best mean of two seeds is chosen.
+settings that the search starts from, run with all passes ("whole"). So does the best of these with
+half of its learning rate: a rate that is best for few passes is often too high for all. The best
+three run once more with another seed ("again"), and the best mean of two seeds is chosen.
 
 The sampler proposes trials in rounds of `ROUND`. A round learns from the earlier rounds only. So
 the trials of a study are the same for any number of workers, and for a study that was killed and
@@ -84,6 +85,7 @@ class Study:
         seed: seed of the sampler.
         cost: parameter that a run's time grows with. Among settings whose scores are within 0.5 %
             of the best one, those with the least are chosen.
+        rate: parameter that is the learning rate. Trial n with half of it has the number -1 - n.
     """
 
     path: Path
@@ -93,6 +95,7 @@ class Study:
     trials: int
     seed: int
     cost: str | None = None
+    rate: str | None = None
     outcomes: dict[Key, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,9 +125,15 @@ class Study:
         best = short[: promoted(self.trials)]
         if 0 not in best:
             best = [0, *best]
-        yield self._missing([self._stage(number, FULL) for number in best])
-        best = self._best(FULL, best)[:FINALISTS]
-        yield self._missing([self._stage(number, AGAIN) for number in best])
+        whole = [self._stage(number, FULL) for number in best]
+        yield self._missing(whole)
+        best = self._best(FULL, best)
+        if self.rate and best:
+            whole.append(self._slower(best[0], self.rate))
+            yield self._missing(whole[-1:])
+        best = self._best(FULL, [one.number for one in whole])[:FINALISTS]
+        params = {one.number: one.params for one in whole}
+        yield self._missing([Asked(number, AGAIN, params[number]) for number in best])
 
     def keep(self, asked: Asked, entry: dict[str, Any]) -> None:
         """Append the outcome of a trial to the log."""
@@ -138,10 +147,15 @@ class Study:
         known = [value for value in found if value is not None]
         return fmean(known) if len(known) == len(stages) else None
 
-    def chosen(self) -> int | None:
-        """Return the number of the best trial by the mean of two seeds; None without one."""
+    def chosen(self, slower: bool = True) -> int | None:
+        """Return the number of the best trial by the mean of two seeds; None without one.
+
+        Args:
+            slower: whether trials with half of their learning rate count.
+        """
+        numbers = range(-self.trials if slower else 0, self.trials)
         for stages in ((FULL, AGAIN), (FULL,)):
-            scores = {n: self.value(n, *stages) for n in range(self.trials)}
+            scores = {n: self.value(n, *stages) for n in numbers}
             found = [(score, -n) for n, score in scores.items() if score is not None]
             if found and self.cost:
                 least = max(found)[0] * (1 - NEAR)
@@ -209,6 +223,10 @@ class Study:
 
     def _stage(self, number: int, stage: str) -> Asked:
         return Asked(number, stage, self._asked[number].params)
+
+    def _slower(self, number: int, rate: str) -> Asked:
+        params = self._asked[number].params
+        return Asked(-1 - number, FULL, params | {rate: _tidy(params[rate] / 2)})
 
     def _missing(self, asked: Sequence[Asked]) -> list[Asked]:
         return [one for one in asked if one.key not in self.outcomes]

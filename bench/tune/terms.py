@@ -80,8 +80,8 @@ class Terms:
 
     def stages(self) -> dict[str, int]:
         """Return the number of trials that a study can have in each stage."""
-        full = min(self.trials, promoted(self.trials) + 1)
-        return {SHORT: self.trials, FULL: full, AGAIN: min(self.trials, FINALISTS)}
+        full = min(self.trials, promoted(self.trials) + 1) + 1  # one with half of its rate
+        return {SHORT: self.trials, FULL: full, AGAIN: min(full, FINALISTS)}
 
     def conditions(self, data: Interactions) -> dict[str, Any]:
         """The conditions of the tuning, for the file of the best settings."""

@@ -28,10 +28,10 @@ def score(params, stage=FULL) -> float:
 
 
 def played(
-    path, trials: int, until: int | None = None, space=SPACE, first=(START,), value=score
+    path, trials: int, until: int | None = None, space=SPACE, first=(START,), value=score, rate=None
 ) -> Study:
     """A study of a function; with `until` it is cut off after so many outcomes."""
-    study = Study(path, {"of": "a function"}, space, first, trials, seed=3)
+    study = Study(path, {"of": "a function"}, space, first, trials, seed=3, rate=rate)
     done = 0
     for asked in study.rounds():
         for one in asked:
@@ -86,6 +86,31 @@ def test_of_nearly_equal_settings_the_cheapest_are_chosen(tmp_path, worse, chose
     assert study.chosen() == chosen
 
 
+@pytest.mark.parametrize(("best_rate", "slower"), [(0.04, True), (0.4, False)])
+def test_the_best_trial_runs_with_half_of_its_rate_too(tmp_path, best_rate, slower):
+    """Short trials like a rate of .4; with all passes `best_rate` is the best."""
+
+    def value(params, stage):
+        return -abs(params["training.lr"] - (0.4 if stage == SHORT else best_rate))
+
+    space = {"training.lr": LogRange(0.01, 1.0)}
+    study = played(
+        tmp_path / "log.jsonl", 8, space=space, first=[{"training.lr": 0.4}], value=value,
+        rate="training.lr",
+    )  # fmt: skip
+    (half,) = (number for number, stage in study.outcomes if stage == FULL and number < 0)
+    rates = {n: study.outcomes[n, FULL]["params"]["training.lr"] for n in numbers(study, FULL)}
+    with_all = [n for n in rates if n >= 0]
+    assert -1 - half == max(with_all, key=lambda n: study.value(n, FULL))
+    assert rates[half] == pytest.approx(rates[-1 - half] / 2, rel=0.01)
+    assert study.chosen() == (half if slower else -1 - half)
+    assert study.chosen(slower=False) == -1 - half
+    assert len(numbers(study, AGAIN)) == FINALISTS
+    assert study.counts()["planned"] == sum(
+        many for key, many in study.counts().items() if key not in ("planned", "passes")
+    )
+
+
 def test_the_best_mean_of_two_seeds_is_chosen(tmp_path):
     study = played(tmp_path / "log.jsonl", 12)
     means = {n: study.value(n, FULL, AGAIN) for n in numbers(study, AGAIN)}
@@ -100,10 +125,14 @@ def test_the_best_mean_of_two_seeds_is_chosen(tmp_path):
     assert study.chosen() is None
 
 
-@pytest.mark.parametrize("until", [1, 4, 6, 12, 14, 17])
+@pytest.mark.parametrize("until", [1, 4, 6, 12, 14, 16, 17, 19])
 def test_a_study_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path, until):
     whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
-    how = {"space": COARSE | SPACE, "first": [{"bits": None, "training.lr": 0.1, **START}]}
+    how = {
+        "space": COARSE | SPACE,
+        "first": [{"bits": None, "training.lr": 0.1, **START}],
+        "rate": "training.lr",
+    }
     played(whole, 12, **how)
     played(cut, 12, until, **how)
     assert len(read_log(cut)) == until
