@@ -185,7 +185,11 @@ class _Driver:
                 continue
             # A repeated run needs another key: dask returns the earlier result for a known key.
             key = f"bench-{run.spec.id}-{uuid4().hex[:8]}"
-            task = self.client.submit(_do, self.topic, encode(run), key=key, pure=False)
+            try:
+                task = self.client.submit(_do, self.topic, encode(run), key=key, pure=False)
+            except Exception:
+                self._check_cluster()  # a client without a scheduler takes nothing
+                raise
             self.tasks[run.spec.id] = run, task
             task.add_done_callback(lambda _, run=run.spec.id: self.messages.put(("task", run)))
 

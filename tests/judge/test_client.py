@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from support.faults import Board, blocks, children, outcome, wait_for
+from support.faults import Board, blocks, children, kill_children, outcome, wait_for
 from support.here import run_all_here
 from support.judge import JudgeHere
 
@@ -126,9 +126,7 @@ def test_a_judge_that_was_killed_is_an_error_and_is_started_again(data):
     with Judges(data, [], "cpu", 1) as judges:
         with judges.connect() as link:
             Seat(link)(handed(data))
-            killed = children()
-            for process in killed:
-                process.kill()
+            killed = kill_children()
             wait_for(lambda: not any(alive(one) for one in killed), 20)
             with pytest.raises(JudgeDied, match="the process that judges files has ended"):
                 Seat(link)(handed(data))

@@ -14,7 +14,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from support.faults import Board, blocks, children, in_child, litter, outcome, suite_text, wait_for
+from support.faults import (
+    Board,
+    blocks,
+    children,
+    in_child,
+    kill_children,
+    litter,
+    outcome,
+    suite_text,
+    wait_for,
+)
 
 from bench.errors import BenchError
 from bench.records.store import Store
@@ -110,8 +120,7 @@ def test_killed_workers_change_nothing(data, tmp_path, expected):
     def kill(kind, content):
         if kind == "epoch" and len(killed) < 2 and content["id"] not in killed:
             killed.append(content["id"])
-            for process in children():
-                process.kill()
+            kill_children()
 
     board.run(listener=kill)
     assert len(killed) == 2

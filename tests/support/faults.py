@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -177,6 +178,15 @@ def children(of: int | None = None) -> list[psutil.Process]:
     forks = [p for p in below if "multiprocessing.forkserver" in " ".join(_words(p))]
     numbers = {p.pid for p in forks}
     return [p for p in forks if p.ppid() in numbers]
+
+
+def kill_children() -> list[psutil.Process]:
+    """Kill these processes and return them; one may end because another has."""
+    found = children()
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    return found
 
 
 def _words(process: psutil.Process) -> list[str]:
