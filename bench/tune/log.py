@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,28 @@ Key = tuple[int, str]
 
 
 def read_log(path: Path) -> dict[Key, dict[str, Any]]:
-    """Return the outcomes; incomplete lines, left by a kill, are ignored."""
+    """Return the outcomes of the trials of a study."""
     outcomes: dict[Key, dict[str, Any]] = {}
+    for entry in read_lines(path):
+        # Logs of an earlier form have no stage.
+        if {"number", "stage"} <= entry.keys():
+            outcomes.setdefault((entry.pop("number"), entry.pop("stage")), entry)
+    return outcomes
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a log; incomplete ones, left by a kill, are ignored."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        return {}
+        return
     for line in lines:
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        # Logs of an earlier form have no stage.
-        if isinstance(entry, dict) and {"number", "stage"} <= entry.keys():
-            outcomes.setdefault((entry.pop("number"), entry.pop("stage")), entry)
-    return outcomes
+        if isinstance(entry, dict):
+            yield entry
 
 
 def append(path: Path, conditions: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
