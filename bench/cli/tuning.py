@@ -110,10 +110,11 @@ class Tuner:
 
     def __init__(self, asked: Request, chosen: Suite, data: Interactions, options: Options) -> None:
         from bench.method.registry import find_methods
-        from bench.runs.settings import with_override
+        from bench.runs.settings import for_data, with_override
         from bench.tune.terms import Terms
 
         needs_optuna()
+        chosen = for_data(chosen, data)
         self._asked, self._data, self._options = asked, data, options
         self._methods = find_methods(asked.plugins)
         backbone = "-".join(chosen.backbones)

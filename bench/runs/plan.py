@@ -20,7 +20,7 @@ from bench.method.identity import published, rounds, source_hash
 from bench.methods.full import Full
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
 from bench.runs.popularity import Popularity, popularity_spec
-from bench.runs.settings import check_names, resolve, with_override
+from bench.runs.settings import check_names, for_data, resolve, with_override
 from bench.runs.spec import Run, RunSpec
 from bench.runs.suite import HINT, Form, Suite
 
@@ -125,7 +125,7 @@ class Planner:
     """
 
     def __init__(self, suite: Suite, data: Interactions, command: str = "") -> None:
-        self._suite, self._data, self._command = suite, data, command
+        self._suite, self._data, self._command = for_data(suite, data), data, command
         self._counts: dict[Numbering, torch.Tensor] = {}
 
     def popularity(self) -> Planned:

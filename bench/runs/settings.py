@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.backbones.base import Backbone
 from bench.backbones.registry import find_backbones
+from bench.data import Interactions
 from bench.engine.settings import Training
 from bench.errors import SpecError, did_you_mean
 from bench.files import NONE, check_model, parse_value
@@ -122,6 +123,17 @@ def shared_backbone(suite: Suite, backbone: str) -> dict[str, Any]:
         if one.when.shared and one.when.matches("", None, backbone):
             _apply({k: v for k, v in one.set.items() if k.startswith(BACKBONE)}, content, "suite")
     return content["backbone"]
+
+
+def for_data(suite: Suite, data: Interactions) -> Suite:
+    """The suite with the overrides that are for data of such density, without the condition."""
+    density = (data.train.nnz + data.valid.nnz) / (data.users * data.items)
+    kept = [
+        one.model_copy(update={"when": one.when.model_copy(update={"density": None})})
+        for one in suite.override
+        if one.when.density is None or density >= one.when.density
+    ]
+    return suite.model_copy(update={"override": tuple(kept)})
 
 
 def untuned(suite: Suite, backbone: str) -> Suite:

@@ -33,12 +33,19 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class When(_Part):
-    """Which runs an override is for: those of these names; an empty field is for all."""
+    """Which runs an override is for: those of these names; an empty field is for all.
+
+    Attributes:
+        method, budget, backbone, form: names.
+        density: only for data in which at least this share of all pairs of a user and an item are
+            training or validation interactions; `bench.runs.settings.for_data` decides it.
+    """
 
     method: Names = ()
     budget: Names = ()
     backbone: Names = ()
     form: Annotated[tuple[Form, ...], BeforeValidator(_as_tuple)] = ()
+    density: float | None = Field(None, gt=0, lt=1)
 
     @property
     def shared(self) -> bool:
@@ -46,9 +53,10 @@ class When(_Part):
         return not (self.method or self.budget or self.form)
 
     def matches(self, method: str, budget: str | None, backbone: str, form: Form = "tuned") -> bool:
-        """Whether a run is one of them."""
+        """Whether a run is one of them; not as long as a density is undecided."""
         return (
-            (not self.form or form in self.form)
+            self.density is None
+            and (not self.form or form in self.form)
             and (not self.method or method in self.method)
             and (not self.budget or _squeezed(budget or "") in map(_squeezed, self.budget))
             and (not self.backbone or backbone in self.backbone)

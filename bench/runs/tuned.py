@@ -188,6 +188,11 @@ def read_tuned(path: Path) -> TunedFile:
     for number, one in enumerate(found.override):
         if one.tuned:
             raise SpecError(f"{path}: override.{number}: tuned: a file cannot take another file")
+        if one.when.density is not None:
+            raise SpecError(
+                f"{path}: override.{number}: when.density: tuned settings are of one data set; put"
+                " the condition into a suite"
+            )
         if one.set:
             check_override(one, f"{path}: override.{number}")
     return found

@@ -98,6 +98,20 @@ def test_what_is_typed_goes_before_everything_and_the_last_before_the_first():
     }
 
 
+def test_an_override_for_dense_data_is_for_those_alone():
+    data = tiny_data()
+    cells = data.users * data.items
+    share = (data.train.nnz + data.valid.nnz) / cells
+    for density, rate in ((share, 0.5), (share + 1 / cells, 0.001)):
+        one = suite(
+            over(density=density, set={"training.lr": 0.5}),
+            over(method="qr", set={"training.lr": 0.25}),
+        )
+        assert rates(one)["full", None] == rate
+        assert rates(one)["qr", "50%"] == 0.25
+        assert found(one).training.lr == 0.001  # no data yet
+
+
 def test_the_suite_is_not_changed_by_what_is_resolved():
     one = validated({**CONTENT, "backbone": {"mf": {"similarity": "dot"}}}, "s.toml")
     one = override(one, ["mf.similarity=cosine", "hashing.hashes=1"])
@@ -125,6 +139,7 @@ def test_the_suite_is_not_changed_by_what_is_resolved():
         (over(set={"backbone.similarity": "dot"}), r"backbone.similarity .*\{backbone"),
         (over(set={"training.lr.x": 1}), "lr is a value, not a table"),
         (over(set={}), "sets nothing"),
+        (over(density=2, set={"training.lr": 1}), "when.density"),
         ({"tuned": "x", "set": {"training.lr": 1}}, "`tuned` stands alone"),
         ({"tuned": "nothing"}, "no tuned settings 'nothing'"),
         ({"when": {"metod": "qr"}, "set": {"wide": 1}}, "when.metod: .* did you mean 'method'"),
