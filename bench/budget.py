@@ -37,7 +37,7 @@ class Budget:
 
 
 def parse_budget(text: str, ids: int, dim: int, accounting: Accounting = "bytes") -> Budget:
-    """Resolves an amount such as `5%`, `128k` or `256KB` for a table of `ids` x `dim` float32.
+    """Resolve an amount such as `5%`, `128k` or `256KB` for a table of `ids` x `dim` float32.
 
     A share is of the full table; a plain or k/M/G number counts values; a number ending in B
     counts bytes (KB = 1000, KiB = 1024), in small or capital letters. Amounts are converted between
@@ -69,7 +69,7 @@ def parse_budget(text: str, ids: int, dim: int, accounting: Accounting = "bytes"
 
 
 def parse_bytes(text: str, option: str) -> int:
-    """Resolves a size in bytes, such as `256KB`, `1.5 MiB` or `256000`.
+    """Resolve a size in bytes, such as `256KB`, `1.5 MiB` or `256000`.
 
     Raises:
         SpecError: the text is no size in bytes; names the option and the remedy.

@@ -26,7 +26,7 @@ NONE = "none"
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file so that other processes, and a kill, see the old one or the new one.
+    """Write a file so that other processes, and a kill, see the old one or the new one.
 
     The temporary file names its writer, so that what a kill leaves is known as such: see
     `Store.sweep`.
@@ -76,7 +76,7 @@ def take_lock(path: Path, wait: bool = True) -> AcquireReturnProxy:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Reads a TOML file.
+    """Read a TOML file.
 
     Raises:
         SpecError: naming the file and what is wrong with it.

@@ -169,7 +169,7 @@ class CCE(Method):
 
     @torch.no_grad()
     def cluster(self, generator: torch.Generator) -> None:
-        """Sets h0 and T0 by k-means of the present rows, and h1 and T1 by what is left."""
+        """Set h0 and T0 by k-means of the present rows, and h1 and T1 by what is left."""
         ids = torch.arange(self.table.ids, device=self.map.device)
         rows, weight = self.config.rows, self.stored.weight
         tables = weight.view(self.config.chunks, 2, rows, -1)

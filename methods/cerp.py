@@ -100,7 +100,7 @@ class CERP(Pruned):
 
     @classmethod
     def solve_buckets(cls, table: Table, config: Config) -> Config:
-        """Sets `buckets` and `kept`; keeps those that are set.
+        """Set `buckets` and `kept`; keep those that are set.
 
         Raises:
             Infeasible: the budget does not hold a single entry.

@@ -77,7 +77,7 @@ class Graded(Method):
 
     @classmethod
     def by_size(cls, table: Table, config: Config, most: int) -> Config:
-        """Solves the columns, at most `most`, and the bits that follow from their number."""
+        """Solve the columns, at most `most`, and the bits that follow from their number."""
 
         def solved(users: GradeBits, scale: ScaleBits) -> Graded.Config:
             bits = {

@@ -70,7 +70,7 @@ class PQ(Coded):
         return directions(project(table.teacher, table.users, self.width, generator, 0.0))
 
     def quantise(self, points: Tensor, generator: torch.Generator) -> None:
-        """Sets codes and books for these rows, and the lengths of the teacher's."""
+        """Set codes and books for these rows, and the lengths of the teacher's."""
         sides = self.table.users, self.table.items
         found = [self.learn(side, generator) for side in points.split(sides)]
         self.codes.copy_(torch.cat([codes for codes, _ in found]))

@@ -103,7 +103,7 @@ class QR(Method):
 
     @classmethod
     def solve_divisors(cls, table: Table, config: Config) -> Config:
-        """Sets the divisors, and `joint` where two pairs of tables are too large.
+        """Set the divisors, and `joint` where two pairs of tables are too large.
 
         Raises:
             Infeasible: so is one pair.

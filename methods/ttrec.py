@@ -115,7 +115,7 @@ class TTRec(Method):
 
     @classmethod
     def solve_ranks(cls, table: Table, config: Config) -> Config:
-        """Sets the ranks.
+        """Set the ranks.
 
         Raises:
             Infeasible: ranks of 1 are too large.

@@ -31,7 +31,7 @@ RUN, READ, EXTEND, MEASURE = (
 
 
 def command(panel: str, *examples: str, name: str | None = None) -> Callable[..., Any]:
-    """Adds a function to the program as a command.
+    """Add a function to the program as a command.
 
     Args:
         panel: heading that the command stands under.

@@ -24,7 +24,7 @@ def report(
 
 
 def show_report(results: Path, reports: Path, split: str | None = None) -> None:
-    """Renders the board, and prints the leaderboards of a split or of all as tables."""
+    """Render the board, and print the leaderboards of a split or of all as tables."""
     from bench import report as reporting
     from bench.board import load
     from bench.cli.show_board import not_ranked, summary

@@ -47,7 +47,7 @@ class Terminal(Console):
         return super().render_str(printable(text), **options)
 
     def say(self, text: str, style: str | None = None) -> None:
-        """Prints a line. The terminal wraps it, so that a long path can be copied."""
+        """Print a line. The terminal wraps it, so that a long path can be copied."""
         self.print(text, style=style, soft_wrap=True)
 
 

@@ -16,7 +16,7 @@ _ASCII = {
 
 
 def degrade_output() -> None:
-    """Makes standard output and error write in ASCII what their encoding lacks."""
+    """Make standard output and error write in ASCII what their encoding lacks."""
     codecs.register_error(_HANDLER, _replace)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -56,11 +56,11 @@ class Grid:
     breaks: set[int] = field(default_factory=set)
 
     def add(self, *cells: str | Text) -> None:
-        """Adds a row."""
+        """Add a row."""
         self.rows.append(cells)
 
     def section(self) -> None:
-        """Draws a line above the next row."""
+        """Draw a line above the next row."""
         self.breaks.add(len(self.rows))
 
     def without_empty(self, name: str) -> Grid:

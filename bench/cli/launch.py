@@ -20,7 +20,7 @@ _SECONDS = 10.0  # between lines of progress where there is no terminal
 
 @contextmanager
 def launch(live: _Live) -> Iterator[_Live]:
-    """Shows progress while work goes on; what has ended before an interruption is kept."""
+    """Show progress while work goes on; what has ended before an interruption is kept."""
     try:
         with live:
             yield live

@@ -152,7 +152,7 @@ def verify(
 
 
 def _cross_checks() -> None:
-    """Compares the engine with other computations; ends with status 1 if they differ."""
+    """Compare the engine with other computations; end with status 1 if they differ."""
     from bench.cli.show_verify import checks_table
     from bench.verify.checks import run_checks
 
@@ -183,7 +183,7 @@ def _run_reference(
     threads: int,
     device: str,
 ) -> None:
-    """Runs what is missing of a reference run."""
+    """Run what is missing of a reference run."""
     from bench.cli.terminal import Live
     from bench.records.store import Store
     from bench.runs import schedule

@@ -10,7 +10,7 @@ import typer
 
 
 def _device(context: typer.Context, name: str) -> str:
-    """Refuses a device that is not there, before anything is loaded; completion does not ask."""
+    """Refuse a device that is not there, before anything is loaded; completion does not ask."""
     if name != "cpu" and not context.resilient_parsing:
         from bench.engine.devices import check_device
 

@@ -105,7 +105,7 @@ def leaderboard(
 
 
 def _fail_if_any_failed(planned: list[Planned], store: Store) -> None:
-    """Names the runs that failed, and ends with status 1 if any did."""
+    """Name the runs that failed, and end with status 1 if any did."""
     from bench.cli.terminal import run_name
     from bench.runs.schedule import tally
 
@@ -122,7 +122,7 @@ def _fail_if_any_failed(planned: list[Planned], store: Store) -> None:
 def _estimate(
     plan: Plan, done: set[str], results: Path, workers: int, threads: int, device: str
 ) -> None:
-    """Says how long the missing runs of a plan take."""
+    """Say how long the missing runs of a plan take."""
     import torch
 
     from bench.cli import show_plan
@@ -187,7 +187,7 @@ def run(
 
 
 def _execute(one: Single, device: str, threads: int) -> None:
-    """Carries out one run with progress; ends with status 1 if it fails."""
+    """Carry out one run with progress; end with status 1 if it fails."""
     from bench.cli.terminal import Live
 
     who = {"id": one.planned.run.spec.id, "worker": 0}

@@ -36,7 +36,7 @@ class Trials(Live):
         self._left, self._work = left, work
 
     def __call__(self, kind: str, content: dict[str, Any]) -> None:
-        """Takes one message of the pool; the number of missing trials may have changed."""
+        """Take one message of the pool; the number of missing trials may have changed."""
         self._total = self._done + sum(self._left().values()) + (kind == "done")
         self._bar.update(self._all, total=self._total)
         super().__call__(kind, content)

@@ -63,7 +63,7 @@ class Module:
         self._classes: dict[str, type] = {}
 
     def check_plain(self) -> None:
-        """Refuses a file that may define classes by other means than class statements.
+        """Refuse a file that may define classes by other means than class statements.
 
         Raises:
             NotPlain: a statement is of another kind, calls for a value, or changes an attribute;

@@ -74,7 +74,7 @@ class Live:
         self._bar.stop()
 
     def __call__(self, kind: str, content: dict[str, Any]) -> None:
-        """Takes one message of the pool."""
+        """Take one message of the pool."""
         worker, name = content.get("worker", 0), self._names.get(content.get("id", ""), "")
         if worker not in self._lines:
             self._lines[worker] = self._bar.add_task("", total=1, note="")

@@ -73,7 +73,7 @@ class Options:
 
 
 def tuned_suite(asked: Request, chosen: Suite, options: Options, dry_run: bool) -> Suite:
-    """Tunes a suite under each of its backbones, or says what would be done.
+    """Tune a suite under each of its backbones, or say what would be done.
 
     Returns:
         The suite with the tuned settings; for a dry run, as it was.
@@ -96,7 +96,7 @@ def tuned_suite(asked: Request, chosen: Suite, options: Options, dry_run: bool) 
 
 
 def needs_optuna() -> None:
-    """Refuses to tune without optuna."""
+    """Refuse to tune without optuna."""
     if find_spec("optuna") is None:
         raise BenchError("tuning needs optuna: pip install 'compact-embedding-benchmark[tune]'")
 
@@ -126,7 +126,7 @@ class Tuner:
         self._kinds = self._chosen_kinds(chosen)
 
     def show(self) -> None:
-        """Prints what is searched, and how long it takes."""
+        """Print what is searched, and how long it takes."""
         from bench.cli.show_tune import spaces
         from bench.tune.cell import subject
         from bench.tune.objective import objective_subject
@@ -144,7 +144,7 @@ class Tuner:
         )
 
     def estimate(self) -> None:
-        """Says how long the trials take, from a few timed steps."""
+        """Say how long the trials take, from a few timed steps."""
         import torch
 
         from bench.cli.terminal import in_words
@@ -173,7 +173,7 @@ class Tuner:
             )
 
     def run(self) -> list[Outcome]:
-        """Runs the missing trials, prints the outcomes and writes the file.
+        """Run the missing trials, print the outcomes and write the file.
 
         Returns:
             The outcome of each method at each budget.

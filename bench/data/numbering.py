@@ -36,7 +36,7 @@ class Numbered:
 
 
 def number(data: Interactions, how: Numbering) -> Numbered:
-    """Renumbers users and items.
+    """Renumber users and items.
 
     Args:
         data: a split, in the numbers of its files.

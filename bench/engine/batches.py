@@ -107,7 +107,7 @@ class Sampler:
         return order[places]
 
     def _redraw(self, users: Tensor, negatives: Tensor, generator: torch.Generator) -> None:
-        """Replaces negatives that are training items of their user, in place."""
+        """Replace negatives that are training items of their user, in place."""
         flat = negatives.view(-1)
         owners = users.repeat_interleave(negatives.shape[1])
         left = torch.arange(len(flat), device=flat.device)

@@ -122,7 +122,7 @@ class Checkpoint:
 def write_tensors(
     stream: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 ) -> None:
-    """Writes a safetensors file; `safetensors.torch.save` makes two copies of all tensors first.
+    """Write a safetensors file; `safetensors.torch.save` makes two copies of all tensors first.
 
     Args:
         stream: an open file.

@@ -10,7 +10,7 @@ from bench.errors import BenchError
 
 
 def check_device(name: str) -> None:
-    """Checks that a device is there, before anything is loaded.
+    """Check that a device is there, before anything is loaded.
 
     Args:
         name: `cpu`, `cuda` or `cuda:N`.

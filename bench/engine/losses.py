@@ -156,7 +156,7 @@ def _weigh_contrastive(objective: Contrastive, scores: Scores) -> Weights:
 def _squared(
     objective: Squared, backbone: Backbone, users: Tensor, positives: Tensor, everyone: Tensor
 ) -> Tensor:
-    """Takes the vectors of all ids, [N, width], users first.
+    """Take the vectors of all ids, [N, width], users first.
 
     Raises:
         BenchError: the backbone's score is not a dot product.

@@ -32,7 +32,7 @@ _NOBODY = np.empty(0, np.int32)  # columns that are no candidates
 
 
 def warm_up() -> None:
-    """Loads the compiled loops, or compiles them, by ranking one user's two items."""
+    """Load the compiled loops, or compile them, by ranking one user's two items."""
     if available():
         ones = torch.ones(2, 1)
         Scan(ones, ones, 1, 1)(torch.zeros(1, dtype=torch.int64), _NOBODY, np.zeros(2, np.int64))

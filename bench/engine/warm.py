@@ -20,7 +20,7 @@ from bench.method.rows import Rows
 
 
 def warm_up() -> None:
-    """Loads the loops of a training step and of a ranking, or compiles them."""
+    """Load the loops of a training step and of a ranking, or compile them."""
     if not available():
         return
     rows = torch.ones(3, 2, requires_grad=True)

@@ -46,7 +46,7 @@ def train_again(
     report: Report = lambda entry: None,
     everything: bool = False,
 ) -> Table:
-    """Trains a run again as its record says.
+    """Train a run again as its record says.
 
     Args:
         record: of the run.

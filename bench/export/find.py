@@ -118,7 +118,7 @@ def load_data(
     plugins: Sequence[Path] = (),
     data_dir: Path | None = None,
 ) -> Data:
-    """Loads the data of a run again, with the ids that they have in their files.
+    """Load the data of a run again, with the ids that they have in their files.
 
     Args:
         record: of the run.

@@ -63,7 +63,7 @@ def write_folder(
     kind: type[Method],
     card: Card,
 ) -> Sizes:
-    """Writes table, ids, card and licence.
+    """Write table, ids, card and licence.
 
     Args:
         folder: made if need be.
@@ -109,7 +109,7 @@ def reads_back(folder: Path, content: bytes, kind: type[Method]) -> bool:
 
 
 def write_files(folder: Path, content: bytes, ids: bytes, card: str) -> None:
-    """Writes the files of a folder; the table last, when all else is there.
+    """Write the files of a folder; the table last, when all else is there.
 
     Raises:
         StoreError: the folder cannot be written.

@@ -22,7 +22,7 @@ _SOME = 1000  # rows that are compared, at most
 
 
 def check_onnx() -> None:
-    """Refuses where the packages are missing.
+    """Refuse where the packages are missing.
 
     Raises:
         BenchError: naming them.
@@ -75,7 +75,7 @@ def onnx_file(content: bytes, kind: type[Method]) -> bytes:
 
 
 def _compare(content: bytes, method: Method) -> None:
-    """Compares rows of the graph with the program's.
+    """Compare rows of the graph with the program's.
 
     Raises:
         ValueError: they differ.

@@ -33,7 +33,7 @@ _MAIN = (
 
 
 def forks() -> ForkServerContext:
-    """Starts the process unless it runs; returns the context that starts processes from it."""
+    """Start the process unless it runs; return the context that starts processes from it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     with undisturbed():
@@ -68,7 +68,7 @@ def environment() -> dict[str, str]:
 
 
 def judge(pipe: Connection, folder: str) -> ForkServerProcess | Spawned:
-    """Starts the judge's clean process, which serves a pipe; see `bench.judge.server.main`."""
+    """Start the judge's clean process, which serves a pipe; see `bench.judge.server.main`."""
     from bench.judge.server import main
 
     with undisturbed():
@@ -101,10 +101,10 @@ class Spawned:
         return self._process.poll() is None
 
     def join(self, timeout: float | None = None) -> None:
-        """Waits until it has ended, or until the time has passed."""
+        """Wait until it has ended, or until the time has passed."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """End it at once."""
         self._process.kill()

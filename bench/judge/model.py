@@ -92,20 +92,20 @@ Judge = Callable[[Submission], Verdict]
 
 
 def send_submission(pipe: Connection, one: Submission) -> None:
-    """Sends a submission."""
+    """Send a submission."""
     pipe.send_bytes(json.dumps(one.spec.canonical()).encode())
     pipe.send_bytes(one.content)
     pipe.send_bytes(one.weights)
 
 
 def receive_submission(pipe: Connection) -> Submission:
-    """Waits for a submission; raises EOFError when there will be none."""
+    """Wait for a submission; raise EOFError when there will be none."""
     spec = Spec.model_validate(json.loads(pipe.recv_bytes()))
     return Submission(spec, pipe.recv_bytes(), pipe.recv_bytes())
 
 
 def send_reading(pipe: Connection, one: Reading) -> None:
-    """Sends what a file gives."""
+    """Send what a file gives."""
     said = {
         "shape": list(one.rows.shape),
         "size": one.size.model_dump(mode="json"),
@@ -116,14 +116,14 @@ def send_reading(pipe: Connection, one: Reading) -> None:
 
 
 def receive_reading(pipe: Connection) -> Reading:
-    """Waits for what a file gives; raises as `Judge` does."""
+    """Wait for what a file gives; raise as `Judge` does."""
     said, content = _receive(pipe)
     rows = torch.frombuffer(bytearray(content), dtype=torch.float32).view(said["shape"])
     return Reading(rows, schema.Size.model_validate(said["size"]), said["lookup"], said["outcome"])
 
 
 def send_verdict(pipe: Connection, one: Verdict) -> None:
-    """Sends a verdict."""
+    """Send a verdict."""
     said = {
         "size": one.size.model_dump(mode="json"),
         "metrics": one.metrics.model_dump(mode="json"),
@@ -137,7 +137,7 @@ def send_verdict(pipe: Connection, one: Verdict) -> None:
 
 
 def receive_verdict(pipe: Connection) -> Verdict:
-    """Waits for a verdict; raises as `Judge` does."""
+    """Wait for a verdict; raise as `Judge` does."""
     said, content = _receive(pipe)
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         per_user = {name: stored[name] for name in stored.files}
@@ -152,7 +152,7 @@ def receive_verdict(pipe: Connection) -> Verdict:
 
 
 def send_refusal(pipe: Connection, error: Refused) -> None:
-    """Sends an error in place of a reading or a verdict."""
+    """Send an error in place of a reading or a verdict."""
     _send(pipe, {"refused": [error.kind, str(error), error.trace]}, b"")
 
 

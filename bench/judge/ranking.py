@@ -38,7 +38,7 @@ class Ranker:
         self._evaluators: dict[tuple[str, str], Evaluator] = {}
 
     def __call__(self, handed: Submission, found: Reading) -> Verdict:
-        """Ranks with the rows of a file."""
+        """Rank with the rows of a file."""
         spec, device = handed.spec, self._device
         assert spec.training is not None
         self._check(handed, found)
@@ -68,7 +68,7 @@ class Ranker:
         )
 
     def _check(self, handed: Submission, found: Reading) -> None:
-        """Checks what the code of the method could have changed in its own process.
+        """Check what the code of the method could have changed in its own process.
 
         Raises:
             BrokenContract: the rows do not fit.
@@ -82,7 +82,7 @@ class Ranker:
         check_rows(found.rows, (self._data.ids, found.rows.shape[-1]))
 
     def popularity(self, handed: Submission) -> Verdict:
-        """Ranks items by training interactions: what is reached without any embedding."""
+        """Rank items by training interactions: what is reached without any embedding."""
         data, name, dim = self._data, handed.spec.method.name, handed.spec.dim
         assert dim is not None
         began = time.perf_counter()

@@ -20,7 +20,7 @@ from bench.records import schema
 
 
 def read(handed: Submission, methods: Mapping[str, type[Method]], device: str) -> Reading:
-    """Reads the file of a run.
+    """Read the file of a run.
 
     Args:
         handed: in by training.

@@ -138,7 +138,7 @@ class Method(Stored):
 
     @classmethod
     def plan(cls, table: Table, config: Any) -> Any:
-        """Solves the size knobs, so that the packed state fits `table.budget`.
+        """Solve the size knobs, so that the packed state fits `table.budget`.
 
         Raises:
             Infeasible: no value fits; carries the least size.
@@ -147,7 +147,7 @@ class Method(Stored):
 
     @classmethod
     def solve(cls: type[Method], knob: str, table: Table, config: _C, low: int, high: int) -> _C:
-        """Sets one knob to the largest value in `low..high` that fits; keeps one that is set.
+        """Set one knob to the largest value in `low..high` that fits; keep one that is set.
 
         Raises:
             Infeasible: not even `low` fits.
@@ -161,11 +161,11 @@ class Method(Stored):
         return config.but(**{knob: largest(size, table.cap, low, high)})
 
     def build(self) -> None:
-        """Creates parameters and buffers, with any content."""
+        """Create parameters and buffers, with any content."""
         raise NotImplementedError
 
     def reset(self, generator: torch.Generator) -> None:
-        """(Re)initialises everything; the same generator state gives the same weights."""
+        """(Re)initialise everything; the same generator state gives the same weights."""
         raise NotImplementedError
 
     def forward(self, ids: Tensor) -> Tensor:

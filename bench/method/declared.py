@@ -31,7 +31,7 @@ class WrongDeclaration(RuntimeError):
 def check_declared(
     kind: type[Stored], packed: Mapping[str, Tensor], table: Table, config: Any
 ) -> None:
-    """Checks the declared arrays of a file.
+    """Check the declared arrays of a file.
 
     Args:
         kind: the method.

@@ -63,7 +63,7 @@ def _sorted(backbone: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_header(content: bytes) -> Header:
-    """Reads the header of a file.
+    """Read the header of a file.
 
     Args:
         content: the file, or its beginning with the whole header.

@@ -53,7 +53,7 @@ _N = TypeVar("_N", bound=Narrow)
 
 
 def solve_width(table: Table, config: _N) -> _N:
-    """Sets `width` from `width_factor` and the budget; keeps a `width` that is set."""
+    """Set `width` from `width_factor` and the budget; keep a `width` that is set."""
     if config.width is not None or config.width_factor is None:
         return config
     storage = Storage.of(config)
@@ -65,7 +65,7 @@ def solve_width(table: Table, config: _N) -> _N:
 def fill_columns(
     kind: type[Method], table: Table, config: _N, solve: Callable[[_N], _N], step: int = 1
 ) -> _N:
-    """Solves the size knobs; adds columns where few bits a value leave much of the budget unused.
+    """Solve the size knobs; add columns where few bits a value leave much of the budget unused.
 
     Columns are as set. Where nobody set them they are `dim`, and more if values have fewer than 32
     bits, a row may be wider than `dim`, and less than 97 % of the budget is used otherwise.
@@ -104,7 +104,7 @@ def fill_columns(
 def confirm_minimum(
     kind: type[Method], table: Table, config: Method.Config, error: Infeasible
 ) -> None:
-    """Raises with a larger minimum if the one that is named would not be enough.
+    """Raise with a larger minimum if the one that is named would not be enough.
 
     A smaller budget may allow fewer columns, so that a minimum from it need not hold at itself.
 
@@ -129,7 +129,7 @@ def columns(table: Table, config: Narrow) -> int:
 
 
 def widen(rows: Tensor, table: Table) -> Tensor:
-    """Fills rows with zeros up to `dim`: float32 [*, width] -> float32 [*, max(dim, width)].
+    """Fill rows with zeros up to `dim`: float32 [*, width] -> float32 [*, max(dim, width)].
 
     In training under a backbone that takes rows of any width they stay as they are: the training
     would only take the zeros away again.

@@ -167,7 +167,7 @@ class Pruned(Method):
         return None
 
     def start(self, generator: torch.Generator) -> None:
-        """Initialises the stored table."""
+        """Initialise the stored table."""
         raise NotImplementedError
 
     def reset(self, generator: torch.Generator) -> None:

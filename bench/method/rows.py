@@ -42,7 +42,7 @@ class Rows(nn.Module):
         self.users: int | None = None
 
     def normal(self, std: float, generator: torch.Generator) -> None:
-        """Fills the table from N(0, std^2).
+        """Fill the table from N(0, std^2).
 
         Drawn on the CPU, so that every device starts from the same weights.
         """
@@ -50,7 +50,7 @@ class Rows(nn.Module):
             self.weight.copy_(torch.randn(self.weight.shape, generator=generator).mul_(std))
 
     def signs(self, generator: torch.Generator) -> None:
-        """Fills the table with 1 and -1, drawn on the CPU."""
+        """Fill the table with 1 and -1, drawn on the CPU."""
         with torch.no_grad():
             drawn = torch.randint(2, self.weight.shape, generator=generator)
             self.weight.copy_(drawn * 2 - 1)

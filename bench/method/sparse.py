@@ -88,7 +88,7 @@ def pack_sparse(
     storage: Storage | None = None,
     header: str = "",
 ) -> dict[str, Tensor]:
-    """Stores the entries of `table` that `mask` keeps.
+    """Store the entries of `table` that `mask` keeps.
 
     Args:
         name: key of the values; the keys of their positions start with it.
@@ -153,7 +153,7 @@ def unpack_counts(
 def unpack_sparse(
     packed: Mapping[str, Tensor], name: str, rows: int, columns: int
 ) -> tuple[Tensor, Tensor]:
-    """Rebuilds (table float32 [rows, columns], mask bool [rows, columns]) from `pack_sparse`.
+    """Rebuild (table float32 [rows, columns], mask bool [rows, columns]) from `pack_sparse`.
 
     Raises:
         ValueError: the positions do not fit the values.

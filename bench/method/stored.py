@@ -182,14 +182,14 @@ class Stored(nn.Module):
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Method:
-        """Rebuilds a method that can only look rows up, from its packed state alone."""
+        """Rebuild a method that can only look rows up, from its packed state alone."""
         method = cast("Method", cls(table, config))
         method.load_state_dict(dict(packed))
         return method.to(next(iter(packed.values())).device).requires_grad_(False)
 
     @classmethod
     def restore(cls, stored: Mapping[str, Tensor], table: Table, config: Any) -> Method:
-        """Rebuilds a method that can only look rows up, from the arrays of its file."""
+        """Rebuild a method that can only look rows up, from the arrays of its file."""
         method = cls.unpack(decoded(cls, stored, table, config), table, config)
         method.round_no_more()
         return method

@@ -42,7 +42,7 @@ class Rounding:
 
     @torch.no_grad()
     def measure(self, table: Tensor) -> None:
-        """Takes what training steps share of the scales from the table, float32 [n, k]."""
+        """Take what training steps share of the scales from the table, float32 [n, k]."""
         storage = self.storage
         if storage.bits == 16:
             return

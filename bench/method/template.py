@@ -12,7 +12,7 @@ from bench.names import wrong_name
 
 
 def new_method(name: str, folder: Path) -> Path:
-    """Writes `<name>.py` from the template.
+    """Write `<name>.py` from the template.
 
     Raises:
         BenchError: the name is no identifier or is taken, or the file exists.

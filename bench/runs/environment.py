@@ -106,7 +106,7 @@ def now() -> str:
 
 
 def reset_peak() -> None:
-    """Starts the kernel's peak-memory count anew, where it can be (Linux)."""
+    """Start the kernel's peak-memory count anew, where it can be (Linux)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -44,7 +44,7 @@ def execute(
     report: Report = lambda entry: None,
     keep: bool = False,
 ) -> Record:
-    """Runs and stores the record, whatever happens but an interruption.
+    """Run and store the record, whatever happens but an interruption.
 
     Args:
         run: what to do.
@@ -112,7 +112,7 @@ def _trained(
     device: str,
     report: Report,
 ) -> Measured:
-    """Trains, and has the file measured."""
+    """Train, and have the file measured."""
     began = time.perf_counter()
     pipeline = Pipeline(run.spec, data, methods, device, Lender(store, device, report))
     training = _Training(run, pipeline, store, report)

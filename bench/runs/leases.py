@@ -77,7 +77,7 @@ class Leases:
             self.folder.rmdir()  # fails if other processes have leases
 
     def take(self, run: str) -> bool:
-        """Leases a run; False if a running process has it.
+        """Lease a run; False if a running process has it.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -107,7 +107,7 @@ class Leases:
         return False
 
     def release(self, run: str) -> None:
-        """Releases a lease; a lease that another process has taken over stays."""
+        """Release a lease; a lease that another process has taken over stays."""
         self._held.discard(run)
         path = self._path(run)
         if _text(path) == str(self.me):
@@ -119,7 +119,7 @@ class Leases:
         return parse_process_id(_text(self._path(run)))
 
     def sweep(self) -> None:
-        """Removes the files of dead processes of this machine."""
+        """Remove the files of dead processes of this machine."""
         for path in self.folder.glob("*.run"):
             writer = parse_process_id(_text(path))
             if writer is not None and writer.is_dead():
@@ -153,7 +153,7 @@ class Leases:
         return now - known[1] > self._timeout
 
     def _remove_expired(self, path: Path) -> bool:
-        """Removes an expired lease, unless another process has just taken it over."""
+        """Remove an expired lease, unless another process has just taken it over."""
         before = _text(path)
         aside = path.with_name(f"{path.name}.{self.me}.old")
         try:

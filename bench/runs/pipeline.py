@@ -61,7 +61,7 @@ class Deployed:
     device: str
 
     def rank(self, data: Interactions, part: str) -> Result:
-        """Ranks the held-out items of the part `valid` or `test` over all users.
+        """Rank the held-out items of the part `valid` or `test` over all users.
 
         Items that a user has in an earlier part are left out of the ranking.
         """
@@ -120,7 +120,7 @@ class Pipeline:
         return method, backbone.to(self.device)
 
     def deploy(self, method: Method, backbone: Backbone) -> Deployed:
-        """Packs a trained method, checks its size, and reads it back.
+        """Pack a trained method, check its size, and read it back.
 
         Raises:
             OverBudget: the packed state is larger than the budget.

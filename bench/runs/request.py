@@ -77,7 +77,7 @@ class Request:
         return load(self.source(chosen), data_dir=self.data_dir)
 
     def plan(self, chosen: Suite, seeds: Sequence[int] | None = None) -> Plan:
-        """Loads the data and the methods, and plans the runs of a suite, or these seeds of it."""
+        """Load the data and the methods, and plan the runs of a suite, or these seeds of it."""
         from bench.method.registry import find_methods
         from bench.runs.plan import plan
 

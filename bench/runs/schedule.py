@@ -58,7 +58,7 @@ def run_missing(
     time_limit: float | None = None,
     cluster: str | None = None,
 ) -> None:
-    """Runs what is missing, here or on a dask cluster. Infeasible sizes become records at once.
+    """Run what is missing, here or on a dask cluster. Infeasible sizes become records at once.
 
     Raises:
         BenchError: the results folder cannot be written, or no worker can start.
@@ -109,7 +109,7 @@ def clusters() -> ModuleType:
 
 
 def tidy(planned: Sequence[Planned], done: set[str], store: Store) -> None:
-    """Removes what processes that were killed have left: temporary files, needless checkpoints."""
+    """Remove what processes that were killed have left: temporary files, needless checkpoints."""
     store.sweep()
     left = {path.name.partition(".")[0] for path in (store.root / WORK).glob("*.*")}
     for one in planned:

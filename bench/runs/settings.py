@@ -180,7 +180,7 @@ def with_tuned(suite: Suite, name: str) -> Suite:
 
 
 def override(suite: Suite, settings: Iterable[str]) -> Suite:
-    """Applies the command line's `KEY=VALUE`: `training.lr=0.01`, `cerp.gamma=0`, `dim=32`.
+    """Apply the command line's `KEY=VALUE`: `training.lr=0.01`, `cerp.gamma=0`, `dim=32`.
 
     The first part of a key is `training`, a method or a backbone, or the key is a field of the
     suite. Rates of one method or backbone are `cerp.training.lr`, `mf.training.lr`. Values are
@@ -232,7 +232,7 @@ def _of_training(one: Override) -> dict[str, Any]:
 
 
 def check_names(suite: Suite, methods: Iterable[str]) -> None:
-    """Refuses a suite that names a method or a backbone that does not exist.
+    """Refuse a suite that names a method or a backbone that does not exist.
 
     Raises:
         SpecError: with the names that there are.
@@ -255,7 +255,7 @@ def _backbone(name: str) -> type[Backbone]:
 
 
 def _apply(settings: Mapping[str, Any], content: dict[str, Any], where: str) -> None:
-    """Puts values into the tables `training`, `backbone` and `method`.
+    """Put values into the tables `training`, `backbone` and `method`.
 
     Raises:
         SpecError: a key leads into a value.

@@ -147,7 +147,7 @@ def find_suite(name: str) -> Suite:
 
 
 def read_suite(path: Path) -> Suite:
-    """Reads a suite file.
+    """Read a suite file.
 
     Raises:
         SpecError: naming the file, the key and the remedy.
@@ -177,7 +177,7 @@ def validated(content: Mapping[str, Any], source: str) -> Suite:
 
 
 def check_override(one: Override, where: str) -> None:
-    """Refuses an override that cannot be meant.
+    """Refuse an override that cannot be meant.
 
     Raises:
         SpecError: beginning with `where`, with the remedy.

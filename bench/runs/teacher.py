@@ -97,7 +97,7 @@ class Lender:
     def lend(
         self, kind: type[Method], spec: RunSpec, table: Table, data: Interactions, refit: bool
     ) -> Lent:
-        """Completes the table of a run by what its method needs.
+        """Complete the table of a run by what its method needs.
 
         Args:
             kind: the method.
@@ -148,7 +148,7 @@ class Lender:
     def _make(
         self, spec: RunSpec, data: Interactions, first: Teacher | None, checkpoint: Path | None
     ) -> Teacher:
-        """Trains a teacher; with `first`, on training and validation data for its epochs."""
+        """Train a teacher; with `first`, on training and validation data for its epochs."""
         began = time.perf_counter()
         assert spec.training is not None
         epochs = None

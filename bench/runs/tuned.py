@@ -179,7 +179,7 @@ def find_tuned(name: str) -> TunedFile:
 
 
 def read_tuned(path: Path) -> TunedFile:
-    """Reads a file.
+    """Read a file.
 
     Raises:
         SpecError: naming the file, the key and the remedy.
@@ -199,7 +199,7 @@ def read_tuned(path: Path) -> TunedFile:
 
 
 def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> tuple[Found, ...]:
-    """Returns the overrides of a file that are for other runs than these, and that would stay.
+    """Return the overrides of a file that are for other runs than these, and that would stay.
 
     Args:
         path: the file; it may not exist.
@@ -225,7 +225,7 @@ def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> 
 
 
 def write_tuned(path: Path, study: Mapping[str, Any], found: Iterable[Found]) -> None:
-    """Writes overrides; those of other methods and budgets that the file holds stay.
+    """Write overrides; those of other methods and budgets that the file holds stay.
 
     Raises:
         SpecError: these were tuned under other conditions, or the file cannot be written.

@@ -76,11 +76,11 @@ class Worklist:
         return None
 
     def put_back(self, run: Run) -> None:
-        """Puts a run back at the front; its lease stays."""
+        """Put a run back at the front; its lease stays."""
         self._waiting.appendleft(run)
 
     def close(self, run: Run) -> None:
-        """Releases the lease of a run that has a record."""
+        """Release the lease of a run that has a record."""
         self._leases.release(run.spec.id)
 
     def _written(self, run: Run) -> Record | None:
