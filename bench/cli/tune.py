@@ -9,7 +9,7 @@ import typer
 
 from bench.cli import console, options
 from bench.cli.app import EXTEND, RUN, command
-from bench.cli.tuning import SEED, START, Options, Tuner, needs_optuna
+from bench.cli.tuning import SEED, Options, Tuner, needs_optuna
 from bench.runs.request import Request, about
 
 
@@ -34,7 +34,8 @@ def tune(
         Optional[list[str]],
         typer.Option(
             "--start",
-            help="Tuned settings to try first, by name or file; `defaults` if not given.",
+            help="Tuned settings to try first, by name or file; the defaults for such data if not"
+            " given.",
         ),
     ] = None,
     out_file: Annotated[
@@ -89,7 +90,7 @@ def tune(
         data,
         Options(
             trials,
-            tuple(start or START),
+            tuple(start or ()),
             seed,
             objective,
             out_file,
@@ -119,6 +120,10 @@ def defaults(
     out_file: Annotated[
         Path, typer.Option("--out", help="TOML file that the defaults are written to.")
     ],
+    rates: Annotated[
+        bool,
+        typer.Option("--rates", help="With learning rates, for suites with the same objective."),
+    ] = False,
     plugin: options.Plugins = None,
 ) -> None:
     """Derive defaults for other data from the settings that were tuned on several data sets."""
@@ -126,7 +131,7 @@ def defaults(
     from bench.runs.tuned import find_tuned, write_tuned
     from bench.tune.defaults import derive
 
-    found = derive([find_tuned(name) for name in names], find_methods(plugin or ()))
+    found = derive([find_tuned(name) for name in names], find_methods(plugin or ()), rates)
     out_file.unlink(missing_ok=True)
     write_tuned(
         out_file, {"note": f"of {', '.join(names)}, those that differ least from the others"}, found

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 SEED = 1000
 """Seed of a tuning; leaderboards use small ones."""
 
-START = ("defaults",)
-"""Tuned settings that a search tries first unless the user names others."""
-
 FOLDER = Path("tuned")
 """Where files of tuned settings go unless the user names another place."""
 
@@ -37,7 +34,7 @@ class Options:
 
     Attributes:
         trials: of each method at each budget.
-        start: tuned settings that the search tries first.
+        start: tuned settings that the search tries first; empty for the defaults of such data.
         seed: of the runs.
         objective: tune the objective first.
         out: file of the best settings; None: named after data set and backbone.
@@ -69,7 +66,7 @@ class Options:
     ) -> Options:
         """The options of a tuning before a board; the rest have their defaults."""
         shared = results, workers, cluster, threads, device, time_limit
-        return cls(trials, START, SEED, False, None, *shared)
+        return cls(trials, (), SEED, False, None, *shared)
 
 
 def tuned_suite(asked: Request, chosen: Suite, options: Options, dry_run: bool) -> Suite:
@@ -111,6 +108,7 @@ class Tuner:
     def __init__(self, asked: Request, chosen: Suite, data: Interactions, options: Options) -> None:
         from bench.method.registry import find_methods
         from bench.runs.settings import for_data, with_override
+        from bench.runs.suite import find_suite
         from bench.tune.terms import Terms
 
         needs_optuna()
@@ -122,7 +120,8 @@ class Tuner:
         self._shared = () if options.objective else _shared(chosen, self.out)
         for one in self._shared:
             chosen = with_override(chosen, one.set, backbone=backbone)
-        self._terms = Terms(chosen, options.trials, options.start, options.seed)
+        start = options.start or for_data(find_suite("default"), data).tuned
+        self._terms = Terms(chosen, options.trials, start, options.seed)
         self._kinds = self._chosen_kinds(chosen)
 
     def show(self) -> None:

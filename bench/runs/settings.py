@@ -7,7 +7,7 @@ the command line sets.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ def resolve(
         "method": copy.deepcopy(suite.method.get(kind.name, {})),
     }
     tuning = None
-    for one in suite.override:
+    for one in _decided(suite):
         if one.tuned:
             name, file = one.tuned.partition("@")[0], find_tuned(one.tuned)
             for shared in file.shared(backbone):
@@ -107,7 +107,7 @@ def shared_training(suite: Suite, backbone: str = "", source: str = "suite") -> 
         SpecError: a key that the training lacks, or a value that it cannot take.
     """
     content = {"training": suite.training.model_dump()}
-    for one in suite.override:
+    for one in _decided(suite):
         if one.tuned:
             for shared in find_tuned(one.tuned).shared(backbone):
                 _apply(_of_training(shared), content, source)
@@ -126,12 +126,12 @@ def shared_backbone(suite: Suite, backbone: str) -> dict[str, Any]:
 
 
 def for_data(suite: Suite, data: Interactions) -> Suite:
-    """The suite with the overrides that are for data of such density, without the condition."""
+    """The suite with the overrides that are for data of this density, without the condition."""
     density = (data.train.nnz + data.valid.nnz) / (data.users * data.items)
     kept = [
-        one.model_copy(update={"when": one.when.model_copy(update={"density": None})})
+        one.model_copy(update={"when": one.when.decided()})
         for one in suite.override
-        if one.when.density is None or density >= one.when.density
+        if one.when.within(density)
     ]
     return suite.model_copy(update={"override": tuple(kept)})
 
@@ -142,7 +142,7 @@ def untuned(suite: Suite, backbone: str) -> Suite:
     Tuned settings that all methods share stay.
     """
     kept: list[Override] = []
-    for one in suite.override:
+    for one in _decided(suite):
         if one.tuned:
             shared = find_tuned(one.tuned).shared(backbone)
             kept += [Override(when=same.when, set=same.set) for same in shared]
@@ -245,6 +245,11 @@ def check_names(suite: Suite, methods: Iterable[str]) -> None:
     wanted = [name for one in suite.override for name in one.when.backbone]
     for name in (*suite.backbones, *suite.backbone, *wanted):
         _backbone(name)
+
+
+def _decided(suite: Suite) -> Iterator[Override]:
+    """The overrides that do not depend on data, or no longer."""
+    return (one for one in suite.override if not one.when.undecided)
 
 
 def _backbone(name: str) -> type[Backbone]:

@@ -37,15 +37,31 @@ class When(_Part):
 
     Attributes:
         method, budget, backbone, form: names.
-        density: only for data in which at least this share of all pairs of a user and an item are
-            training or validation interactions; `bench.runs.settings.for_data` decides it.
+        density_from, density_below: only for data whose density is in that range: training and
+            validation interactions as a share of all pairs of a user and an item.
+            `bench.runs.settings.for_data` decides it.
     """
 
     method: Names = ()
     budget: Names = ()
     backbone: Names = ()
     form: Annotated[tuple[Form, ...], BeforeValidator(_as_tuple)] = ()
-    density: float | None = Field(None, gt=0, lt=1)
+    density_from: float | None = Field(None, gt=0, lt=1)
+    density_below: float | None = Field(None, gt=0, lt=1)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it depends on the density of data."""
+        return not (self.density_from is None and self.density_below is None)
+
+    def within(self, density: float) -> bool:
+        """Whether it is for data of this density."""
+        low, high = self.density_from, self.density_below
+        return (low is None or density >= low) and (high is None or density < high)
+
+    def decided(self) -> When:
+        """The same without a range of densities."""
+        return self.model_copy(update={"density_from": None, "density_below": None})
 
     @property
     def shared(self) -> bool:
@@ -53,9 +69,9 @@ class When(_Part):
         return not (self.method or self.budget or self.form)
 
     def matches(self, method: str, budget: str | None, backbone: str, form: Form = "tuned") -> bool:
-        """Whether a run is one of them; not as long as a density is undecided."""
+        """Whether a run is one of them; never if it depends on data that are not known yet."""
         return (
-            self.density is None
+            not self.undecided
             and (not self.form or form in self.form)
             and (not self.method or method in self.method)
             and (not self.budget or _squeezed(budget or "") in map(_squeezed, self.budget))
@@ -70,8 +86,8 @@ class Override(_Part):
         when: which runs it is for.
         set: values by key: a method's knob (`sparsity`), a setting of the training (`training.lr`)
             or of the backbone (`backbone.similarity`).
-        tuned: a name or file of tuned settings, whose overrides stand here; in place of `when` and
-            `set`.
+        tuned: a name or file of tuned settings, whose overrides stand here; in place of `set`, and
+            of all of `when` but the density.
     """
 
     when: When = When()
@@ -182,9 +198,10 @@ def check_override(one: Override, where: str) -> None:
     Raises:
         SpecError: beginning with `where`, with the remedy.
     """
-    if one.tuned and (one.set or one.when != When()):
+    if one.tuned and (one.set or one.when.decided() != When()):
         raise SpecError(
-            f"{where}: `tuned` stands alone; put `when` and `set` into another override"
+            f"{where}: `tuned` stands alone, or with a density; put other parts of `when`, and"
+            " `set`, into another override"
         )
     if not one.tuned and not one.set:
         raise SpecError(f"{where}: it sets nothing; give it `set`, or `tuned`")

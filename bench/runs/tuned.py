@@ -188,9 +188,9 @@ def read_tuned(path: Path) -> TunedFile:
     for number, one in enumerate(found.override):
         if one.tuned:
             raise SpecError(f"{path}: override.{number}: tuned: a file cannot take another file")
-        if one.when.density is not None:
+        if one.when.undecided:
             raise SpecError(
-                f"{path}: override.{number}: when.density: tuned settings are of one data set; put"
+                f"{path}: override.{number}: when: tuned settings do not depend on a density; put"
                 " the condition into a suite"
             )
         if one.set:

@@ -17,18 +17,23 @@ from bench.method.search_space import BITS
 from bench.runs.suite import TRAINING, When
 from bench.runs.tuned import Found, TunedFile
 
+RATE = f"{TRAINING}lr"
 
-def derive(files: Sequence[TunedFile], methods: Mapping[str, type[Method]]) -> tuple[Found, ...]:
+
+def derive(
+    files: Sequence[TunedFile], methods: Mapping[str, type[Method]], rates: bool = False
+) -> tuple[Found, ...]:
     """Return overrides with the medoid of the settings of several files.
 
     Each file counts once for each method that it holds, at each budget of any file; for a budget
     that it lacks, its nearest one counts. A setting that a file leaves out has the method's default
-    there. Learning rates are left out: each was tuned under the objective of its file. Ablations
-    get no defaults: their settings are those of a board.
+    there. Ablations get no defaults: their settings are those of a board.
 
     Args:
         files: tuned settings, one file for each data set; of equally near ones the first counts.
         methods: all known methods.
+        rates: with learning rates. Each was tuned under the objective of its file, so this is for
+            files with one objective and for suites that have it, too.
     """
     labels = {name: None for file in files for one in file.override for name in one.when.budget}
     found = []
@@ -39,7 +44,11 @@ def derive(files: Sequence[TunedFile], methods: Mapping[str, type[Method]]) -> t
                 for file in files
                 if (row := file.find(kind.name, label, str(file.study.get("backbone", ""))))
             ]
-            settings = medoid([_knobs(kind, row.settings) for row in rows], _spaces(kind))
+            points = [_knobs(kind, row.settings) for row in rows]
+            settings = medoid(points, _spaces(kind))
+            if rates and settings:
+                chosen = rows[points.index(settings)].settings
+                settings |= {RATE: chosen[RATE]} if RATE in chosen else {}
             if settings:
                 when = When(method=(kind.name,), budget=(label,) if label else ())
                 found.append(Found(when=when, set=settings))

@@ -194,6 +194,7 @@ def main() -> None:
     given.formatter_class = argparse.RawDescriptionHelpFormatter
     given.add_argument("tuned", help="tuned settings of the data set, by name or file")
     given.add_argument("source", nargs="+", help="tuned settings that give the defaults")
+    given.add_argument("--rates", action="store_true", help="defaults have learning rates")
     given.add_argument("--suite", default="default", help="suite of the runs (default: default)")
     given.add_argument("--data-dir", type=Path, help="folder with data sets")
     given.add_argument("--results", type=Path, default=Path("results/local"), help="folder")
@@ -204,7 +205,8 @@ def main() -> None:
     asked = Request(options.suite, data.name, data_dir=options.data_dir)
     with tempfile.TemporaryDirectory() as folder:
         defaults = Path(folder) / "defaults.toml"
-        write_tuned(defaults, {}, derive([find_tuned(one) for one in options.source], methods))
+        files = [find_tuned(one) for one in options.source]
+        write_tuned(defaults, {}, derive(files, methods, options.rates))
         suite = with_tuned(asked.resolved(), str(defaults))
         where = options.results / FOLDER / data.split / suite.backbones[0]
         one = Comparison(tuned, suite, methods, data, where)

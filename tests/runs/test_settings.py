@@ -102,9 +102,10 @@ def test_an_override_for_dense_data_is_for_those_alone():
     data = tiny_data()
     cells = data.users * data.items
     share = (data.train.nnz + data.valid.nnz) / cells
-    for density, rate in ((share, 0.5), (share + 1 / cells, 0.001)):
+    for bound, rate in ((share, 0.5), (share + 1 / cells, 0.125)):
         one = suite(
-            over(density=density, set={"training.lr": 0.5}),
+            over(density_from=bound, set={"training.lr": 0.5}),
+            over(density_below=bound, set={"training.lr": 0.125}),
             over(method="qr", set={"training.lr": 0.25}),
         )
         assert rates(one)["full", None] == rate
@@ -139,8 +140,9 @@ def test_the_suite_is_not_changed_by_what_is_resolved():
         (over(set={"backbone.similarity": "dot"}), r"backbone.similarity .*\{backbone"),
         (over(set={"training.lr.x": 1}), "lr is a value, not a table"),
         (over(set={}), "sets nothing"),
-        (over(density=2, set={"training.lr": 1}), "when.density"),
+        (over(density_from=2, set={"training.lr": 1}), "when.density_from"),
         ({"tuned": "x", "set": {"training.lr": 1}}, "`tuned` stands alone"),
+        ({"tuned": "x", "when": {"method": "qr"}}, "`tuned` stands alone"),
         ({"tuned": "nothing"}, "no tuned settings 'nothing'"),
         ({"when": {"metod": "qr"}, "set": {"wide": 1}}, "when.metod: .* did you mean 'method'"),
     ],

@@ -80,7 +80,10 @@ def test_ids_are_of_the_settings_alone():
         ("[[override]]\nwhen = { method = 'qr' }\nvalid = 'x'\n", "override.0.valid"),
         ("[[override]]\nset = { hashes = 1 }\n", "'hashes' is of one method"),
         ("[[override]]\ntuned = 'x'\n", "cannot take another file"),
-        ("[[override]]\nwhen = { density = 0.1 }\nset = { 'training.lr' = 1 }\n", "when.density"),
+        (
+            "[[override]]\nwhen = { density_from = 0.1 }\nset = { 'training.lr' = 1 }\n",
+            "depend on a density",
+        ),
     ],
 )
 def test_bad_files_are_named_with_the_key(tmp_path, text, said):

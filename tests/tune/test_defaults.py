@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from bench.check import tiny_data
 from bench.errors import SpecError
 from bench.method import Choice, LogRange, Range
 from bench.method.defaults import default_knobs
 from bench.method.registry import find_methods
 from bench.method.search_space import BITS
-from bench.runs.settings import resolve
+from bench.runs.settings import for_data, resolve
 from bench.runs.suite import When, find_suite
 from bench.runs.tuned import Found, TunedFile, read_tuned, write_tuned
 from bench.tune.defaults import derive, distance, medoid
@@ -100,14 +103,34 @@ def test_defaults_are_written_for_boards_and_for_recbole_alike(tmp_path, monkeyp
     assert default_knobs(METHODS["qr"], "9%", 0.09) == {}
 
 
-def test_data_without_a_suite_have_the_programs_defaults():
-    suite = find_suite("default")
+def test_data_without_a_suite_have_the_programs_defaults_for_their_density():
+    suite, data = find_suite("default"), tiny_data()
+    dense, sparse = (for_data(suite, replace(data, items=n * data.items)) for n in (1, 100))
     for name in ("hashing", "cerp", "pep"):
-        settings = resolve(suite, METHODS[name], "10%", "mf")
+        settings = resolve(dense, METHODS[name], "10%", "mf")
         assert settings.config.width_factor is not None
         assert settings.tuned.startswith("defaults@")
+        assert settings.training.lr == suite.training.lr
+        assert settings.training.objective.temperature == 0.2
         knobs = default_knobs(METHODS[name], "10%", 0.1)
         assert {k: getattr(settings.config, k) for k in knobs} == knobs
+        settings = resolve(sparse, METHODS[name], "10%", "mf")
+        assert settings.tuned.startswith("defaults-sparse@")
+        assert settings.training.lr != suite.training.lr
+        assert settings.training.objective == suite.training.objective
+        assert resolve(suite, METHODS[name], "10%", "mf").tuned == ""  # no data yet
+
+
+def test_defaults_for_one_objective_have_the_rates_of_the_settings_that_were_chosen():
+    files = [
+        file(of("hashing", "10%", hashes=1, lr=0.1)),
+        file(of("hashing", "10%", hashes=3, lr=0.2)),
+        file(of("hashing", "10%", hashes=2, lr=0.3)),
+    ]
+    (found,) = derive(files, METHODS, rates=True)
+    assert (found.set["hashes"], found.set["training.lr"]) == (2, 0.3)
+    (found,) = derive(files, METHODS)
+    assert "training.lr" not in found.set
 
 
 def test_the_command_derives_a_file(tmp_path, monkeypatch):

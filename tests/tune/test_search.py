@@ -466,6 +466,7 @@ def test_the_command_goes_on_after_a_kill_and_keeps_one_file_to_one_set_of_condi
     assert not list((tmp_path / "results").rglob("*.safetensors"))
     conditions = json.loads(log.read_text().splitlines()[0])["study"]
     assert conditions["training"]["objective"]["temperature"] == 0.2  # that of dense data
+    assert conditions["start"] == ["defaults"]
     # As if killed: two trials are there, and a line that is cut short.
     log.write_text("".join(log.read_text().splitlines(True)[:4])[:-20])
     assert bench(*how)[0] == 0
