@@ -32,8 +32,9 @@ def derive(
     Args:
         files: tuned settings, one file for each data set; of equally near ones the first counts.
         methods: all known methods.
-        rates: with learning rates. Each was tuned under the objective of its file, so this is for
-            files with one objective and for suites that have it, too.
+        rates: with learning rates, for the backbone of their file. Each was tuned under the
+            objective of its file, so this is for files with one objective and for suites that have
+            it, too.
     """
     labels = {name: None for file in files for one in file.override for name in one.when.budget}
     found = []
@@ -46,12 +47,12 @@ def derive(
             ]
             points = [_knobs(kind, row.settings) for row in rows]
             settings = medoid(points, _spaces(kind))
-            if rates and settings:
-                chosen = rows[points.index(settings)].settings
-                settings |= {RATE: chosen[RATE]} if RATE in chosen else {}
+            when = When(method=(kind.name,), budget=(label,) if label else ())
             if settings:
-                when = When(method=(kind.name,), budget=(label,) if label else ())
                 found.append(Found(when=when, set=settings))
+            if rates and points and RATE in (chosen := rows[points.index(settings)]).settings:
+                own = when.model_copy(update={"backbone": chosen.origin.when.backbone})
+                found.append(Found(when=own, set={RATE: chosen.settings[RATE]}))
     return tuple(found)
 
 

@@ -87,7 +87,6 @@ class Comparison:
         self.runs: dict[str, Run] = {}
         self._cells: list[tuple[Tuned, list[str]]] = []
         self._outcomes: dict[str, Mapping[str, Any]] = {}
-        self._labels: dict[str, str] = {}
         backbone, planner = suite.backbones[0], Planner(suite, data)
         kinds = {kind.name: kind for kind in wanted_methods(suite, methods)}
         for row in tuned.rows():
@@ -98,7 +97,6 @@ class Comparison:
             ids = [one.run.spec.id for one in planned]
             self._cells.append((row, ids))
             self.runs |= {one.run.spec.id: one.run for one in planned}
-            self._labels |= dict.fromkeys(ids, row.label)
             for one in planned:
                 if one.infeasible:
                     self._outcomes[one.run.spec.id] = {"value": None}
@@ -116,7 +114,7 @@ class Comparison:
         entry = {
             "run": run,
             "method": spec.method.name,
-            "budget": self.label(run),
+            "budget": self.runs[run].label,
             "seed": spec.seed,
             "config": spec.method.config,
             **outcome,
@@ -124,10 +122,6 @@ class Comparison:
         entry.pop("traceback", None)
         append(self._path, self._conditions, entry)
         self._outcomes[run] = entry
-
-    def label(self, run: str) -> str:
-        """Return the budget of a run; "" without one."""
-        return self._labels[run]
 
     def measured(self) -> list[Measured]:
         """Return the scores of each method at each budget; all runs must have ended."""
@@ -188,19 +182,15 @@ def summary(found: Sequence[Measured]) -> str:
     )
 
 
-def main() -> None:
-    """Run what is missing and print the table."""
-    given = argparse.ArgumentParser(prog="python -m bench.tune.untuned", description=__doc__)
-    given.formatter_class = argparse.RawDescriptionHelpFormatter
-    given.add_argument("tuned", help="tuned settings of the data set, by name or file")
-    given.add_argument("source", nargs="+", help="tuned settings that give the defaults")
-    given.add_argument("--rates", action="store_true", help="defaults have learning rates")
-    given.add_argument("--suite", default="default", help="suite of the runs (default: default)")
-    given.add_argument("--data-dir", type=Path, help="folder with data sets")
-    given.add_argument("--results", type=Path, default=Path("results/local"), help="folder")
-    given.add_argument("--workers", type=int, default=default_workers("cpu"), help="processes")
-    options = given.parse_args()
+def measure(options: argparse.Namespace) -> list[Measured]:
+    """Run what is missing, with progress on standard error.
+
+    Raises:
+        BenchError: there is no such file, it names no data set, or the data are another split.
+    """
     tuned, methods = find_tuned(options.tuned), find_methods()
+    if not {"dataset", "split", "seeds"} <= tuned.study.keys():
+        raise BenchError(f"{options.tuned}: it names no data set; give a file of `bench tune`")
     data = load(str(tuned.study["dataset"]), data_dir=options.data_dir)
     asked = Request(options.suite, data.name, data_dir=options.data_dir)
     with tempfile.TemporaryDirectory() as folder:
@@ -210,21 +200,41 @@ def main() -> None:
         suite = with_tuned(asked.resolved(), str(defaults))
         where = options.results / FOLDER / data.split / suite.backbones[0]
         one = Comparison(tuned, suite, methods, data, where)
-        missing = one.missing()
+    missing = one.missing()
 
-        def tell(kind: str, content: dict[str, Any]) -> None:
-            if kind == "done":
-                spec, found = one.runs[content["id"]].spec, content["record"]
-                score = found["error"] if found["value"] is None else f"{found['value']:.4f}"
-                name = f"{spec.method.name} {one.label(content['id'])} seed {spec.seed}"
-                sys.stderr.write(f"{name}: valid NDCG@20 {score}\n")
+    def tell(kind: str, content: dict[str, Any]) -> None:
+        if kind == "done":
+            run, outcome = one.runs[content["id"]], content["record"]
+            name = " ".join((run.spec.method.name, run.label or "", f"seed {run.spec.seed}"))
+            sys.stderr.write(f"{name}: {outcome['error'] or round(outcome['value'], 4)}\n")
 
-        if missing:
-            sys.stderr.write(f"{len(missing)} runs\n")
-            job = asked.job(options.results, "cpu", 1, options.workers)
-            with Workers(job, data, options.workers, tell) as workers:
-                workers(missing, one.take)
-    found = one.measured()
+    if missing:
+        sys.stderr.write(f"{len(missing)} runs, validation NDCG@20 of each:\n")
+        job = asked.job(options.results, "cpu", 1, options.workers)
+        with Workers(job, data, options.workers, tell) as workers:
+            workers(missing, one.take)
+    return one.measured()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table; a mistake of the user is one line and exit status 2."""
+    given = argparse.ArgumentParser(prog="python -m bench.tune.untuned", description=__doc__)
+    given.formatter_class = argparse.RawDescriptionHelpFormatter
+    given.add_argument("tuned", help="tuned settings of the data set, by name or file")
+    given.add_argument("source", nargs="+", help="tuned settings that give the defaults")
+    given.add_argument("--rates", action="store_true", help="defaults have learning rates")
+    given.add_argument("--suite", default="default", help="suite of the runs (default: default)")
+    given.add_argument("--data-dir", type=Path, help="folder with data sets (or BENCH_DATA)")
+    given.add_argument(
+        "--results", type=Path, default=Path("results/local"), help="folder of the log"
+    )
+    given.add_argument(
+        "--workers", type=int, default=default_workers("cpu"), help="runs at the same time"
+    )
+    try:
+        found = measure(given.parse_args(arguments))
+    except BenchError as error:
+        given.exit(2, f"error: {error}\n")
     sys.stdout.write(f"{table(found)}\n\n{summary(found)}\n")
 
 

@@ -127,10 +127,13 @@ def test_defaults_for_one_objective_have_the_rates_of_the_settings_that_were_cho
         file(of("hashing", "10%", hashes=3, lr=0.2)),
         file(of("hashing", "10%", hashes=2, lr=0.3)),
     ]
-    (found,) = derive(files, METHODS, rates=True)
-    assert (found.set["hashes"], found.set["training.lr"]) == (2, 0.3)
-    (found,) = derive(files, METHODS)
-    assert "training.lr" not in found.set
+    knobs, rate = derive(files, METHODS, rates=True)
+    assert knobs.set["hashes"] == 2
+    assert (rate.when.backbone, rate.set) == (("mf",), {"training.lr": 0.3})
+    both = TunedFile(override=(knobs, rate))
+    assert both.find("hashing", "10%", "mf").settings == knobs.set | rate.set
+    assert both.find("hashing", "10%", "lightgcn").settings == knobs.set
+    assert derive(files, METHODS) == (knobs,)
 
 
 def test_the_command_derives_a_file(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from bench.runs.settings import with_tuned
 from bench.runs.suite import Suite, When
 from bench.runs.tuned import Found, TunedFile, write_tuned
 from bench.tune.trial import trial
-from bench.tune.untuned import Comparison, Measured, summary, table
+from bench.tune.untuned import Comparison, Measured, main, summary, table
 
 METHODS = find_methods()
 SUITE = Suite(
@@ -53,9 +53,9 @@ def test_methods_run_with_the_defaults_and_the_suites_rate_on_the_seeds_of_the_t
     data = tiny_data()
     one = Comparison(tuned(data.split), suite, METHODS, data, tmp_path / "log")
     specs = [run.spec for run in one.missing()]
-    assert [(s.method.name, one.label(s.id), s.seed) for s in specs] == [
-        ("full", "", 1000),
-        ("full", "", 1001),
+    assert [(s.method.name, one.runs[s.id].label, s.seed) for s in specs] == [
+        ("full", None, 1000),
+        ("full", None, 1001),
         ("hashing", "50%", 1000),
         ("hashing", "50%", 1001),
     ]
@@ -112,3 +112,19 @@ def test_the_table_has_a_line_for_each_method_and_a_sentence_sums_it_up():
         ["`pep`", "", "", "", ".3000", "none", ""],
     ]
     assert summary(found) == ("2 of 4 lose at most 5 %; mean loss 2.5 %, largest 10.0 % (qr 5%).")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("nothing-here", "ml-1m-mf"), "there are no tuned settings 'nothing-here'"),
+        (("ml-100k-mf", "nothing-here"), "there are no tuned settings 'nothing-here'"),
+        (("defaults", "ml-1m-mf"), "defaults: it names no data set"),
+    ],
+)
+def test_a_mistake_is_one_line(names, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*names, "--results", str(tmp_path)])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
