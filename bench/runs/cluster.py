@@ -41,7 +41,7 @@ from bench.method.registry import find_methods
 from bench.records.scan import check_record
 from bench.records.store import KEPT, Store
 from bench.runs.parcel import sources
-from bench.runs.pool import BOARD, Job, Listener, Work
+from bench.runs.pool import BOARD, Follow, Job, Listener, Work
 from bench.runs.spec import Run, decode, encode
 from bench.runs.worklist import Worklist
 
@@ -96,6 +96,7 @@ def run_on_cluster(
     time_limit: float | None = None,
     fail: Callable[[Run, str, str], Any] | None = None,
     work: Work = BOARD,
+    follow: Follow | None = None,
 ) -> None:
     """Execute all runs; return when each has a record.
 
@@ -109,7 +110,8 @@ def run_on_cluster(
             restarted.
         fail: writes the record of a run that no worker could finish (run, type, message).
         work: the function that a worker applies to a run. The records of a board are written into
-            the results folder; results of other work only reach the listener.
+            the results folder; results of other work only reach the listener and `follow`.
+        follow: gives the runs that depend on a run, when that has ended.
 
     Raises:
         BenchError: the workers cannot execute the runs, the scheduler has ended, or the results
@@ -129,7 +131,9 @@ def run_on_cluster(
         raise BenchError(f"{_worker_error(error)}") from error
     try:
         with Worklist(runs, store) as worklist:
-            _Driver(worklist, client, state.name, store, listener, time_limit, fail, work).work()
+            _Driver(
+                worklist, client, state.name, store, listener, time_limit, fail, work, follow
+            ).work()
     finally:
         with contextlib.suppress(Exception):  # the cluster may have ended
             client.unregister_worker_plugin(state.name)
@@ -148,8 +152,9 @@ class _Driver:
         time_limit: float | None,
         fail: Callable[[Run, str, str], Any] | None,
         task: Work,
+        follow: Follow | None,
     ) -> None:
-        self.task = task
+        self.task, self.follow = task, follow
         self.worklist, self.client, self.topic, self.store = worklist, client, topic, store
         self.listener, self.time_limit, self.fail = listener, time_limit, fail
         self.messages: queue.Queue[tuple[str, Any]] = queue.Queue()
@@ -246,8 +251,9 @@ class _Driver:
         self.worklist.close(run)
         worker, _ = self.began.pop(run.spec.id, ("", 0.0))
         number = self.numbers.get(worker, -1)
-        content = {"id": run.spec.id, "worker": number, "record": record}
-        self.listener("done", content)
+        if self.follow is not None:
+            self.worklist.add(self.follow(run.spec.id, record))
+        self.listener("done", {"id": run.spec.id, "worker": number, "record": record})
 
     def _failed(self, run: Run, kind: str, message: str) -> None:
         if self.fail is not None:

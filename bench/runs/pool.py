@@ -41,6 +41,9 @@ _GRACE = 5.0  # seconds from the request to end until a worker is killed
 Listener = Callable[[str, dict[str, Any]], None]
 """Called with ("start", {}), ("epoch", entry) and ("done", record), each with `id` and `worker`."""
 
+Follow = Callable[[str, Any], Sequence[Run]]
+"""Called with the id and the record of a run that has ended; returns runs that come after it."""
+
 
 @dataclass
 class _Worker:
@@ -92,6 +95,7 @@ def run_all(
     time_limit: float | None = None,
     fail: Callable[[Run, str, str], Any] | None = None,
     work: Work = BOARD,
+    follow: Follow | None = None,
 ) -> None:
     """Execute all runs; return when each has a record.
 
@@ -104,6 +108,7 @@ def run_all(
         time_limit: most seconds of a run; a longer one becomes a failed record.
         fail: writes the record of a run that no worker could finish (run, type, message).
         work: the function that a worker applies to a run.
+        follow: gives the runs that depend on a run, when that has ended.
 
     Raises:
         BenchError: the results folder cannot be written, or no worker can start.
@@ -121,7 +126,7 @@ def run_all(
         closed = tuple((one.st_dev, one.st_ino) for one in found)
         folders = tuple(str(cache_root(None) / name) for name in ("parsed", "downloads"))
         start = Start(job, work, split.name, closed, folders, environment())
-        _Pool(worklist, start, judges, workers, listener, time_limit, fail).work()
+        _Pool(worklist, start, judges, workers, listener, time_limit, fail, follow).work()
 
 
 class _Pool:
@@ -136,9 +141,10 @@ class _Pool:
         listener: Listener,
         time_limit: float | None,
         fail: Callable[[Run, str, str], Any] | None,
+        follow: Follow | None,
     ) -> None:
         self.worklist, self.start, self.judges, self.workers = worklist, start, judges, workers
-        self.listener, self.time_limit, self.fail = listener, time_limit, fail
+        self.listener, self.time_limit, self.fail, self.follow = listener, time_limit, fail, follow
         self.context = forks()
         self.processes: list[_Worker] = []
         self.attempts: dict[str, _Attempts] = {}
@@ -176,7 +182,7 @@ class _Pool:
                 return
             run, record = found
             if record is not None:
-                self.listener("done", {"id": run.spec.id, "worker": -1, "record": record})
+                self._done(run, -1, {"record": record})
                 continue
             idle = [worker for worker in self.processes if worker.run is None]
             worker = idle[0] if idle else self._start()
@@ -215,8 +221,15 @@ class _Pool:
             content["record"] = self.start.work.read(content["record"])
             worker.run = None
             self.worklist.close(run)
-        self.listener(kind, content | {"id": run.spec.id, "worker": worker.number})
+            self._done(run, worker.number, content)
+        else:
+            self.listener(kind, content | {"id": run.spec.id, "worker": worker.number})
         return True
+
+    def _done(self, run: Run, worker: int, content: dict[str, Any]) -> None:
+        if self.follow is not None:
+            self.worklist.add(self.follow(run.spec.id, content["record"]))
+        self.listener("done", content | {"id": run.spec.id, "worker": worker})
 
     def _timed_out(self, worker: _Worker) -> bool:
         return (
@@ -257,8 +270,7 @@ class _Pool:
         record = self.fail(worker.run, kind, message) if self.fail is not None else None
         self.worklist.close(worker.run)
         if record is not None:
-            content = {"id": worker.run.spec.id, "worker": worker.number, "record": record}
-            self.listener("done", content)
+            self._done(worker.run, worker.number, {"record": record})
 
 
 def _start(context: Any, start: Start, number: int, link: Connection | None) -> _Worker:

@@ -30,8 +30,9 @@ class Worklist:
     def __init__(self, runs: Sequence[Run], store: Store) -> None:
         self._store = store
         self._leases = Leases(store.root / WORK / LEASES)
-        self._waiting, self._leased_elsewhere = deque(runs), list[Run]()
-        self._stamps = {run.spec.id: self._stamp(run) for run in runs}
+        self._waiting, self._leased_elsewhere = deque[Run](), list[Run]()
+        self._stamps: dict[str, tuple[int, int] | None] = {}
+        self.add(runs)
         self._checked = time.monotonic()
 
     def __enter__(self) -> Worklist:
@@ -49,6 +50,11 @@ class Worklist:
 
     def __bool__(self) -> bool:
         return bool(self._waiting or self._leased_elsewhere)
+
+    def add(self, runs: Sequence[Run]) -> None:
+        """Put runs behind the others."""
+        self._waiting.extend(runs)
+        self._stamps |= {run.spec.id: self._stamp(run) for run in runs}
 
     def next(self) -> tuple[Run, Record | None] | None:
         """The next run to execute; or a run and the record that another process has written for it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,11 @@ from bench.tune.terms import Terms
 FOLDER = "tune"
 """Folder of studies inside a results folder."""
 
-Do = Callable[[Sequence[Run], Callable[[str, Mapping[str, Any]], None]], None]
-"""Executes runs, and calls back with the id and the outcome of each."""
+Take = Callable[[str, Mapping[str, Any]], list[Run]]
+"""Takes the id and the outcome of a run; returns the runs that can start then."""
+
+Do = Callable[[Sequence[Run], Take], None]
+"""Executes runs, and those that follow from the outcome of each."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,25 @@ class Outcome:
     counts: dict[str, int]
     found: Found | None
     path: Path
+
+
+Rounds = Iterator[tuple[Cell, list[Run]]]
+"""Rounds of runs with their study; one may be asked for when the runs of the last have ended."""
+
+
+@dataclass
+class _Round:
+    """Runs of a study that are executed.
+
+    Attributes:
+        cell: the study.
+        going: ids of the runs that have not ended.
+        rest: the rounds after it.
+    """
+
+    cell: Cell
+    going: set[str]
+    rest: Rounds
 
 
 class Search:
@@ -67,7 +89,7 @@ class Search:
         self._root = results / FOLDER
         self.outcomes: list[Outcome] = []
         self.names: dict[str, str] = {}
-        self._cells: dict[str, Cell] = {}  # by run
+        self._going: dict[str, _Round] = {}  # by run
         self._active: list[Study] = []
 
     def budgets(self, kind: type[Method]) -> Sequence[str | None]:
@@ -98,19 +120,9 @@ class Search:
         return left
 
     def run(self, do: Do) -> list[Outcome]:
-        """Run the missing trials of every method, in rounds of all methods together."""
-        going = [self._rounds(kind, form) for kind, form in self.columns()]
+        """Run the missing trials of every method. No method waits for another one."""
         Store(self._root)
-        while going:
-            runs: list[Run] = []
-            for one in list(going):
-                found = next(one, None)
-                if found is None:
-                    going.remove(one)
-                else:
-                    runs += found
-            if runs:
-                do(runs, self._take)
+        self._run([self._rounds(kind, form) for kind, form in self.columns()], do)
         order = {kind.name: at for at, kind in enumerate(self.kinds)}
         self.outcomes.sort(key=lambda one: order[one.when.method[0]])
         return self.outcomes
@@ -118,12 +130,31 @@ class Search:
     def run_one(self, subject: Subject, do: Do) -> Outcome:
         """Run the missing trials of one subject."""
         cell = Cell(self.terms, subject, self._data, self._root)
-        for runs in self._rounds_of(cell):
-            if runs:
-                do(runs, self._take)
+        self._run([self._rounds_of(cell)], do)
         return self._outcome(cell)
 
-    def _rounds(self, kind: type[Method], form: Form) -> Iterator[list[Run]]:
+    def _run(self, studies: Iterable[Rounds], do: Do) -> None:
+        runs = [run for rounds in studies for run in self._begin(rounds)]
+        if runs:
+            do(runs, self._take)
+
+    def _begin(self, rounds: Rounds) -> list[Run]:
+        """Return the runs of the next round that has any; none at the end."""
+        for cell, runs in rounds:
+            ids = {run.spec.id for run in runs}
+            self.names |= {name: cell.name_of(name) for name in ids}
+            self._going |= dict.fromkeys(ids, _Round(cell, ids, rounds))
+            if runs:
+                return runs
+        return []
+
+    def _take(self, run: str, outcome: Mapping[str, Any]) -> list[Run]:
+        one = self._going.pop(run)
+        one.cell.take(run, outcome)
+        one.going.remove(run)
+        return [] if one.going else self._begin(one.rest)
+
+    def _rounds(self, kind: type[Method], form: Form) -> Rounds:
         """Yield the runs of a method, budget by budget; each begins with the best of the last."""
         first: list[Mapping[str, Any]] = []
         for label in self.budgets(kind):
@@ -136,14 +167,11 @@ class Search:
                 first = [best]
             self.outcomes.append(outcome)
 
-    def _rounds_of(self, cell: Cell) -> Iterator[list[Run]]:
+    def _rounds_of(self, cell: Cell) -> Rounds:
         with self._alone(cell):
             self._active.append(cell.study)
             for runs in cell.rounds():
-                for run in runs:
-                    self._cells[run.spec.id] = cell
-                    self.names[run.spec.id] = cell.name_of(run.spec.id)
-                yield runs
+                yield cell, runs
             self._active.remove(cell.study)
 
     def _alone(self, cell: Cell) -> AcquireReturnProxy:
@@ -165,6 +193,3 @@ class Search:
     def _outcome(cell: Cell) -> Outcome:
         path, counts = cell.study.path, cell.study.counts()
         return Outcome(cell.subject.when, counts, cell.found(), path)
-
-    def _take(self, run: str, outcome: Mapping[str, Any]) -> None:
-        self._cells.pop(run).take(run, outcome)

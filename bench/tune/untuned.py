@@ -108,8 +108,8 @@ class Comparison:
         """Return the runs that have no outcome yet."""
         return [run for name, run in self.runs.items() if name not in self._outcomes]
 
-    def take(self, run: str, outcome: Mapping[str, Any]) -> None:
-        """Store the outcome of a run, with its settings."""
+    def take(self, run: str, outcome: Mapping[str, Any]) -> list[Run]:
+        """Store the outcome of a run, with its settings; no other run waits for it."""
         spec = self.runs[run].spec
         entry = {
             "run": run,
@@ -122,6 +122,7 @@ class Comparison:
         entry.pop("traceback", None)
         append(self._path, self._conditions, entry)
         self._outcomes[run] = entry
+        return []
 
     def measured(self) -> list[Measured]:
         """Return the scores of each method at each budget; all runs must have ended."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bench.data import Interactions
 from bench.records.store import Store
 from bench.runs.pool import Job, Listener, run_all
 from bench.runs.schedule import clusters
 from bench.runs.spec import Run
-from bench.tune.search import FOLDER
+from bench.tune.search import FOLDER, Take
 from bench.tune.trial import TRIALS
 
 
 class Workers:
-    """Executes rounds of trials; a context manager, because it may hold a connection.
+    """Executes trials; a context manager, because it may hold a connection.
 
     Args:
         job: settings of all workers; its results folder holds the folder of the studies.
@@ -53,22 +52,15 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def __call__(self, runs: Sequence[Run], take: Callable[[str, Mapping[str, Any]], None]) -> None:
-        """Execute trials; `take` is called with the id and the outcome of each."""
+    def __call__(self, runs: Sequence[Run], take: Take) -> None:
+        """Execute trials, and those that `take` returns for the outcome of each."""
 
-        def listen(kind: str, content: dict[str, Any]) -> None:
-            if kind == "done":
-                take(content["id"], content["record"])
-            self._listener(kind, content)
-
-        def fail(run: Run, kind: str, message: str) -> dict[str, Any]:
+        def fail(run: Run, kind: str, message: str) -> dict[str, str]:
             self._store.discard_work(run.spec.id)
             return {"status": "failed", "error": f"{kind}: {message}"}
 
+        common = self._listener, self._time_limit, fail, TRIALS, take
         if self._client is None:
-            many = min(self._workers, len(runs))
-            run_all(runs, self._job, self._data, many, listen, self._time_limit, fail, TRIALS)
+            run_all(runs, self._job, self._data, self._workers, *common)
         else:
-            clusters().run_on_cluster(
-                runs, self._job, self._data, self._client, listen, self._time_limit, fail, TRIALS
-            )
+            clusters().run_on_cluster(runs, self._job, self._data, self._client, *common)

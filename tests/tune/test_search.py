@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,19 +98,24 @@ def planned(one: Cell, params, stage=FULL):
 
 
 class Inline:
-    """Executes trials in this process on tiny data, and counts them."""
+    """Executes trials in this process on tiny data, and counts them.
 
-    def __init__(self, folder: Path, data: Interactions | None = None) -> None:
+    `first`: those that were asked for first are executed first, not last.
+    """
+
+    def __init__(self, folder: Path, data: Interactions | None = None, first: bool = True) -> None:
         self.folder, self.ran, self.data = folder, list[str](), data or tiny_data()
+        self.first = first
 
     def __call__(self, runs, take):
-        for run in runs:
+        waiting, job = deque(runs), replace(JOB, results=str(self.folder))
+        while waiting:
+            run = waiting.popleft() if self.first else waiting.pop()
             self.ran.append(run.spec.id)
-            job = replace(JOB, results=str(self.folder))
-            take(
-                run.spec.id,
-                TRIALS.do(run, self.data, KINDS, Store(self.folder), job, lambda entry: None, None),
+            done = TRIALS.do(
+                run, self.data, KINDS, Store(self.folder), job, lambda entry: None, None
             )
+            waiting.extend(take(run.spec.id, done))
 
 
 def tuned(folder, names=("dims",), **changes):
@@ -186,10 +192,8 @@ def test_methods_that_start_from_a_teacher_share_it_and_count_its_passes(tmp_pat
     suite = SUITE.model_copy(update={"budgets": ("40%",)})
     one = cell(tmp_path, "ptq", suite=suite, trials=3)
     assert "training.lr" not in one.subject.space  # nothing is trained but the teacher
-    do = Inline(tmp_path)
-    for runs in one.rounds():
-        do(runs, one.take)
-    found = one.found()
+    search = Search(one.terms, [one.subject.kind], tiny_data(), tmp_path)
+    found = search.run_one(one.subject, Inline(tmp_path)).found
     assert found.trials["planned"] == 3
     assert found.trials["complete"] >= 1
     assert found.trials["passes"] > 3
@@ -263,6 +267,18 @@ def test_methods_and_budgets_get_equal_trials_and_a_second_time_nothing_is_run(t
     assert more == []
 
 
+def test_no_method_waits_for_another_and_the_order_of_runs_changes_nothing(tmp_path):
+    names, found = ("dims", "hashing"), {}
+    for first in (True, False):
+        do = Inline(tmp_path / str(first), first=first)
+        search = Search(terms(), [KINDS[one] for one in names], tiny_data(), do.folder)
+        found[first] = [(one.when, one.found, one.counts) for one in search.run(do)]
+        order = [search.names[run].split()[0] for run in do.ran]
+        if not first:  # one method's studies end before the other's go on
+            assert order.index("dims") > len(order) - 1 - order[::-1].index("hashing")
+    assert found[True] == found[False]
+
+
 def test_a_study_that_another_process_runs_is_refused_until_that_ends(tmp_path):
     search = Search(terms(), [KINDS["dims"]], tiny_data(), tmp_path)
     going = search._rounds(KINDS["dims"], "tuned")
@@ -310,7 +326,7 @@ def test_equal_settings_are_run_once_and_infeasible_ones_not_at_all(tmp_path):
     one = cell(tmp_path, "twofold", suite=suite, first=first, trials=3)
     do = Inline(tmp_path)
     for runs in one.rounds():
-        do(runs, one.take)
+        do(runs, lambda *ended: one.take(*ended) or ())
     counts = one.study.counts()
     assert counts["infeasible"] >= 1
     assert one.found().set["mode"] == "good"
@@ -435,14 +451,18 @@ def inline(monkeypatch):
     """Trials and runs of a command in this process; no report is written."""
     ran: list[str] = []
 
-    def run_all(runs, job, data, workers, listener, time_limit, fail, work=BOARD):
-        judge = JudgeHere(data, METHODS)
-        for run in runs:
+    def run_all(
+        runs, job, data, workers, listener, time_limit, fail, work=BOARD, follow=lambda *_: ()
+    ):
+        judge, waiting = JudgeHere(data, METHODS), deque(runs)
+        while waiting:
+            run = waiting.popleft()
             ran.append(run.spec.id)
             record = work.do(
                 run, data, METHODS, Store(Path(job.results)), job, lambda entry: None, judge
             )
             record = work.read(record)
+            waiting.extend(follow(run.spec.id, record))
             listener("done", {"id": run.spec.id, "worker": 0, "record": record})
 
     monkeypatch.setattr(tune_workers, "run_all", run_all)
