@@ -45,6 +45,7 @@ from bench.method.user_share import divide
 
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
 _PIECE = 1024  # rows looked at together
+_LEAST = 1e-30  # a cut of float32 weights that is as good as none
 _CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed; `gain` scales it
 
 
@@ -182,6 +183,9 @@ class Pruned(Method):
             self.mask.fill_(True)
             size = self.stored.weight.abs().flatten()
             cut = float(size.kthvalue(max(1, size.numel() - self.config.kept)).values)
+            # Where all entries are kept the least one counts, and that may be 0, for which there
+            # is no threshold.
+            cut = max(cut, _LEAST)
             # By the end thresholds have passed whatever Adam can have made of a weight.
             most = cut + lr * progress.steps
             self.gain = self.config.gain or max(1.0, most / _CEILING)

@@ -134,6 +134,17 @@ def test_thresholds_cross_the_weights_within_the_search():
     assert lives[steps // 4] > 160
 
 
+def test_a_search_that_keeps_all_entries_begins_with_thresholds_although_one_entry_is_zero():
+    method = make("pep", Table(1, 1, 3), kept=6)
+    fill(method.stored.weight, [[0.8, -0.6, 0.0], [0.1, 0.2, 0.4]])
+    method.begin(SEARCH, START, 0.01)
+    assert method.thresholds.isfinite().all()
+    assert 0 < method.rate < 1
+    assert torch.allclose(rows(method), method.stored.weight)
+    method.finish(SEARCH)
+    assert method.mask.all()
+
+
 def test_thresholds_are_trained_in_the_search_only():
     method = make("pep", Table(5, 5, 4), kept=20)
     method.begin(SEARCH, START, 1e-3)
