@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from bench.methods.pep import PEP
 
-from bench.method import USERS, WIDE, Choice, Field, Phase, Pruned, columns, project
+from bench.method import USERS, WIDE, Choice, Field, Phase, Pruned, Table, columns, project
 
 _OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted
 
@@ -47,6 +48,12 @@ class MagnitudePost(PEP):
 
         principal: bool = True
         length_power: float = Field(0.5, ge=0, le=1)
+
+    @classmethod
+    def plan(cls, table: Table, config: Config) -> Config:
+        # A trained table has no more columns than `dim`.
+        planned: MagnitudePost.Config = super().plan(replace(table, wide=False), config)
+        return planned
 
     def reset(self, generator: torch.Generator) -> None:
         teacher, width = self.table.teacher, columns(self.table, self.config)

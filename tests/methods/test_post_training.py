@@ -257,3 +257,16 @@ def test_every_method_that_needs_a_teacher_says_what_it_is_made_of():
     }
     for name in taught:
         assert find_methods()[name].paper
+
+
+@pytest.mark.parametrize(
+    "kind", [one for one in find_methods().values() if "teacher" in one.needs], ids=lambda k: k.name
+)
+@pytest.mark.parametrize("factor", [None, 6.0])
+def test_a_trained_table_gives_rows_that_are_no_wider_in_large_budgets_of_few_bits(kind, factor):
+    knobs = {} if kind.Config.own_precision else {"bits": 2}
+    if "width_factor" in kind.Config.model_fields:
+        knobs["width_factor"] = factor
+    method = built(kind, table(0.9, wide=True), **knobs)
+    assert rows(method).shape == (70, 8)
+    assert torch.allclose(read_back(method), rows(method), atol=1e-6)
