@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
@@ -73,8 +72,10 @@ class Judges:
         for _ in range(3):
             if self._process is None or not self._process.is_alive():
                 self._start()
-            with contextlib.suppress(OSError):
+            try:
                 return self._connect()
+            except OSError:
+                self._end()  # it has ended, although the system may not say so yet
         raise BenchError("the process that judges files ends at once; free memory")
 
     def _connect(self) -> Connection:

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -48,11 +49,19 @@ def forks() -> ForkServerContext:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Processes started within inherit that Ctrl-C is blocked, and no paths of data sets."""
+    """Processes started within inherit that Ctrl-C is blocked, and no paths of data sets.
+
+    Ctrl-C takes effect at the end: a process whose start is broken off prints a traceback.
+    """
     from multiprocessing import resource_tracker
 
     # Its first start unblocks SIGINT, which would undo what follows.
     resource_tracker.ensure_running()
+    pressed: list[int] = []
+    # Only this thread is blocked. Another one may take the signal, and this one would handle it.
+    deferred = threading.current_thread() is threading.main_thread()
+    if deferred:
+        handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     hidden = {name: os.environ.pop(name) for name in PATHS if name in os.environ}
     try:
@@ -60,6 +69,10 @@ def undisturbed() -> Iterator[None]:
     finally:
         os.environ.update(hidden)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if deferred:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def environment() -> dict[str, str]:

@@ -61,7 +61,10 @@ def main(control: Connection, folder: str, outside: dict[str, str]) -> None:
     """
     os.setsid()  # a session of its own, so that Ctrl-C reaches the caller alone
     torch.set_num_threads(1)  # threads would not survive a fork
-    os.chdir(folder)
+    try:
+        os.chdir(folder)
+    except FileNotFoundError:
+        return  # the command has ended since, with its files
     environment = {name: outside[name] for name in _KEPT if name in outside}
     os.environ.clear()
     os.environ.update(environment, HOME=folder, TMPDIR=folder)

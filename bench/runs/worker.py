@@ -149,7 +149,11 @@ def _serve(pipe: Connection, start: Start, link: Connection | None, send: Send) 
     job = start.job
     keep_freed_memory()
     torch.set_num_threads(job.threads)
-    data = unpack_split(Path(start.split).read_bytes())
+    try:
+        packed = Path(start.split).read_bytes()
+    except FileNotFoundError:
+        return  # the command has ended since, with its files
+    data = unpack_split(packed)
     judge = Seat(link) if link is not None else None
     environment(job.device)  # asks other programs, once
     guard_training(start.closed, start.folders)
