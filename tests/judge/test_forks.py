@@ -23,7 +23,15 @@ def other_thread():
     thread.join()
 
 
-@pytest.mark.usefixtures("other_thread")
+@pytest.fixture
+def stops_python():
+    """Ctrl-C raises, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("other_thread", "stops_python")
 @pytest.mark.parametrize("depth", [1, 2])
 def test_ctrl_c_takes_effect_when_a_process_has_started(depth):
     before, ended = signal.getsignal(signal.SIGINT), []
