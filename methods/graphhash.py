@@ -109,7 +109,7 @@ class GraphHash(Hashing):
 
     def pack(self) -> dict[str, Tensor]:
         packed = super().pack()
-        del packed["hash"]
+        del packed["functions"]
         maps = packed.pop("map").split([count for _, count, _ in self.shared()])
         for name, codes, (_, _, rows) in zip(_MAPS, maps, self.shared(), strict=True):
             packed[name] = pack_numbers(codes, bits_for(rows - 1))
@@ -123,6 +123,6 @@ class GraphHash(Hashing):
             unpack_numbers(packed[name], bits_for(rows - 1), count)
             for name, (_, count, rows) in zip(_MAPS, shared, strict=True)
         ]
-        hashes = torch.zeros(1, 2, dtype=torch.int32)  # of no use here
-        state = {"stored.weight": packed["stored.weight"], "hash": hashes}
+        functions = torch.zeros(1, 2, dtype=torch.int32)  # of no use here
+        state = {"stored.weight": packed["stored.weight"], "functions": functions}
         return super().unpack({**state, "map": torch.cat(codes)}, table, config)

@@ -1,4 +1,4 @@
-"""The hashing trick: ids share rows by universal hashes."""
+"""The hashing trick: ids share rows by universal hash functions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from bench.method import (
     Table,
     columns,
     divide,
+    draw_hashes,
     fill_columns,
+    hashed,
+    least_prime,
     solve_width,
     widen,
 )
-
-PRIME = 2**31 - 1  # Carter & Wegman's ((a i + c) mod p) mod M is universal for ids below p
 
 
 class Hashing(Method):
@@ -47,6 +48,7 @@ class Hashing(Method):
     year = 2009
     url = "https://arxiv.org/abs/0902.2206"
     stores = "one table, hash seeds"
+    revision = 2
     space: ClassVar = {
         "hashes": Range(1, 4),
         "head": Range(0.0, 0.99),
@@ -56,7 +58,7 @@ class Hashing(Method):
     }
     published: ClassVar = {"hashes": 1, "head": 0.0, "joint": False}
 
-    hash: Tensor
+    functions: Tensor
 
     class Config(Narrow):
         """Knobs of the table.
@@ -93,14 +95,22 @@ class Hashing(Method):
 
     def build(self) -> None:
         self.stored = Rows(self.config.rows, columns(self.table, self.config))
-        self.register_buffer("hash", torch.zeros(self.config.hashes, 2, dtype=torch.int32))
+        self.register_buffer("functions", torch.zeros(self.config.hashes, 2, dtype=torch.int32))
+        ids = self.table.parts(self.config.joint)
+        # Of users and of items: first row, rows that one id has, that several share, p.
+        self._sides = tuple(
+            (first, head, max(1, rows - head), least_prime(n - head))
+            for (first, rows), head, n in zip(
+                self.parts(), self.heads(), (ids[0], ids[-1]), strict=True
+            )
+        )
 
     @property
     def width(self) -> int:
         return columns(self.table, self.config)
 
     def reset(self, generator: torch.Generator) -> None:
-        self.hash.copy_(torch.randint(1, PRIME, self.hash.shape, generator=generator))
+        self.functions.copy_(draw_hashes(self.config.hashes, generator))
         # A sum of k independent rows has k times the variance of one.
         self.stored.normal(self.table.std / self.config.hashes**0.5, generator)
 
@@ -115,17 +125,12 @@ class Hashing(Method):
     def slots(self, ids: Tensor) -> Tensor:
         """Rows of the table that make up each id: int64 [*] -> int64 [*, hashes]."""
         part, own = self.table.locate(ids, self.config.joint)
-        factor, shift = self.hash.long().unbind(1)
-        hashed = (own.unsqueeze(-1) * factor + shift) % PRIME
-        users, items = (
-            torch.where(
-                own.unsqueeze(-1) < head,
-                first + own.unsqueeze(-1),
-                first + head + hashed % max(1, rows - head),
-            )
-            for (first, rows), head in zip(self.parts(), self.heads(), strict=True)
+        of_items = part.bool()
+        first, head, shared, prime = (
+            torch.where(of_items, items, users) for users, items in zip(*self._sides, strict=True)
         )
-        return torch.where(part.unsqueeze(-1).bool(), items, users)
+        rows = hashed(own - head, self.functions, prime, shared) + (first + head).unsqueeze(-1)
+        return torch.where((own < head).unsqueeze(-1), (first + own).unsqueeze(-1), rows)
 
     def heads(self) -> tuple[int, ...]:
         """How many of the first users, and items, have a row to themselves."""

@@ -46,6 +46,7 @@ from bench.method.spectral import (
 )
 from bench.method.straight_through import RangedRounding, Rounding
 from bench.method.tensortrain import train_rows, train_table
+from bench.method.universal import draw_hashes, hashed, least_prime
 from bench.method.user_share import USERS, divide
 
 __all__ = [
@@ -86,10 +87,13 @@ __all__ = [
     "confirm_minimum",
     "directions",
     "divide",
+    "draw_hashes",
     "f32",
     "fill_columns",
+    "hashed",
     "k_means",
     "largest",
+    "least_prime",
     "nearest",
     "normalised",
     "pack_codes",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
+from math import ceil, isqrt
 
 import numpy as np
 
@@ -11,7 +11,13 @@ from compact_lookup.container import File
 from compact_lookup.readers.fields import divide, locate, parts
 from compact_lookup.values import Index, Rows, Values
 
-_PRIME = 2**31 - 1
+
+def _least_prime(least: int) -> int:
+    """The first prime number from `least` on."""
+    prime = max(2, least)
+    while any(prime % divisor == 0 for divisor in range(2, isqrt(prime) + 1)):
+        prime += 1
+    return prime
 
 
 def _shared(file: File, name: str, rows: int) -> Values:
@@ -25,25 +31,27 @@ def hashing(file: File) -> Callable[[Index], Rows]:
     joint, head, hashes = bool(config["joint"]), config["head"], file.whole(config["hashes"], 64)
     rows = file.whole(config["rows"], file.ids)
     table = _shared(file, "stored.weight", rows)
-    factor, shift = file.array("hash", np.int32, (hashes, 2)).astype(np.int64).T[:, :, None]
+    drawn = file.array("functions", np.int32, (hashes, 2)).astype(np.int64).T[:, :, None]
     sides = np.array([(0, rows)] * 2)
     if not joint:
         users, items = divide(rows, config.get("users"), (file.users, file.items))
         sides = np.array([(0, users), (users, items)])
     first, count = sides.T
-    ids = parts(file, joint)
+    ids = np.array(parts(file, joint))[[0, -1]]
     private = np.array(
-        [
-            n if head and c >= n else int(head * c)
-            for c, n in zip(count, (ids[0], ids[-1]), strict=True)
-        ]
+        [n if head and c >= n else int(head * c) for c, n in zip(count, ids, strict=True)]
     )
-    shared = np.maximum(1, count - private).astype(np.uint64)  # divided faster than int64
+    primes = np.array([_least_prime(n) for n in (ids - private).tolist()])
+    factor, shift = 1 + drawn[0] % (primes - 1), drawn[1] % primes  # [hashes, sides]
+    # Unsigned integers are divided faster.
+    shared, divisors = np.maximum(1, count - private).astype(np.uint64), primes.astype(np.uint64)
     alone = np.float32(hashes**-0.5)
 
     def look_up(ids: Index) -> Rows:
         part, number = locate(file, joint, ids)
-        hashed = (number * factor + shift).view(np.uint64) % _PRIME % shared.take(part)
+        rest = number - private.take(part)  # below 0 for ids with a row of their own
+        value = (rest * factor.take(part, 1) + shift.take(part, 1)).view(np.uint64)
+        hashed = value % divisors.take(part) % shared.take(part)
         index = hashed.view(np.int64) + (first + private).take(part)
         mine = number < private.take(part) if head else None
         if mine is not None:

@@ -95,7 +95,7 @@ def test_the_map_of_rare_ids_takes_a_bit_for_two_rows():
     found = rows(method)[8:]
     assert len(found[:6].unique(dim=0)) == 6
     assert len(found[6:].unique(dim=0)) == 2
-    assert "hash" not in packed
+    assert "functions" not in packed
 
 
 # LERG
