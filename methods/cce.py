@@ -23,8 +23,11 @@ from bench.method import (
     bits_for,
     columns,
     divide,
+    draw_hashes,
     fill_columns,
+    hashed,
     k_means,
+    least_prime,
     nearest,
     pack_numbers,
     solve_width,
@@ -33,7 +36,6 @@ from bench.method import (
     width_field,
 )
 
-PRIME = 2**31 - 1
 _MAPS = ("user_map", "item_map")
 _POINTS = 40  # points a centre that k-means sees; all others take the nearest centre
 
@@ -60,7 +62,7 @@ class CCE(Method):
     year = 2023
     url = "https://openreview.net/forum?id=C4rRqkXFyC"
     stores = "two tables for each part of the columns, clusters of ids, hash seeds"
-    revision = 3
+    revision = 4
     space: ClassVar = {
         "chunks": Choice((1, 2, 4)),
         "clusterings": Range(1, 8),
@@ -71,7 +73,7 @@ class CCE(Method):
 
     index_maps = _MAPS
     map: Tensor
-    hash: Tensor
+    functions: Tensor
 
     class Config(Narrow):
         """Knobs of the tables.
@@ -116,8 +118,11 @@ class CCE(Method):
         chunks = self.config.chunks
         rows = chunks * 2 * self.config.rows
         self.stored = Rows(rows, self.piece(self.table, self.config))
-        self.register_buffer("hash", torch.zeros(chunks, 2, dtype=torch.int32))
+        self.register_buffer("functions", torch.zeros(chunks, 2, dtype=torch.int32))
         self.register_buffer("map", torch.zeros(chunks, self.table.ids, dtype=torch.int64))
+        sides = self.sides(self.table, self.config)
+        self._rows = sides[0][1], sides[1][1]
+        self._primes = least_prime(sides[0][0]), least_prime(sides[1][0])
         self.epoch = self.left = -1
 
     @property
@@ -127,26 +132,26 @@ class CCE(Method):
     def reset(self, generator: torch.Generator) -> None:
         self.stored.normal(self.table.std / 2**0.5, generator)
         self._draw(generator)
-        self.map.copy_(self.hashed(torch.arange(self.table.ids, device=self.map.device)))
+        self.map.copy_(self.second(torch.arange(self.table.ids, device=self.map.device)))
         self._draw(generator)
         self.epoch = self.left = -1
 
     def _draw(self, generator: torch.Generator) -> None:
-        self.hash.copy_(torch.randint(1, PRIME, self.hash.shape, generator=generator))
+        self.functions.copy_(draw_hashes(self.config.chunks, generator))
 
-    def hashed(self, ids: Tensor) -> Tensor:
+    def second(self, ids: Tensor) -> Tensor:
         """h1 in each chunk: int64 [*] -> int64 [chunks, *]."""
         part, own = self.table.locate(ids, False)
-        factor, shift = (one.long().view(-1, *[1] * ids.dim()) for one in self.hash.unbind(1))
-        (_, users), (_, items) = self.sides(self.table, self.config)
-        rows = torch.where(part.bool(), items, users)
-        return (own * factor + shift) % PRIME % rows + part * users
+        rows, primes = (
+            torch.where(part.bool(), items, users) for users, items in (self._rows, self._primes)
+        )
+        return hashed(own, self.functions, primes, rows).movedim(-1, 0) + part * self._rows[0]
 
     def forward(self, ids: Tensor) -> Tensor:
         flat = ids.reshape(-1)
         start = 2 * self.config.rows * torch.arange(self.config.chunks, device=ids.device)
         first = self.map[:, flat] + start.unsqueeze(1)
-        second = self.hashed(flat) + self.config.rows + start.unsqueeze(1)
+        second = self.second(flat) + self.config.rows + start.unsqueeze(1)
         chunks = self.stored(torch.stack((first, second))).sum(0)  # [chunks, n, piece]
         rows = chunks.transpose(0, 1).flatten(1)[:, : self.width]
         return widen(rows.view(*ids.shape, self.width), self.table)
@@ -174,9 +179,9 @@ class CCE(Method):
         rows, weight = self.config.rows, self.stored.weight
         tables = weight.view(self.config.chunks, 2, rows, -1)
         start = 2 * rows * torch.arange(self.config.chunks, device=ids.device).view(-1, 1)
-        now = weight[self.map + start] + weight[self.hashed(ids) + rows + start]
+        now = weight[self.map + start] + weight[self.second(ids) + rows + start]
         self._draw(generator)
-        second = self.hashed(ids)
+        second = self.second(ids)
         for chunk, points in enumerate(now):
             first_id = first_row = 0
             for count, own in self.sides(self.table, self.config):
@@ -196,7 +201,7 @@ class CCE(Method):
         (users, own), (_, others) = self.sides(self.table, self.config)
         return {
             "stored.weight": self.stored.weight.detach(),
-            "hash": self.hash,
+            "functions": self.functions,
             "user_map": pack_numbers(self.map[:, :users], bits_for(own - 1)),
             "item_map": pack_numbers(self.map[:, users:], bits_for(others - 1), first=own),
         }
@@ -208,5 +213,5 @@ class CCE(Method):
             codes = unpack_numbers(packed[name], bits_for(own - 1), config.chunks * ids)
             maps.append(codes.view(config.chunks, ids) + shift)
             shift += own
-        state = {"stored.weight": packed["stored.weight"], "hash": packed["hash"]}
+        state = {"stored.weight": packed["stored.weight"], "functions": packed["functions"]}
         return super().unpack({**state, "map": torch.cat(maps, 1)}, table, config)

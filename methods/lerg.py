@@ -18,7 +18,10 @@ from bench.method import (
     Table,
     bits_for,
     columns,
+    draw_hashes,
     fill_columns,
+    hashed,
+    least_prime,
     pack_numbers,
     solve_width,
     spectral_clusters,
@@ -27,8 +30,6 @@ from bench.method import (
     widen,
     width_field,
 )
-
-PRIME = 2**31 - 1
 
 
 class LERG(Method):
@@ -51,14 +52,14 @@ class LERG(Method):
     year = 2025
     url = "https://arxiv.org/abs/2505.18999"
     stores = "one codebook, clusters of ids, hash seeds"
-    revision = 2
+    revision = 3
     needs: ClassVar = {"interactions"}
     space: ClassVar = {"weight": Range(0.3, 0.95), "width_factor": WIDE}
     published: ClassVar = {"weight": 0.9, "width_factor": None}
 
     index_maps = ("map",)
     map: Tensor
-    hash: Tensor
+    functions: Tensor
 
     class Config(Narrow):
         """Knobs: `weight`: w. `words`: rows of the codebook, solved from the budget."""
@@ -81,7 +82,8 @@ class LERG(Method):
 
     def build(self) -> None:
         self.stored = Rows(self.config.words, self.width)
-        self.register_buffer("hash", torch.zeros(2, dtype=torch.int32))
+        self.register_buffer("functions", torch.zeros(1, 2, dtype=torch.int32))
+        self._prime = least_prime(self.table.ids)
         self.register_buffer("map", torch.zeros(self.table.ids, dtype=torch.int64))
 
     @property
@@ -91,14 +93,13 @@ class LERG(Method):
     def reset(self, generator: torch.Generator) -> None:
         weight = self.config.weight
         self.stored.normal(self.table.std / (weight**2 + (1 - weight) ** 2) ** 0.5, generator)
-        self.hash.copy_(torch.randint(1, PRIME, (2,), generator=generator))
+        self.functions.copy_(draw_hashes(1, generator))
         assert self.table.interactions is not None
         points = torch.cat(spectral_vectors(self.table.interactions, generator))
         self.map.copy_(spectral_clusters(points, self.config.words, generator))
 
     def forward(self, ids: Tensor) -> Tensor:
-        factor, shift = self.hash.long()
-        second = (ids * factor + shift) % PRIME % self.config.words
+        second = hashed(ids, self.functions, self._prime, self.config.words).squeeze(-1)
         weight = self.config.weight
         rows = weight * self.stored(self.map[ids]) + (1 - weight) * self.stored(second)
         return widen(rows, self.table)

@@ -8,11 +8,9 @@ from math import ceil
 import numpy as np
 
 from compact_lookup.container import File
-from compact_lookup.readers.fields import divide, locate
+from compact_lookup.readers.fields import divide, least_prime, locate
 from compact_lookup.readers.sparse import Numbers
 from compact_lookup.values import Index, Rows, Values
-
-_PRIME = 2**31 - 1
 
 
 def _map(file: File, name: str, count: int, rows: int) -> Numbers:
@@ -27,8 +25,9 @@ def clustered(file: File) -> Callable[[Index], Rows]:
     rows, chunks = file.whole(config["rows"], file.ids), file.whole(config["chunks"], 64)
     piece = -(-file.columns // chunks)
     table = Values(file, "stored.weight", (chunks * 2 * rows, piece))
-    hashes = file.array("hash", np.int32, (chunks, 2)).astype(np.int64)
+    functions = file.array("functions", np.int32, (chunks, 2)).astype(np.int64)
     sides = divide(rows, config.get("user_share"), counts)
+    primes = np.array([least_prime(n) for n in counts])
     maps = [
         _map(file, name, chunks * n, own)
         for name, n, own in zip(("user_map", "item_map"), counts, sides, strict=True)
@@ -37,12 +36,14 @@ def clustered(file: File) -> Callable[[Index], Rows]:
     def look_up(ids: Index) -> Rows:
         part, number = locate(file, False, ids)
         found = np.empty((len(ids), chunks, piece), np.float32)
-        for chunk, (factor, shift) in enumerate(hashes):
+        prime, own = primes[part], np.array(sides)[part]
+        for chunk, (factor, shift) in enumerate(functions):
             first = np.empty_like(ids)
             for side, (codes, count) in enumerate(zip(maps, counts, strict=True)):
                 here = np.flatnonzero(part == side)
                 first[here] = codes(number[here] + chunk * count) + side * sides[0]
-            second = (number * factor + shift) % _PRIME % np.array(sides)[part] + part * sides[0]
+            value = (number * (1 + factor % (prime - 1)) + shift % prime) % prime
+            second = value % own + part * sides[0]
             start = 2 * rows * chunk
             found[:, chunk] = table(first + start) + table(second + rows + start)
         return found.reshape(len(ids), -1)[:, : file.columns]
@@ -85,11 +86,12 @@ def words(file: File) -> Callable[[Index], Rows]:
     count, weight = file.whole(config["words"], file.ids), config["weight"]
     users = file.users if count == file.ids else None
     table = Values(file, "stored.weight", (count, file.columns), users)
-    factor, shift = file.array("hash", np.int32, (2,)).astype(np.int64)
+    functions, prime = file.array("functions", np.int32, (1, 2)), least_prime(file.ids)
+    factor, shift = 1 + int(functions[0, 0]) % (prime - 1), int(functions[0, 1]) % prime
     codes = _map(file, "map", file.ids, count)
 
     def look_up(ids: Index) -> Rows:
-        second = (ids * factor + shift) % _PRIME % count
+        second = (ids * factor + shift) % prime % count
         return np.float32(weight) * table(codes(ids)) + np.float32(1 - weight) * table(second)
 
     return look_up

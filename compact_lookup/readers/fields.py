@@ -1,6 +1,8 @@
-"""Users and items as the parts of one id space, which methods divide their tables by."""
+"""What readers compute from a header: the parts of users and of items, and primes for hashes."""
 
 from __future__ import annotations
+
+from math import isqrt
 
 import numpy as np
 
@@ -24,3 +26,11 @@ def divide(count: int, share: float | None, most: tuple[int, int]) -> tuple[int,
     users = round(count * (most[0] / sum(most) if share is None else share))
     users = max(max(1, count - most[1]), min(users, min(count - 1, most[0])))
     return users, count - users
+
+
+def least_prime(least: int) -> int:
+    """The first prime number from `least` on; at least 2."""
+    prime = max(2, least)
+    while any(prime % divisor == 0 for divisor in range(2, isqrt(prime) + 1)):
+        prime += 1
+    return prime

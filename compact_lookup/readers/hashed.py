@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, isqrt
+from math import ceil
 
 import numpy as np
 
 from compact_lookup.container import File
-from compact_lookup.readers.fields import divide, locate, parts
+from compact_lookup.readers.fields import divide, least_prime, locate, parts
 from compact_lookup.values import Index, Rows, Values
-
-
-def _least_prime(least: int) -> int:
-    """The first prime number from `least` on."""
-    prime = max(2, least)
-    while any(prime % divisor == 0 for divisor in range(2, isqrt(prime) + 1)):
-        prime += 1
-    return prime
 
 
 def _shared(file: File, name: str, rows: int) -> Values:
@@ -41,7 +33,7 @@ def hashing(file: File) -> Callable[[Index], Rows]:
     private = np.array(
         [n if head and c >= n else int(head * c) for c, n in zip(count, ids, strict=True)]
     )
-    primes = np.array([_least_prime(n) for n in (ids - private).tolist()])
+    primes = np.array([least_prime(n) for n in (ids - private).tolist()])
     factor, shift = 1 + drawn[0] % (primes - 1), drawn[1] % primes  # [hashes, sides]
     # Unsigned integers are divided faster.
     shared, divisors = np.maximum(1, count - private).astype(np.uint64), primes.astype(np.uint64)

@@ -28,7 +28,7 @@ def test_a_clustering_by_hand():
     method = make("cce", Table(4, 1, 1), rows=3)
     with torch.no_grad():
         method.map.copy_(torch.tensor([[0, 0, 1, 1, 2]]))
-        second = method.hashed(torch.arange(5))[0]
+        second = method.second(torch.arange(5))[0]
         method.stored.weight.zero_()
         method.stored.weight[:3, 0] = torch.tensor([0.1, 1.1, 5.0])
         # Two users share a row of T1 whatever is drawn: it gives both the same part.
@@ -38,6 +38,16 @@ def test_a_clustering_by_hand():
     method.cluster(torch.Generator().manual_seed(0))
     assert method.map[0, 0] == method.map[0, 1] != method.map[0, 2] == method.map[0, 3]
     assert rows(method)[:, 0].tolist() == pytest.approx([0.1, 0.1, 1.1, 1.1, 5.0])
+
+
+def test_the_second_table_has_hash_rows_of_each_side():
+    # Users: five in three rows, p = 5. Items: four in two rows, p = 5. One function for each chunk.
+    method = make("cce", Table(5, 4, 2), rows=5, chunks=2, user_share=0.6)
+    method.functions.copy_(torch.tensor([[1, 3], [4, 7]]))  # a, c: 2, 3 and 1, 2
+    users = [[h % 3 for h in hashes] for hashes in ((3, 0, 2, 4, 1), (2, 3, 4, 0, 1))]
+    items = [[3 + h % 2 for h in hashes] for hashes in ((3, 0, 2, 4), (2, 3, 4, 0))]
+    found = method.second(torch.arange(9)).tolist()
+    assert found == [one + other for one, other in zip(users, items, strict=True)]
 
 
 def test_what_is_left_is_the_mean_of_a_row_of_the_second_table():
@@ -105,7 +115,7 @@ def test_rows_are_a_cluster_and_a_hash_row():
     method = make("lerg", two_groups(), words=2, weight=0.75)
     with torch.no_grad():
         method.map.copy_(torch.arange(20) % 2)
-        method.hash.copy_(torch.tensor([1, 1], dtype=torch.int32))
+        method.functions.copy_(torch.tensor([[0, 1]]))  # a = 1, c = 1; p = 23
         method.stored.weight.copy_(torch.tensor([[4.0, 0, 0, 0], [0, 8.0, 0, 0]]))
     # h(i) = (i + 1) mod 2: the other row.
     assert rows(method)[:2].tolist() == [[3, 2, 0, 0], [1, 6, 0, 0]]
