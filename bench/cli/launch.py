@@ -1,10 +1,12 @@
-"""Work with progress on the terminal, which Ctrl-C ends with exit status 130."""
+"""Work with progress on the terminal, which Ctrl-C and SIGTERM end in an orderly way."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
@@ -18,15 +20,37 @@ _Live = TypeVar("_Live", bound="Live")
 _SECONDS = 10.0  # between lines of progress where there is no terminal
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM arrived: `kill`, or a batch system whose time is over."""
+
+
 @contextmanager
 def launch(live: _Live) -> Iterator[_Live]:
     """Show progress while work goes on; what has ended before an interruption is kept."""
     try:
-        with live:
+        with _terminable(), live:
             yield live
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         console.err.say("Interrupted. What was finished is kept; the same command continues.")
-        raise typer.Exit(130) from None
+        number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+        raise typer.Exit(128 + number) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends work as Ctrl-C does: by default nothing would be cleared up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def names(planned: Iterable[Planned]) -> dict[str, str]:

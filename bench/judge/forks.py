@@ -51,7 +51,8 @@ def forks() -> ForkServerContext:
 def undisturbed() -> Iterator[None]:
     """Processes started within inherit that Ctrl-C is blocked, and no paths of data sets.
 
-    Ctrl-C takes effect at the end: a process whose start is broken off prints a traceback.
+    Ctrl-C and SIGTERM take effect at the end: a process whose start is broken off prints a
+    traceback.
     """
     from multiprocessing import resource_tracker
 
@@ -60,8 +61,10 @@ def undisturbed() -> Iterator[None]:
     pressed: list[int] = []
     # Only this thread is blocked. Another one may take the signal, and this one would handle it.
     deferred = threading.current_thread() is threading.main_thread()
+    handlers = {}
     if deferred:
-        handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+        for one in (signal.SIGINT, signal.SIGTERM):
+            handlers[one] = signal.signal(one, lambda number, _: pressed.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     hidden = {name: os.environ.pop(name) for name in PATHS if name in os.environ}
     try:
@@ -69,10 +72,10 @@ def undisturbed() -> Iterator[None]:
     finally:
         os.environ.update(hidden)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if deferred:
-            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+        for one, handler in handlers.items():
+            signal.signal(one, handler or signal.SIG_DFL)
         if pressed:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(pressed[0])
 
 
 def environment() -> dict[str, str]:

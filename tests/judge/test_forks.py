@@ -11,6 +11,8 @@ import pytest
 
 from bench.judge.forks import undisturbed
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @pytest.fixture
 def other_thread():
@@ -25,29 +27,31 @@ def other_thread():
 
 @pytest.fixture
 def stops_python():
-    """Ctrl-C raises, also where the tests run in the background of a shell, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Signals raise, also where the tests run in the background of a shell, which ignores Ctrl-C."""
+    before = {one: signal.signal(one, signal.default_int_handler) for one in SIGNALS}
     yield
-    signal.signal(signal.SIGINT, before)
+    for one, handler in before.items():
+        signal.signal(one, handler)
 
 
 @pytest.mark.usefixtures("other_thread", "stops_python")
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("depth", [1, 2])
-def test_ctrl_c_takes_effect_when_a_process_has_started(depth):
-    before, ended = signal.getsignal(signal.SIGINT), []
+def test_a_signal_takes_effect_when_a_process_has_started(depth, number):
+    before, ended = signal.getsignal(number), []
 
     def start(depth):
         with undisturbed():
             if depth > 1:
                 start(depth - 1)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             time.sleep(0.1)
             ended.append(depth)
 
     with pytest.raises(KeyboardInterrupt):
         start(depth)
     assert ended == list(range(1, depth + 1))
-    assert signal.getsignal(signal.SIGINT) is before
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.getsignal(number) is before
+    assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with undisturbed():
         pass  # nothing is left of it

@@ -162,6 +162,7 @@ COMMAND = [
 
 def start(data: Path, folder: Path) -> subprocess.Popen:
     (folder / "suite.toml").write_text(suite_text(("dims", "cerp"), 2))
+    (folder / "temporary").mkdir()
     return subprocess.Popen(
         [sys.executable, "-m", "bench", *COMMAND, "-d", str(data)],
         cwd=folder,
@@ -169,26 +170,31 @@ def start(data: Path, folder: Path) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, "TMPDIR": str(folder / "temporary")},
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["kill", "interrupt"])
+@pytest.mark.parametrize("way", ["kill", "interrupt", "terminate"])
 def test_killed_or_interrupted_command_leaves_no_orphan_and_continues(
     way, data, tmp_path, expected
 ):
     driver = start(data, tmp_path)
     try:
         workers = wait_for(lambda: children(driver.pid))
-        if way == "kill":
+        if way != "interrupt":
             wait_for(lambda: len(list((tmp_path / "r").rglob("*.json"))) > 1)
+        if way == "kill":
             driver.kill()
+        elif way == "terminate":
+            driver.terminate()
         else:
             os.killpg(driver.pid, signal.SIGINT)  # as the terminal does, in the midst of a start
         _, errors = driver.communicate(timeout=60)
         assert psutil.wait_procs(workers, timeout=20)[1] == []
-        if way == "interrupt":
-            assert driver.returncode == 130
+        if way != "kill":
+            assert driver.returncode == (130 if way == "interrupt" else 143)
+            assert list((tmp_path / "temporary").iterdir()) == []
             assert errors.strip() == (
                 "Interrupted. What was finished is kept; the same command continues."
             )
