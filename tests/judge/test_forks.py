@@ -27,7 +27,7 @@ def other_thread():
 
 @pytest.fixture
 def stops_python():
-    """Signals raise, also where the tests run in the background of a shell, which ignores Ctrl-C."""
+    """Signals raise, also where a shell runs the tests in the background and ignores Ctrl-C."""
     before = {one: signal.signal(one, signal.default_int_handler) for one in SIGNALS}
     yield
     for one, handler in before.items():
