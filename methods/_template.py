@@ -1,4 +1,7 @@
-"""NAME: one line that says what it does."""
+"""NAME: one line that says what it does.
+
+Further hooks: bench/method/base.py and docs/own-method.md. Test: `bench check` with this file.
+"""
 
 from __future__ import annotations
 

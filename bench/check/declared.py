@@ -17,6 +17,7 @@ from bench.method.table import Need
 from bench.names import wrong_name, wrong_title
 
 ALLOWED_IMPORTS = ("bench.method", "bench.methods", "torch")  # methods: for variants of one
+_READER = "compact_lookup"  # of a plugin; that of a method that comes with the program is there
 
 
 def identity(subject: Subject) -> str:
@@ -116,7 +117,7 @@ def _accepts(config: type[BaseModel], values: dict[str, Any]) -> bool:
 def imports(subject: Subject) -> str:
     """Check that the file imports what a method may import."""
     path = Path(inspect.getfile(subject.kind))
-    found = set()
+    found, allowed = set(), (*ALLOWED_IMPORTS, _READER)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -128,9 +129,9 @@ def imports(subject: Subject) -> str:
         for name in names:
             require(
                 name.partition(".")[0] in sys.stdlib_module_names
-                or any(name == ok or name.startswith(f"{ok}.") for ok in ALLOWED_IMPORTS),
+                or any(name == ok or name.startswith(f"{ok}.") for ok in allowed),
                 f"{path.name}:{node.lineno} imports {name}; a method may use"
-                f" {', '.join(ALLOWED_IMPORTS)} and the standard library",
+                f" {', '.join(ALLOWED_IMPORTS)} and the standard library, and a `reader` {_READER}",
             )
             found.add(name)
     return f"{path.name} imports {', '.join(sorted(found))}"

@@ -61,9 +61,11 @@ def choose(
     from bench.board.choose import choose as chosen
     from bench.budget import parse_bytes
     from bench.cli.show_board import advice as shown
+    from bench.data import name_of
 
     limit = parse_bytes(max_bytes, "--max-bytes")
-    advice = chosen(load(existing(results)), limit, max_latency, backbone, dataset)
+    name = name_of(dataset) if dataset else None
+    advice = chosen(load(existing(results)), limit, max_latency, backbone, name)
     for part in shown(advice, results):
         console.out.print(part, soft_wrap=isinstance(part, str))
 

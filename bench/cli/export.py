@@ -94,6 +94,7 @@ def _wanted(
 ) -> Record:
     """The run that is meant."""
     from bench.budget import parse_bytes
+    from bench.data import name_of
     from bench.export.find import best_run, find_run
 
     if best == (run is not None):
@@ -102,7 +103,8 @@ def _wanted(
         return find_run(results, run)
     if max_bytes is None:
         raise BenchError("--best needs --max-bytes, such as 256KB")
-    return best_run(results, parse_bytes(max_bytes, "--max-bytes"), dataset, backbone)
+    name = name_of(dataset) if dataset else None
+    return best_run(results, parse_bytes(max_bytes, "--max-bytes"), name, backbone)
 
 
 def _table(

@@ -4,6 +4,15 @@ from bench.data.cards import Card, list_cards
 from bench.data.csr import CSR
 from bench.data.export import export_recbole
 from bench.data.interactions import Interactions
-from bench.data.loading import load, load_labels
+from bench.data.loading import load, load_labels, name_of
 
-__all__ = ["CSR", "Card", "Interactions", "export_recbole", "list_cards", "load", "load_labels"]
+__all__ = [
+    "CSR",
+    "Card",
+    "Interactions",
+    "export_recbole",
+    "list_cards",
+    "load",
+    "load_labels",
+    "name_of",
+]

@@ -69,6 +69,19 @@ def load_labels(
     return _opened(name_or_path, cache_root(cache_dir), data_dir, offline, assemble)
 
 
+def name_of(name_or_path: str) -> str:
+    """The name that records give to a data set: that of a card, or of the user's file or folder.
+
+    What is neither is returned as it is.
+
+    Raises:
+        DataError: the file or folder holds no data set.
+    """
+    if find_card(name_or_path) is not None or not Path(name_or_path).exists():
+        return name_or_path
+    return _own(Path(name_or_path))[1].name
+
+
 def _opened(
     name_or_path: str | Path,
     root: Path,

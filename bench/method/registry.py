@@ -62,6 +62,18 @@ def get_method(name: str, plugins: Iterable[Path] = ()) -> type[Method]:
     return methods[name]
 
 
+def plugin_methods(plugins: Iterable[Path]) -> list[str]:
+    """Names of the methods of plugin files.
+
+    Raises:
+        SpecError: as `find_methods`.
+    """
+    found: dict[str, type[Method]] = {}
+    for plugin in plugins:
+        _add(found, _load_file(plugin), str(plugin))
+    return list(found)
+
+
 def methods_in(module: ModuleType) -> list[type[Method]]:
     """The methods that a module defines (not those that it imports)."""
     return [

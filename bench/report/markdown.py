@@ -184,7 +184,7 @@ def _top(board: Board) -> str:
     return markdown(board, _reference_entries(board), leaderboard_columns(empty))
 
 
-_FEWER = "°: fewer seeds than others, therefore not ranked."
+_FEWER = "°: the row has fewer seeds than others and is not ranked."
 
 
 def _overview(board: Board) -> Iterable[str]:
@@ -220,8 +220,8 @@ def _overview(board: Board) -> Iterable[str]:
     )
     yield ""
     yield (
-        "Mean ± standard deviation over seeds; without the latter, one seed. Of several rows of a"
-        f" method at a budget, validation chose one. {_FEWER}"
+        "Mean ± standard deviation over seeds. A number without ± is from one seed. If a method has"
+        f" several rows at a budget, the one with the best validation score is shown. {_FEWER}"
     )
     yield ""
 

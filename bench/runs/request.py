@@ -43,7 +43,11 @@ class Request:
     bits: Sequence[int] = ()
 
     def resolved(self, **changes: Any) -> Suite:
-        """The suite with all changes; of `changes`, the fields that are not None or empty."""
+        """The suite with all changes; of `changes`, the fields that are not None or empty.
+
+        The methods of plugins join those that the suite names, unless methods are asked for.
+        """
+        from bench.method.registry import plugin_methods
         from bench.runs.settings import override
         from bench.runs.suite import find_suite, list_suites
 
@@ -61,6 +65,9 @@ class Request:
         if self.tuned:
             settings.append(f"tuned={self.tuned}")
         chosen = override(find_suite(name), settings)
+        if chosen.methods and not any(one.startswith("methods=") for one in settings):
+            named = dict.fromkeys((*chosen.methods, *plugin_methods(self.plugins)))
+            changes["methods"] = changes.get("methods") or tuple(named)
         return chosen.model_copy(update={key: value for key, value in changes.items() if value})
 
     def source(self, chosen: Suite) -> str:

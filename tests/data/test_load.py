@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.data import TEST, TRAIN, alone_fixture, cards_fixture, fingerprint, pairs, write  # noqa: F401
 
-from bench.data import CSR, Interactions, export_recbole, fetch, load
+from bench.data import CSR, Interactions, export_recbole, fetch, load, name_of
 from bench.data.cards import PackagedFile
 from bench.errors import DataError
 
@@ -39,6 +39,14 @@ def test_a_folder_of_ones_own(tmp_path):
     assert data.fingerprints == {part: fingerprint(pairs(getattr(data, part))) for part in PARTS}
     assert data.temporal is False
     assert load(str(folder)).fingerprint == data.fingerprint
+
+
+def test_the_name_of_a_data_set_is_that_of_its_card_file_or_folder(tmp_path, monkeypatch):
+    (tmp_path / "my clicks.csv").write_text("user,item\n1,2\n")
+    monkeypatch.chdir(tmp_path)
+    assert name_of("my clicks.csv") == name_of(str(tmp_path / "my clicks.csv")) == "my-clicks"
+    assert name_of("gowalla") == "gowalla"
+    assert name_of("toy-v10-s0") == "toy-v10-s0"  # the id of a split
 
 
 def test_counts_are_of_training_alone(tmp_path):
