@@ -138,8 +138,8 @@ class Tuner:
         stages = self._terms.stages()
         console.out.say(
             f"{sum(search.left().values()):,} runs: {len(search.columns())} methods, each with"
-            f" {stages['short']} trials at each budget, of which {stages['whole']} get all passes"
-            f" and {stages['again']} a second seed"
+            f" {stages['short']} trials at each budget, of which at most {stages['whole']} get all"
+            f" passes and {stages['again']} a second seed"
         )
 
     def estimate(self) -> None:

@@ -1,9 +1,11 @@
 """A study: the trials of one method at one budget.
 
-All trials run with a share of the passes over the data (stage "short"). The best ones, and the
-settings that the search starts from, run with all passes ("whole"). So does the best of these with
-half of its learning rate: a rate that is best for few passes is often too high for all. The best
-three run once more with another seed ("again"), and the best mean of two seeds is chosen.
+All trials run with a share of the passes over the data (stage "short"). The best ones run with all
+passes ("whole"), and so do the suite's settings and the best of the others that were known before:
+few passes can mislead, and what is known to be good must not be lost by them. The best of these
+also runs with half of its learning rate: a rate that is best for few passes is often too high for
+all. The best three run once more with another seed ("again"), and the best mean of two seeds is
+chosen.
 
 The sampler proposes trials in rounds of `ROUND`. A round learns from the earlier rounds only. So
 the trials of a study are the same for any number of workers, and for a study that was killed and
@@ -53,7 +55,7 @@ def distribution(space: Space) -> BaseDistribution:
 
 
 def promoted(trials: int) -> int:
-    """Return how many of so many trials run with all passes, besides the start."""
+    """Return how many of so many trials run with all passes, besides those known before."""
     return max(FINALISTS, trials // 4)
 
 
@@ -79,8 +81,8 @@ class Study:
         path: path of the log; the file may not exist yet.
         conditions: conditions of the tuning, for the first line of the log.
         space: search space by parameter.
-        first: settings of the first trials. Those of trial 0 always run with all passes, so that
-            tuning never chooses worse ones.
+        first: settings of the first trials. Those of trial 0, and the best of the others by its
+            short trial, always run with all passes, so that tuning never chooses worse ones.
         trials: number of trials.
         seed: seed of the sampler.
         cost: parameter that a run's time grows with. Among settings whose scores are within 0.5 %
@@ -123,8 +125,8 @@ class Study:
             self._tell(asked)
         short = self._best(SHORT, range(self.trials))
         best = short[: promoted(self.trials)]
-        if 0 not in best:
-            best = [0, *best]
+        known = self._best(SHORT, range(1, min(len(self.first), self.trials)))[:1]
+        best = [*(number for number in (0, *known) if number not in best), *best]
         whole = [self._stage(number, FULL) for number in best]
         yield self._missing(whole)
         best = self._best(FULL, best)

@@ -80,7 +80,8 @@ class Terms:
 
     def stages(self) -> dict[str, int]:
         """Return the number of trials that a study can have in each stage."""
-        full = min(self.trials, promoted(self.trials) + 1) + 1  # one with half of its rate
+        # Two that were known before, and one with half of its rate.
+        full = min(self.trials, promoted(self.trials) + 2) + 1
         return {SHORT: self.trials, FULL: full, AGAIN: min(full, FINALISTS)}
 
     def conditions(self, data: Interactions) -> dict[str, Any]:

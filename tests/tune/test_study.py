@@ -72,6 +72,23 @@ def test_all_trials_are_short_some_full_three_twice_and_the_start_is_among_the_f
     }  # fmt: skip
 
 
+def test_the_best_of_the_settings_that_were_known_is_not_lost_by_a_short_trial(tmp_path):
+    """All known settings look bad in short trials; 2 is the best with all passes."""
+    first = [{"x": x, "kind": "a"} for x in (-0.9, -0.8, -0.7)]
+
+    def value(params, stage):
+        known = params["x"] <= -0.7
+        return (params["x"] - 10 * known) if stage == SHORT else params["x"] * (-10 if known else 1)
+
+    study = played(tmp_path / "log.jsonl", 12, first=first, value=value)
+    full = numbers(study, FULL)
+    assert full[:2] == [0, 2] and len(full) == promoted(12) + 2
+    assert study.chosen() == 0  # it stands at 9, number 2 at 7, the others below 1
+    value_of = {n: study.outcomes[n, FULL]["value"] for n in full}
+    assert sorted(value_of, key=value_of.get)[-2:] == [2, 0]
+    assert 2 in numbers(study, AGAIN)
+
+
 @pytest.mark.parametrize(("worse", "chosen"), [(0.004, 1), (0.006, 0)])
 def test_of_nearly_equal_settings_the_cheapest_are_chosen(tmp_path, worse, chosen):
     space = {"count": Choice((256, 512))}
