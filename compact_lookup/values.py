@@ -104,7 +104,7 @@ class Values:
         self.plain: NDArray[np.floating] | None = None
         if name in file.arrays:
             kind = np.float16 if file.arrays[name].dtype == np.float16 else np.float32
-            self.plain = file.array(name, kind, shape).reshape(self.rows, -1)
+            self.plain = file.array(name, kind, shape).reshape(self.rows, self.columns)
             self.finite = kind == np.float16 and bool(np.isfinite(self.plain).all())
             return
         bits = bits or file.config.get("bits") or 32
@@ -125,7 +125,7 @@ class Values:
         self.bytes = ceil(units * self.unit / 24) * 3 if self.unit == 12 else units
         self.stream: NDArray[np.uint8] | Windows = Windows(stream, self.bytes + 1)
         if self.columns * bits % 8 == 0:  # rows begin with a byte
-            self.stream = stream.reshape(self.rows, -1)
+            self.stream = stream.reshape(self.rows, self.columns * bits // 8)
         if bits > 4:
             return
         codes = np.arange(2**self.unit)[:, None] >> np.arange(0, self.unit, bits) & 2**bits - 1

@@ -112,3 +112,4 @@ class TrainedPQ(PQ):
     name = "pq-tuned"
     title = "Product quantisation, books trained"
     phases = (Phase("books"),)
+    revision = 3

@@ -46,6 +46,8 @@ class PTQ(SVD):
         for bits in (16, 8, 6, 4, 3, 2):
             if planned.width < table.dim or planned.bits is None or bits <= planned.bits:
                 break
+            if planned.levels == "normal" and bits in (8, 6):  # uniform levels only
+                continue
             finer = planned.but(bits=bits)
             if cls.file_size(table, finer).within(table.cap):
                 return finer

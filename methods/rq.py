@@ -59,3 +59,4 @@ class TrainedRQ(RQ):
     name = "rq-tuned"
     title = "Residual quantisation, books trained"
     phases = (Phase("books"),)
+    revision = 3

@@ -152,7 +152,7 @@ def _chosen(rows: Sequence[Row], protocol: Mapping[str, Any]) -> tuple[Row, list
         return [r for r in found if _budget_of(r) in caps]
 
     # Of several settings of a backbone, the one that most was run under; then validation decides.
-    ceiling = max(ceilings, key=lambda r: (len(followers(r)), len(r.seeds), r.preference, r.key))
+    ceiling = max(ceilings, key=lambda r: (len(followers(r)), len(r.seeds), r.preference))
     return ceiling, _one_each(followers(ceiling))
 
 
@@ -160,8 +160,8 @@ def _one_each(rows: Iterable[Row]) -> list[Row]:
     """Return one row for each budget and method: the newest revision, then as validation says."""
     found: dict[tuple[tuple[str, int], str], Row] = {}
 
-    def worth(row: Row) -> tuple[int, int, float, str]:
-        return row.first.spec.method.revision, len(row.seeds), row.preference, row.key
+    def worth(row: Row) -> tuple[int, int, tuple[float, str]]:
+        return row.first.spec.method.revision, len(row.seeds), row.preference
 
     for row in rows:
         place = _budget_of(row), row.method

@@ -72,7 +72,7 @@ def build(
     ceilings = [r for r in sound if r.role == "ceiling"]
     # A full table of fewer bits is a compressed one.
     whole = [r for r in ceilings if "bits" not in r.first.spec.method.config] or ceilings
-    ceiling = max(whole, key=lambda r: (len(r.seeds), r.preference, r.key), default=None)
+    ceiling = max(whole, key=lambda r: (len(r.seeds), r.preference), default=None)
     references = tuple(
         sorted(
             (r for r in sound if r.role == "reference"),
@@ -243,7 +243,7 @@ def _leaderboard(
     ranked.sort(key=lambda row: (-(row.mean(HEADLINE) or 0.0), row.label, row.key))
     # Of several settings and precisions of the control, validation chooses.
     controls = [row for row in ranked if row.method in CONTROLS]
-    control = max(controls, key=lambda row: (row.preference, row.key), default=None)
+    control = max(controls, key=lambda row: row.preference, default=None)
     return Leaderboard(
         label=label,
         cap=key[1] or None,

@@ -46,8 +46,7 @@ class Choice:
         """Return the run to take: of the row's seeds, the one that validation prefers."""
 
         def preference(record: Record) -> tuple[float, int]:
-            valid = record.metrics.valid if record.metrics else None
-            return (valid or {}).get(HEADLINE, 0.0), -record.spec.seed
+            return record.selection or 0.0, -record.spec.seed
 
         return max(self.row.records, key=preference)
 
@@ -148,7 +147,7 @@ def _advice(boards: Sequence[Board], max_bytes: int, max_latency_us: float | Non
             continue
         name = (choice.board.backbone if choice.embedded else "", choice.row.method)
         held = fitting.get(name)
-        if held is None or _preferred(choice) > _preferred(held):
+        if held is None or choice.row.preference > held.row.preference:
             fitting[name] = choice
     ranked = sorted(fitting.values(), key=_order)
     ranked = _compared(ranked)
@@ -194,10 +193,6 @@ def _fast(choice: Choice, limit: float | None) -> bool:
     return limit is None or not choice.embedded or (latency is not None and latency <= limit)
 
 
-def _preferred(choice: Choice) -> tuple[float, float, str]:
-    return choice.row.preference, choice.row.mean(HEADLINE) or 0.0, choice.row.key
-
-
 def _order(choice: Choice) -> tuple[float, float, str]:
     return -(choice.row.mean(HEADLINE) or 0.0), choice.row.mean("bytes") or 0.0, choice.row.key
 
@@ -206,7 +201,8 @@ def _compared(ranked: Sequence[Choice]) -> list[Choice]:
     if not ranked:
         return []
     best = ranked[0]
-    found = compare_rows([(c.row, c.scores, best.row, best.scores) for c in ranked[1:]])
+    pairs = [(c.row, c.scores, best.row, best.scores) for c in ranked[1:]]
+    found = compare_rows(pairs, best_of=len(ranked))
     others = (
         Choice(c.row, c.board, c.budget, one) for c, one in zip(ranked[1:], found, strict=True)
     )

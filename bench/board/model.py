@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -80,10 +81,13 @@ class Row:
         return tuple(record.spec.seed for record in self.records)
 
     @property
-    def preference(self) -> float:
-        """Return the validation score, by which one of several settings is chosen."""
-        number = self.mean("valid_ndcg@20")
-        return -1.0 if number is None else number
+    def preference(self) -> tuple[float, str]:
+        """Return the validation score, by which one of several settings is chosen, and the key.
+
+        The key decides between equal scores: test numbers must not.
+        """
+        found = [one for one in (record.selection for record in self.records) if one is not None]
+        return (fmean(found) if len(found) == len(self.records) else -1.0), self.key
 
     @property
     def improving(self) -> bool:
@@ -206,7 +210,7 @@ class Leaderboard:
         """
         found: dict[str, Entry] = {}
 
-        def worth(entry: Entry) -> tuple[bool, float]:
+        def worth(entry: Entry) -> tuple[bool, tuple[float, str]]:
             return entry.rank is not None, entry.row.preference
 
         for entry in (*self.entries, *self.apart):

@@ -169,6 +169,8 @@ def _ends(board: Board, row: Row, ceiling: Row) -> tuple[float | None, float | N
     below = ceiling.mean(HEADLINE)
     if mine is None or top is None or not below or mine.users != top.users:
         return None, None
+    if len(mine.mean) < stats.LEAST_USERS:
+        return None, None
     ratio = (row.mean(HEADLINE) or 0.0) / below
     # The ratio times the ceiling less the row has the noise of their difference.
     half, _ = stats.difference(1.0, *noise(row, mine, ceiling, top, ratio))

@@ -42,7 +42,10 @@ def compare(row: Row, mine: UserScores | None, other: Row, theirs: UserScores | 
     gap = (row.mean(HEADLINE) or 0.0) - (other.mean(HEADLINE) or 0.0)
     if mine is None or theirs is None or mine.users != theirs.users:
         return gap, None, None, None
-    if min(len(row.seeds), len(other.seeds)) < stats.LEAST_SEEDS:
+    if (
+        min(len(row.seeds), len(other.seeds)) < stats.LEAST_SEEDS
+        or len(mine.mean) < stats.LEAST_USERS
+    ):
         return gap, None, None, None
     half, p = stats.difference(gap, *noise(row, mine, other, theirs))
     return gap, gap - float(half), gap + float(half), float(p)
@@ -76,10 +79,17 @@ def noise(
 
 def compare_rows(
     pairs: Sequence[tuple[Row, UserScores | None, Row, UserScores | None]],
+    best_of: int | None = None,
 ) -> list[stats.Comparison]:
-    """Return comparisons of the first row of each pair with the second, Holm-corrected together."""
+    """Return comparisons of the first row of each pair with the second, corrected together.
+
+    Args:
+        pairs: rows with their scores.
+        best_of: the second row is the best of so many; None: it was not picked by its score.
+    """
     tested = [compare(*pair) for pair in pairs]
-    corrected = iter(stats.holm([p for *_, p in tested if p is not None]))
+    known = [p for *_, p in tested if p is not None]
+    corrected = iter(stats.holm(known) if best_of is None else stats.tukey(known, best_of))
     return [stats.Comparison(*one, None if one[3] is None else next(corrected)) for one in tested]
 
 
@@ -99,7 +109,7 @@ def rank(
     """
     if not ordered:
         return ()
-    to_best = _compare_all(ordered, ordered[0], scores)
+    to_best = _compare_all(ordered, ordered[0], scores, best_of=len(ordered))
     to_control = _compare_all(ordered, control, scores) if control else {}
     floor = max((row.mean(HEADLINE) or 0.0 for row in references), default=None)
     return tuple(
@@ -115,12 +125,16 @@ def rank(
 
 
 def _compare_all(
-    rows: Sequence[Row], other: Row, scores: Mapping[str, UserScores]
+    rows: Sequence[Row],
+    other: Row,
+    scores: Mapping[str, UserScores],
+    best_of: int | None = None,
 ) -> dict[str, stats.Comparison]:
-    """Return the Holm-corrected comparisons of rows with one of them, by row key."""
+    """Return the corrected comparisons of rows with one of them, by row key."""
     rivals = [row for row in rows if row is not other]
     theirs = scores.get(other.key)
-    compared = compare_rows([(row, scores.get(row.key), other, theirs) for row in rivals])
+    pairs = [(row, scores.get(row.key), other, theirs) for row in rivals]
+    compared = compare_rows(pairs, best_of)
     return {row.key: comparison for row, comparison in zip(rivals, compared, strict=True)}
 
 

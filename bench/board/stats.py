@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, ndtr, stdtr, stdtrit
+from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 LEAST_SEEDS = 3
 """Differences between rows of fewer seeds are shown and not tested."""
+
+LEAST_USERS = 2
+"""Nor are those of fewer test users."""
 
 SEED_CAUTION = 3.0
 """Weight of the seeds in the degrees of freedom: the least whole number that keeps the type-I error
@@ -53,7 +56,8 @@ class Comparison:
             that follow: fewer than `LEAST_SEEDS` seeds, or no per-user metrics of the same users.
         high: upper end.
         p: two-sided p-value, uncorrected.
-        corrected: the p-value after Holm's correction over the comparisons of the leaderboard.
+        corrected: the p-value after Holm's correction over the comparisons of the leaderboard; for
+            differences from the best row, after Tukey's over all pairs of rows.
     """
 
     difference: float
@@ -139,6 +143,21 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
+def tukey(p: Sequence[float], rows: int) -> list[float]:
+    """Return p-values of differences from the best of some rows, corrected over all pairs.
+
+    The best row was picked by the numbers that it is then compared by, so its difference from the
+    others is large by choice. The range of `rows` equally good ones is what it is measured by: a
+    p-value is turned into the normal deviate z that has it, and z sqrt(2) is read as a range
+    (Tukey 1953; by the p-value because each pair has degrees of freedom of its own).
+
+    Args:
+        p: two-sided p-values.
+        rows: number of rows that the best was picked from.
+    """
+    return [max(one, 1 - _range_within(-float(ndtri(one / 2)) * math.sqrt(2), rows)) for one in p]
+
+
 def difference(
     observed: Numbers, users: Numbers, users_freedom: float, seeds: Sequence[tuple[Numbers, float]]
 ) -> tuple[Numbers, Numbers]:
@@ -213,16 +232,21 @@ def ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _studentized_range(k: int) -> float:
-    """The quantile of the range of k standard normal values, over sqrt(2).
-
-    The range is at most q with probability k int phi(z) (Phi(z) - Phi(z - q))^(k-1) dz. scipy.stats
-    has it, but takes a second to import, for this number alone.
-    """
-    z = np.linspace(-8.0, 8.0, 2001)
-    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    """The quantile of the range of k standard normal values, over sqrt(2)."""
     low, high = 0.0, 20.0
     for _ in range(50):
         q = (low + high) / 2
-        share = k * float(np.sum(density * (ndtr(z) - ndtr(z - q)) ** (k - 1))) * (z[1] - z[0])
-        low, high = (q, high) if share < CONFIDENCE else (low, q)
+        low, high = (q, high) if _range_within(q, k) < CONFIDENCE else (low, q)
     return high / math.sqrt(2)
+
+
+def _range_within(q: float, k: int) -> float:
+    """The probability that the range of k standard normal values is at most q.
+
+    It is k int phi(z) (Phi(z) - Phi(z - q))^(k-1) dz. scipy.stats has it, but takes a second to
+    import, for this number alone.
+    """
+    z = np.linspace(-8.0, 8.0, 2001)
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    within = k * float(np.sum(density * (ndtr(z) - ndtr(z - q)) ** (k - 1))) * (z[1] - z[0])
+    return min(1.0, within)

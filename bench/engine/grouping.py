@@ -87,7 +87,8 @@ def softmax_pairs(
     Args:
         above: scores of pairs [b].
         owners: user of each pair [b].
-        totals: sums of the exponentials of each user's negatives [u].
+        totals: sums of the exponentials of each user's negatives [u]; 1 or more where scores are
+            large, so that no difference of scores over- or underflows.
         count: pairs of the whole batch.
         pull: [b], written: the derivative of the batch's mean loss by the score of a pair.
         share: [u], written: what an exponential has to be multiplied by to be that by its score.
@@ -98,12 +99,18 @@ def softmax_pairs(
     loss = 0.0
     share[:] = 0
     for i in range(len(above)):
-        hit = math.exp(above[i])
-        total = hit + totals[owners[i]]
-        own = 1 / (total * count)
-        pull[i] = hit * own - 1 / count
-        share[owners[i]] += own
-        loss += math.log(total) - above[i]
+        rest = totals[owners[i]]
+        if above[i] > 0:  # everything over the exponential of the pair's score
+            rest *= math.exp(-above[i])
+            own = 1 / ((1 + rest) * count)
+            share[owners[i]] += math.exp(-above[i]) * own
+            loss += math.log1p(rest)
+        else:
+            own = 1 / ((math.exp(above[i]) + rest) * count)
+            share[owners[i]] += own
+            loss += math.log(math.exp(above[i]) + rest) - above[i]
+        # The derivative is minus the probability of a negative.
+        pull[i] = -rest * own
     return loss
 
 

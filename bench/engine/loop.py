@@ -340,6 +340,7 @@ class Fit:
                 "seconds": state.seconds,
                 "stopped": state.stopped,
                 "gain": self._late_gain(phase),
+                "best": state.best if state.best_epoch else None,
             }
         )
         self.state = State(phase=state.phase + 1, phases=state.phases, history=state.history)

@@ -103,9 +103,8 @@ def _weigh_softmax(scores: Scores) -> Weights:
     from bench.engine.grouping import softmax_pairs
 
     above, owners, below = scores.above, scores.owners, scores.below
-    if not scores.calm:
+    if not scores.calm:  # the largest negative's exponential is 1 then
         top = below.amax(1).numpy()
-        np.maximum.at(top, owners, above)
         below.sub_(torch.from_numpy(top).unsqueeze(1))
         above = above - top[owners]
     totals = below.exp_() @ scores.counts

@@ -76,7 +76,8 @@ def train_again(
         epochs = {one["name"]: one["best_epoch"] or one["epochs"] for one in state.phases}
         merged = pipeline.data.refit()
         method, backbone = pipeline.build(merged)
-        Fit(method, backbone, merged, training, spec.seed, None, report, epochs).run()
+        spent = pipeline.spent
+        Fit(method, backbone, merged, training, spec.seed, None, report, epochs, spent).run()
     content = write_file(method)
     if everything:
         return Table(content, data, None)

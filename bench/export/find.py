@@ -69,12 +69,7 @@ def best_run(
             f"the popularity ranking is better than every table of {max_bytes:,} bytes or fewer;"
             " raise --max-bytes, or name a run"
         )
-    return _with_table(max(choices[0].row.records, key=_preference))
-
-
-def _preference(record: Record) -> tuple[float, int]:
-    valid = record.metrics.valid if record.metrics else None
-    return (valid or {}).get("ndcg@20", 0.0), -record.spec.seed
+    return _with_table(choices[0].run)
 
 
 def _with_table(record: Record) -> Record:

@@ -56,7 +56,7 @@ def sides(rows: int, users: int | None) -> tuple[slice, ...]:
 
 def _scaled(array: Tensor, storage: Storage, users: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """Values in units of a scale [n, k], the scale of each row [n, 1], what is stored of scales."""
-    rows = array.reshape(len(array), -1)
+    rows = array.reshape(len(array), prod(array.shape[1:]))
     if rows.numel() and not bool(torch.stack(rows.aminmax()).isfinite().all()):
         raise NotFinite("holds values that are not finite; training has diverged: lower lr")
     if storage.scale == "side" or array.dim() == 1:
@@ -139,9 +139,9 @@ def decode(
         return stored[name].float()
     stream, scale = stored[f"{name}.codes"], stored[f"{name}.scale"]
     rows = 1 if len(shape) == 1 else shape[0]
-    count = prod(shape)
-    codes = torch.from_numpy(unpack_bits(stream.cpu().numpy(), storage.bits, count))
-    codes = codes.to(stream.device).reshape(rows, -1)
+    width = shape[0] if len(shape) == 1 else prod(shape[1:])
+    codes = torch.from_numpy(unpack_bits(stream.cpu().numpy(), storage.bits, rows * width))
+    codes = codes.to(stream.device).reshape(rows, width)
     if scale.dtype == torch.uint8:
         first_own = unscaled(storage, users)
         each = unpack_scales(scale, rows - first_own, storage.scale_bits)

@@ -169,6 +169,7 @@ class Phase(_Part):
     Attributes:
         gain: by how much the validation score rose in the last fifth of its epochs, as a share of
             the score before; None where that is not known.
+        best: the validation score of the best epoch; None where none was validated.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Phase(_Part):
     seconds: Seconds
     stopped: str | None = None
     gain: float | None = None
+    best: float | None = None
 
 
 class Timings(_Part):
@@ -266,6 +268,16 @@ class Record(_Part):
     def stored(self) -> dict[str, Any]:
         """Return the fields that have been set, for JSON."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"path"})
+
+    @property
+    def selection(self) -> float | None:
+        """Return the score by which validation prefers a run; None if nothing was validated.
+
+        A run that was trained again on validation data has that of its first training.
+        """
+        valid = (self.metrics.valid if self.metrics else None) or {}
+        best = [phase.best for phase in self.phases if phase.best is not None]
+        return valid.get("ndcg@20", best[-1] if best else None)
 
     def short(self) -> Record:
         """Return the record without its history, for messages between processes."""

@@ -266,6 +266,7 @@ class _Driver:
         self.attempts[run.spec.id] = self.attempts.get(run.spec.id, 0) + 1
         if self.attempts[run.spec.id] == _ATTEMPTS:
             raise BenchError(why)
+        self.began.pop(run.spec.id, None)  # its time starts anew
         self.worklist.put_back(run)
 
     def _check_cluster(self) -> None:

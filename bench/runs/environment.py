@@ -6,6 +6,7 @@ import hashlib
 import platform
 import resource
 import subprocess
+import sys
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, PackagePath, distribution
@@ -121,4 +122,5 @@ def peak_memory() -> int:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

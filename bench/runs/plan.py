@@ -24,6 +24,8 @@ from bench.runs.settings import check_names, for_data, resolve, with_override
 from bench.runs.spec import Run, RunSpec
 from bench.runs.suite import HINT, Form, Suite
 
+_OWN_SHARE = 1 / 3  # of the passes, for the phases of a method that starts from a trained table
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -229,11 +231,17 @@ class Planner:
     def _teacher(
         self, suite: Suite, kind: type[Method], backbone: str, training: Training
     ) -> Training | None:
-        """The training of the full table that a method starts from, in the run's numbering."""
+        """The training of the full table that a method starts from, in the run's numbering.
+
+        All passes together are those of the other methods: what the method trains itself has a
+        share of them.
+        """
         if "teacher" not in kind.needs:
             return None
         found = resolve(suite, Full, None, backbone).training
-        changes = {"numbering": training.numbering, "refit": training.refit}
+        changes: dict[str, object] = {"numbering": training.numbering, "refit": training.refit}
+        if kind.phases:
+            changes["epochs"] = max(1, training.epochs - round(training.epochs * _OWN_SHARE))
         return found.model_copy(update=changes)
 
     def _dataset(self) -> DatasetSpec:

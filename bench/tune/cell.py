@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.budget import fraction, parse_budget
 from bench.data import Interactions
 from bench.errors import SpecError
 from bench.method import LogRange, Method, Space
@@ -237,7 +238,11 @@ class Cell:
     def _settings(self, suite: Suite) -> dict[str, Any]:
         """Return what a suite has for the settings of the space."""
         one = self.subject
-        found = resolve(suite, one.kind, one.label, self.terms.backbone, None, one.form)
+        plain, ids, share = self.terms.plain, self._data.users + self._data.items, None
+        if one.label is not None:
+            cap = parse_budget(one.label, ids, plain.dim, plain.accounting)
+            share = fraction(cap, ids, plain.dim)
+        found = resolve(suite, one.kind, one.label, self.terms.backbone, share, one.form)
         return {name: value_of(found, name) for name in self.subject.space}
 
 

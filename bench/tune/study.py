@@ -104,6 +104,7 @@ class Study:
         self.outcomes = read_log(self.path)
         self._kinds = {name: distribution(one) for name, one in self.space.items()}
         self._asked: list[Asked] = []
+        self._planned: set[Key] = set()
         self._pending: list[optuna.trial.Trial] = []
         with _quiet():
             self._sampler = optuna.samplers.TPESampler(
@@ -121,21 +122,21 @@ class Study:
         """
         for start in range(0, self.trials, ROUND):
             asked = self._propose(start, min(ROUND, self.trials - start))
-            yield self._missing(asked)
+            yield self._plan(asked)
             self._tell(asked)
         short = self._best(SHORT, range(self.trials))
         best = short[: promoted(self.trials)]
         known = self._best(SHORT, range(1, min(len(self.first), self.trials)))[:1]
         best = [*(number for number in (0, *known) if number not in best), *best]
         whole = [self._stage(number, FULL) for number in best]
-        yield self._missing(whole)
+        yield self._plan(whole)
         best = self._best(FULL, best)
         if self.rate and best:
             whole.append(self._slower(best[0], self.rate))
-            yield self._missing(whole[-1:])
+            yield self._plan(whole[-1:])
         best = self._best(FULL, [one.number for one in whole])[:FINALISTS]
         params = {one.number: one.params for one in whole}
-        yield self._missing([Asked(number, AGAIN, params[number]) for number in best])
+        yield self._plan([Asked(number, AGAIN, params[number]) for number in best])
 
     def keep(self, asked: Asked, entry: dict[str, Any]) -> None:
         """Append the outcome of a trial to the log."""
@@ -144,8 +145,15 @@ class Study:
         append(self.path, self.conditions, line)
 
     def value(self, number: int, *stages: str) -> float | None:
-        """Return the mean validation score of a trial over stages; None if one has none."""
-        found = [self.outcomes.get((number, stage), {}).get("value") for stage in stages]
+        """Return the mean validation score of a trial over stages; None if one has none.
+
+        A log may hold more, of a study with other trials. What this one did not ask for has no
+        part in it: all methods have equal trials, whether they were tuned in one go or not.
+        """
+        keys = [(number, stage) for stage in stages]
+        if self._planned and not self._planned.issuperset(keys):
+            return None
+        found = [self.outcomes.get(key, {}).get("value") for key in keys]
         known = [value for value in found if value is not None]
         return fmean(known) if len(known) == len(stages) else None
 
@@ -181,8 +189,13 @@ class Study:
             ("planned", "complete", "pruned", "repeated", "infeasible", "failed"), 0
         )
         found["planned"] = self.trials
+        counted = {
+            key: one
+            for key, one in self.outcomes.items()
+            if key in self._planned or not self._planned
+        }
         for number in range(self.trials):
-            short, full = (self.outcomes.get((number, stage)) for stage in (SHORT, FULL))
+            short, full = (counted.get((number, stage)) for stage in (SHORT, FULL))
             if short is None:
                 continue
             if short["status"] == "complete" and "of" in short:
@@ -191,7 +204,7 @@ class Study:
                 found[(full or short)["status"]] += 1
             else:
                 found["complete" if full else "pruned"] += 1
-        passes = sum(one.get("passes", 0) for one in self.outcomes.values())
+        passes = sum(one.get("passes", 0) for one in counted.values())
         return found | {"passes": passes}
 
     def _propose(self, start: int, many: int) -> list[Asked]:
@@ -230,7 +243,9 @@ class Study:
         params = self._asked[number].params
         return Asked(-1 - number, FULL, params | {rate: _tidy(params[rate] / 2)})
 
-    def _missing(self, asked: Sequence[Asked]) -> list[Asked]:
+    def _plan(self, asked: Sequence[Asked]) -> list[Asked]:
+        """Make trials part of this study; return those that have no outcome yet."""
+        self._planned.update(one.key for one in asked)
         return [one for one in asked if one.key not in self.outcomes]
 
     def _best(self, stage: str, numbers: Sequence[int]) -> list[int]:

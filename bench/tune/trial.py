@@ -80,6 +80,7 @@ def _fitted(
     place, spent = store.work(spec.id), pipeline.spent
     fit = Fit(method, backbone, pipeline.data, training, spec.seed, place, check, spent=spent)
     fit.run()
+    passes[:] = fit.state.history  # also of a trial that had ended but for its outcome
     deployed = pipeline.deploy(method, backbone)
     size = deployed.packed.size
     return {

@@ -117,6 +117,7 @@ class Comparison:
             "budget": self.runs[run].label,
             "seed": spec.seed,
             "config": spec.method.config,
+            "value": None,  # of a run whose worker died
             **outcome,
         }
         entry.pop("traceback", None)
@@ -128,9 +129,10 @@ class Comparison:
         """Return the scores of each method at each budget; all runs must have ended."""
         found = []
         for row, ids in self._cells:
-            scores = [self._outcomes[name]["value"] for name in ids]
+            scores = [self._outcomes[name].get("value") for name in ids]
             assert row.origin.valid is not None
-            mean = None if None in scores else fmean(scores)
+            known = [score for score in scores if score is not None]
+            mean = fmean(known) if len(known) == len(scores) else None
             found.append(Measured(row.method, row.label, row.origin.valid, mean))
         return found
 

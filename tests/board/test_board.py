@@ -22,7 +22,7 @@ from bench.board.build import build, by_board
 from bench.board.choose import choose
 from bench.board.measure import measure
 from bench.board.quantities import QUANTITIES, quantity
-from bench.board.stats import holm
+from bench.board.stats import holm, tukey
 from bench.errors import BenchError
 from bench.records.per_user import read
 from bench.records.scan import scan
@@ -376,8 +376,30 @@ def test_p_values_are_corrected_over_the_leaderboard(many: Path) -> None:
     for leaderboard in board_of(many).boards[0].leaderboards:
         found = [e.against_best for e in leaderboard.entries if e.against_best]
         assert len(found) > 5
-        assert [c.corrected for c in found] == holm([c.p for c in found])
+        assert [c.corrected for c in found] == tukey([c.p for c in found], len(found) + 1)
         assert any(c.corrected > c.p for c in found)
+        found = [e.against_control for e in leaderboard.entries if e.against_control]
+        assert [c.corrected for c in found] == holm([c.p for c in found])
+
+
+def test_rows_without_validation_numbers_are_not_chosen_by_those_on_test(tmp_path: Path) -> None:
+    """As after a refit. Validation of the first training decides; without it, the key of a row."""
+    for config, best in (({"bits": 4}, 0.3), ({"bits": 8}, 0.2)):
+        record, users = make(TOY, "mf", "cerp", 0.1, 0, config=config, shift=(best < 0.25) * 0.2)
+        record["metrics"]["valid"] = None
+        record["phases"][-1]["best"] = best
+        write(tmp_path, record, users)
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    first, second = leaderboard.entries
+    assert first.row.first.spec.method.config == {"bits": 8}  # the better one on test data
+    assert leaderboard.chosen["cerp"] is second
+    for path in tmp_path.rglob("*.json"):
+        record = json.loads(path.read_text())
+        del record["phases"][-1]["best"]
+        path.write_text(json.dumps(record))
+    (leaderboard,) = board_of(tmp_path).boards[0].leaderboards
+    keys = {entry.row.key for entry in leaderboard.entries}
+    assert leaderboard.chosen["cerp"].row.key == max(keys)
 
 
 def test_ahead_of_the_control_by_noise_is_not_beating_it(tmp_path: Path) -> None:

@@ -61,6 +61,25 @@ def test_grouped_losses_and_gradients_equal_those_of_single_pairs(
     torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-4, atol=1e-5)
 
 
+def test_a_pair_far_above_all_others_leaves_the_loss_finite():
+    """Scores of a user's two pairs: 100 and -5; of the negatives: -6 and -7."""
+    rows = torch.tensor([[1.0], [100.0], [-5.0], [-6.0], [-7.0]])
+    users, positives = torch.tensor([0, 0]), torch.tensor([1, 2])
+    negatives, objective = torch.tensor([3, 4]), Softmax(negatives=2, temperature=1.0)
+    expected = _graded(
+        lambda table: mean_loss(objective, DOT, table[users], table[positives], table[negatives]),
+        rows.double(),
+    )
+    found = _graded(
+        lambda table: grouped_loss.grouped_loss(
+            table, users, positives, negatives, grouping(objective)
+        ),
+        rows,
+    )
+    assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-4, atol=1e-5)
+
+
 def test_objectives_whose_terms_join_a_pair_and_a_negative_are_not_grouped():
     assert grouping(BPR(negatives=3, shared=True)) is None
     assert grouping(Squared()) is None

@@ -13,6 +13,7 @@ import pytest
 from support.exported import made, makeable, rows_of, write
 
 import compact_lookup
+from bench.errors import Infeasible
 from bench.method.precision import NORMAL
 from bench.method.registry import find_methods
 from compact_lookup import values
@@ -61,6 +62,24 @@ def test_rows_are_those_of_the_program_to_the_bit(name, whole, tmp_path):
         np.testing.assert_allclose(table.rows(some), found[some], atol=near, err_msg=str(knobs))
         tried += 1
     assert tried
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("shape", [(5, 1, 8), (1, 5, 8), (40, 30, 3)])
+def test_tables_of_few_ids_or_columns_are_read(shape, name, tmp_path):
+    try:
+        method = made(METHODS[name], *shape)
+    except Infeasible:
+        pytest.skip("no size fits")
+    table, wanted = compact_lookup.load(write(tmp_path, method)), rows_of(method)
+    found = table.rows(np.arange(method.table.ids))
+    np.testing.assert_allclose(found, wanted[:, : table.columns], atol=INEXACT.get(name, 0))
+
+
+def test_residual_codes_may_have_many_parts(tmp_path):
+    method = made(METHODS["rq"], 400, 300, 3, parts=26, part=3)
+    table = compact_lookup.load(write(tmp_path, method))
+    np.testing.assert_allclose(table.rows([0, 1]), rows_of(method)[:2], atol=1e-6)
 
 
 def test_a_catalogue_with_many_blocks_of_pruned_rows_is_read(tmp_path):

@@ -46,8 +46,10 @@ def teachers(store: Store) -> list[str]:
 
 
 def test_teacher_is_the_table_that_full_trains_and_runs_share_it(tiny, store):
-    full, taught, on = runs(tiny, "full", "taught", "taught-on")
-    assert teacher_spec(taught.spec).id == teacher_spec(on.spec).id == full.spec.id
+    full, taught, more = runs(
+        tiny, "full", "taught", "taught", settings=('budgets=["60%", "70%"]',)
+    )
+    assert teacher_spec(taught.spec).id == teacher_spec(more.spec).id == full.spec.id
     pipeline = Pipeline(taught.spec, tiny, METHODS, lender=Lender(store))
     method, _ = pipeline.build(pipeline.data)
     reference = execute(full, tiny, METHODS, store, JudgeHere(tiny, METHODS))
@@ -59,15 +61,11 @@ def test_teacher_is_the_table_that_full_trains_and_runs_share_it(tiny, store):
     before = teachers(store)
     assert before == [f"teacher-{full.spec.id}.safetensors"]
     stamp = store.work(f"teacher-{full.spec.id}").stat().st_mtime_ns
-    for run in (taught, on):
+    for run in (taught, more):
         record = execute(run, tiny, METHODS, store, JudgeHere(tiny, METHODS))
         assert record.status == "ok", record.error
-        assert record.phases[0].name == "teacher"
-        assert record.phases[0].epochs == own.epochs
-        passes = sum(phase.epochs for phase in record.phases)
-        assert passes <= max(
-            TRAINING.epochs, own.epochs + len(METHODS[run.spec.method.name].phases)
-        )
+        [phase] = record.phases
+        assert (phase.name, phase.epochs) == ("teacher", own.epochs)
     assert store.work(f"teacher-{full.spec.id}").stat().st_mtime_ns == stamp
     assert scan(store.root).rejected == ()
 
@@ -101,7 +99,10 @@ def test_settings_of_full_decide_the_teacher_and_the_id(tiny):
     assert one.spec.training == other.spec.training
     assert one.spec.id != other.spec.id
     assert teacher_spec(one.spec).id != teacher_spec(other.spec).id
-    own = runs(tiny, "taught-on", settings=("taught-on.training.lr=0.01",))[0]
+    one, own = (
+        runs(tiny, "taught-on", settings=more)[0] for more in ((), ("taught-on.training.lr=0.01",))
+    )
+    assert one.spec.id != own.spec.id
     assert teacher_spec(own.spec).id == teacher_spec(one.spec).id
 
 
@@ -113,6 +114,13 @@ def test_passes_of_the_teacher_count_towards_the_cap(tiny, store):
     judge = JudgeHere(tiny, METHODS)
     record = execute(Run(spec, "60%", 0.6, "bench run"), tiny, METHODS, store, judge)
     assert [phase.epochs for phase in record.phases] == [3, 5]
+
+
+def test_what_a_method_trains_itself_has_a_third_of_the_passes(tiny):
+    for method, epochs in (("taught", 9), ("taught-on", 6)):
+        [run] = runs(tiny, method, settings=("training.epochs=9",))
+        assert run.spec.training.epochs == 9
+        assert run.spec.teacher.epochs == epochs
 
 
 def test_damaged_teacher_is_made_again(tiny, store, caplog):
@@ -127,7 +135,7 @@ def test_damaged_teacher_is_made_again(tiny, store, caplog):
         caplog.clear()
         assert torch.equal(lender.teacher(run.spec, tiny).rows, rows)
         assert "trained again" in caplog.text
-        assert path.stat().st_size == len(content)
+        assert abs(path.stat().st_size - len(content)) < 50  # seconds have more or fewer digits
 
 
 def test_interrupted_teacher_goes_on_and_ends_the_same(tiny, store, tmp_path, monkeypatch):
@@ -183,7 +191,7 @@ def test_refit_has_a_teacher_for_each_of_its_trainings(tiny, store):
         assert names == ["teacher", "teacher"] + 2 * [p.name for p in METHODS[name].phases]
         first, again = record.phases[:2]
         assert again.epochs == first.best_epoch
-    assert len(teachers(store)) == 2
+    assert len(teachers(store)) == 4
 
 
 def test_backbone_that_learns_starts_from_the_teachers(tiny, store):

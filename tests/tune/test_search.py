@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,6 +28,7 @@ from bench.records.scan import scan
 from bench.records.store import Store
 from bench.runs import schedule
 from bench.runs.execute import execute
+from bench.runs.pipeline import Pipeline
 from bench.runs.pool import BOARD, Job
 from bench.runs.settings import override, with_override, with_tuned
 from bench.runs.suite import Override, Suite, When
@@ -228,6 +230,20 @@ def test_a_trial_that_goes_on_from_a_checkpoint_ends_as_without_and_counts_all_p
     assert not store.work(run.spec.id).exists()
 
 
+def test_a_trial_that_was_killed_after_its_last_epoch_counts_all_passes(
+    store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
+    run = planned(cell(tmp_path), {})
+    whole = trial(run, tiny_data(), METHODS, store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "deploy", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trial(run, tiny_data(), METHODS, store)
+    again = trial(run, tiny_data(), METHODS, store)
+    assert (again["value"], again["passes"]) == (whole["value"], whole["passes"])
+
+
 def test_a_trial_that_diverges_has_failed(store, tmp_path):
     run = planned(cell(tmp_path, "diverging"), {})
     found = trial(run, tiny_data(), KINDS, store)
@@ -368,6 +384,16 @@ def test_a_search_starts_from_the_settings_of_the_suite_and_of_the_files_that_ar
     run = planned(one, {"hashes": 1, "training.lr": 0.02})
     assert (run.spec.method.config["hashes"], run.spec.training.lr) == (1, 0.02)
     assert run.spec.seed == 1000
+
+
+def test_a_budget_in_bytes_starts_from_the_settings_of_the_nearest_share(tmp_path):
+    path = tmp_path / "t.toml"
+    found = Found(when=When(method=("hashing",), budget=("40%",)), set={"hashes": 4})
+    write_tuned(path, {}, [found])
+    data = tiny_data()
+    label = f"{round(0.4 * (data.users + data.items) * SUITE.dim * 4)}B"
+    (_, second) = cell(tmp_path, label=label, start=(str(path),)).study.first
+    assert second["hashes"] == 4
 
 
 def test_a_refit_is_not_tuned_by(tmp_path):

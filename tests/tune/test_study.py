@@ -14,7 +14,17 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from bench.method import Choice, LogRange, Range
 from bench.tune.log import read_log
-from bench.tune.study import AGAIN, FINALISTS, FULL, ROUND, SHORT, Study, distribution, promoted
+from bench.tune.study import (
+    AGAIN,
+    FINALISTS,
+    FULL,
+    ROUND,
+    SHORT,
+    Asked,
+    Study,
+    distribution,
+    promoted,
+)
 
 SPACE = {"x": Range(-1.0, 1.0), "kind": Choice(("a", "b"))}
 START = {"x": 0.9, "kind": "b"}
@@ -133,6 +143,7 @@ def test_the_best_mean_of_two_seeds_is_chosen(tmp_path):
     means = {n: study.value(n, FULL, AGAIN) for n in numbers(study, AGAIN)}
     assert study.chosen() == max(means, key=means.get)
     assert study.value(study.chosen(), FULL) > 0.9  # of 1; the start has -0.36
+    study = Study(tmp_path / "none.jsonl", {}, SPACE, [START], 12, seed=3)
     study.outcomes = {
         (1, FULL): {"value": 0.5}, (1, AGAIN): {"value": 0.1},
         (2, FULL): {"value": 0.4}, (2, AGAIN): {"value": 0.4},
@@ -164,6 +175,21 @@ def test_short_trials_of_a_study_with_fewer_trials_are_used_again(tmp_path):
     played(whole, 12)
     assert read_log(first).items() >= read_log(whole).items()
     assert json.loads(whole.read_text().splitlines()[0]) == {"study": {"of": "a function"}}
+
+
+def test_more_in_the_log_than_a_study_asks_for_has_no_part_in_it(tmp_path):
+    """As it is after a study of more trials, or one with more that run with all passes."""
+    path = tmp_path / "log.jsonl"
+    alone = played(path, 12)
+    chosen, counts = alone.chosen(), alone.counts()
+    (extra,) = [n for n in range(12) if n not in numbers(alone, FULL)][:1]
+    for stage in (FULL, AGAIN):
+        entry = {"status": "complete", "value": 2.0, "run": stage, "passes": 1}
+        alone.keep(Asked(extra, stage, {}), {**entry, "params": {}})
+    again = played(path, 12)
+    assert (extra, AGAIN) in again.outcomes
+    assert again.chosen() == chosen
+    assert again.counts() == counts
 
 
 def test_a_line_that_a_kill_has_cut_short_is_run_again(tmp_path):

@@ -91,6 +91,15 @@ def test_a_failed_run_has_no_score(suite, tmp_path):
     assert summary(one.measured()) == "No run with defaults was completed."
 
 
+def test_a_run_whose_worker_died_has_no_score(suite, tmp_path):
+    data = tiny_data()
+    one = Comparison(tuned(data.split), suite, METHODS, data, tmp_path)
+    for run in one.missing():
+        one.take(run.spec.id, {"status": "failed", "error": "WorkerDied"})
+    for again in (one, Comparison(tuned(data.split), suite, METHODS, data, tmp_path)):
+        assert [row.loss for row in again.measured()] == [None, None]
+
+
 def test_another_split_is_refused(suite, tmp_path):
     with pytest.raises(BenchError, match=r"tuned on other-v10-s0, but the data are tiny"):
         Comparison(tuned("other-v10-s0"), suite, METHODS, tiny_data(), tmp_path)
