@@ -43,7 +43,7 @@ class DPQ(PQ):
     year = 2020
     url = "https://arxiv.org/abs/1908.09756"
     phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
-    revision = 2
+    revision = 3
     space: ClassVar = {
         "word_bits": Choice((3, 4, 5, 6, 8)),
         "columns": Choice((None, 16, 32, 48)),
