@@ -25,8 +25,10 @@ FORMULAS = (
 
 METHODOLOGY = (
     "Mean, standard deviation and Student's 95 % interval over seeds. Δ: difference of the means. "
-    "p: two-sided t-test, Holm-corrected over the rows of a budget; its variance is that of the "
-    "differences by test user plus that between seeds, its degrees of freedom are Satterthwaite's. "
+    "p: two-sided t-test; its variance is that of the differences by test user plus that between "
+    "seeds, its degrees of freedom are Satterthwaite's. It is corrected over the rows of a budget: "
+    "by Holm's method, and for differences from the best row, which the same numbers picked, by "
+    "Tukey's. "
     f"With fewer than {LEAST_SEEDS} seeds, or without per-user metrics, Δ is shown without p, and "
     "there is no ★ or †. The epoch is chosen on the validation split; the test "
     "split is scored once."

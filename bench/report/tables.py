@@ -163,7 +163,7 @@ def board_csv(board: Board) -> str:
     head = [
         "dataset", "split", "backbone", "passport", "budget", "cap", "accounting", "rank",
         "method", "title", "role", "row", "seeds", "reason", "marks",
-        "best_difference", "best_low", "best_high", "best_p", "best_p_holm",
+        "best_difference", "best_low", "best_high", "best_p", "best_p_tukey",
         "control_difference", "control_low", "control_high", "control_p", "control_p_holm",
     ]  # fmt: skip
     for q in QUANTITIES:

@@ -37,9 +37,9 @@ const columnsOf = (data) => [
   { key: "budget", heading: "Budget", about: "The hard cap of the run.", down: false, shown: true,
     value: (row) => row.cap, cell: (row) => [make("span", row.budget)], num: true },
   ...data.quantities.filter((q) => q.shown).map(measured),
-  ...[["best", "Δ to best"], ["control", "Δ to control"]].map(([key, heading]) => ({
+  ...[["best", "Δ to best", "Tukey's"], ["control", "Δ to control", "Holm's"]].map(([key, heading, whose]) => ({
     key, heading, down: true, shown: true, num: true,
-    about: "Difference in NDCG@20 with Holm-corrected p-value.",
+    about: `Difference in NDCG@20; p-value with ${whose} correction over the rows.`,
     value: (row) => row[key].difference,
     cell: (row) => [make("span", row[key].text), ...(row[key].p ? [make("span", row[key].p, "range")] : [])] })),
   { key: "seeds", heading: "Seeds", about: "Number of seeds.", down: true, shown: true, num: true,
