@@ -161,6 +161,7 @@ def main() -> int:
         SUITE.format(methods=json.dumps(METHODS), budgets=json.dumps(BUDGETS), seeds=seeds)
     )
     plugin = ("--plugin", str(folder / "often.py"))
+    plugin += tuple(word for name in METHODS for word in ("-m", name))  # not the plugin's own
     began, rng = time.monotonic(), random.Random(given.seed)
     status = start(folder, "peace", *plugin).wait()
     figures: dict = {"peace_status": status, "peace_seconds": round(time.monotonic() - began, 1)}
