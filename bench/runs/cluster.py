@@ -32,7 +32,7 @@ import torch
 
 from bench.data import Interactions
 from bench.data.transfer import pack_split, unpack_split
-from bench.engine.malloc import keep_freed_memory
+from bench.engine.malloc import keep_freed_memory, memory_returner
 from bench.errors import BenchError
 from bench.judge.client import Judges, Seat
 from bench.judge.model import JudgeDied
@@ -356,6 +356,7 @@ class WorkerState(distributed.WorkerPlugin):
         found = self._work.do(
             run, data, methods, store, job, lambda e: self._send("epoch", run, e), self._seat
         )
+        memory_returner()()
         path = store.path(run.spec, run.spec.id)
         if not path.exists():  # not the run of a board
             return json.dumps(found).encode(), {}

@@ -140,7 +140,7 @@ def _serve(pipe: Connection, start: Start, link: Connection | None, send: Send) 
     import torch
 
     from bench.data.transfer import unpack_split
-    from bench.engine.malloc import keep_freed_memory
+    from bench.engine.malloc import keep_freed_memory, memory_returner
     from bench.judge.client import Seat
     from bench.judge.guard import guard_training
     from bench.method.registry import find_methods
@@ -148,6 +148,7 @@ def _serve(pipe: Connection, start: Start, link: Connection | None, send: Send) 
 
     job = start.job
     keep_freed_memory()
+    return_memory = memory_returner()
     torch.set_num_threads(job.threads)
     try:
         packed = Path(start.split).read_bytes()
@@ -172,6 +173,7 @@ def _serve(pipe: Connection, start: Start, link: Connection | None, send: Send) 
             send("epoch", entry)
 
         send("done", {"record": start.work.do(run, data, methods, store, job, report, judge)})
+        return_memory()
 
 
 def _exit_with_parent() -> None:

@@ -36,6 +36,36 @@ def test_an_array_takes_the_place_of_a_freed_one_without_new_pages():
     assert faults("give back") >= 20 * 30
 
 
+_HOLES = """
+import numpy as np
+from bench.engine.malloc import keep_freed_memory, memory_returner
+
+def held():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
+
+assert keep_freed_memory()
+give_back = memory_returner()
+arrays = [np.ones(125_000) for _ in range(200)]  # 1 MB each
+kept = arrays[::10]  # between them, so that the heap has holes
+before = held()
+del arrays
+between = held()
+give_back()
+print(before - between, before - held())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_freed_memory_between_arrays_goes_back_between_runs():
+    done = subprocess.run(
+        [sys.executable, "-c", _HOLES], capture_output=True, text=True, check=True
+    )
+    kept, given_back = map(float, done.stdout.split())
+    assert kept < 20
+    assert given_back > 150  # of 180 MB
+
+
 def test_another_system_is_left_alone(monkeypatch):
     from bench.engine.malloc import keep_freed_memory
 
