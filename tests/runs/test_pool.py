@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -160,9 +161,15 @@ COMMAND = [
 ]
 
 
-def start(data: Path, folder: Path) -> subprocess.Popen:
+@pytest.fixture
+def temporary():
+    """A folder with a short name, because names of sockets have a limit."""
+    with tempfile.TemporaryDirectory(prefix="t") as folder:
+        yield Path(folder)
+
+
+def start(data: Path, folder: Path, temporary: Path) -> subprocess.Popen:
     (folder / "suite.toml").write_text(suite_text(("dims", "cerp"), 2))
-    (folder / "temporary").mkdir()
     return subprocess.Popen(
         [sys.executable, "-m", "bench", *COMMAND, "-d", str(data)],
         cwd=folder,
@@ -170,16 +177,16 @@ def start(data: Path, folder: Path) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "TMPDIR": str(folder / "temporary")},
+        env={**os.environ, "TMPDIR": str(temporary)},
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["kill", "interrupt", "terminate"])
 def test_killed_or_interrupted_command_leaves_no_orphan_and_continues(
-    way, data, tmp_path, expected
+    way, data, tmp_path, temporary, expected
 ):
-    driver = start(data, tmp_path)
+    driver = start(data, tmp_path, temporary)
     try:
         workers = wait_for(lambda: children(driver.pid))
         if way != "interrupt":
@@ -194,7 +201,7 @@ def test_killed_or_interrupted_command_leaves_no_orphan_and_continues(
         assert psutil.wait_procs(workers, timeout=20)[1] == []
         if way != "kill":
             assert driver.returncode == (130 if way == "interrupt" else 143)
-            assert list((tmp_path / "temporary").iterdir()) == []
+            assert list(temporary.iterdir()) == []
             assert errors.strip() == (
                 "Interrupted. What was finished is kept; the same command continues."
             )
