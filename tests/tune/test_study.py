@@ -83,7 +83,7 @@ def test_all_trials_are_short_some_full_three_twice_and_the_start_is_among_the_f
 
 
 def test_the_best_of_the_settings_that_were_known_is_not_lost_by_a_short_trial(tmp_path):
-    """All known settings look bad in short trials; 2 is the best with all passes."""
+    """All known settings look bad in short trials and are good with all passes."""
     first = [{"x": x, "kind": "a"} for x in (-0.9, -0.8, -0.7)]
 
     def value(params, stage):
