@@ -16,14 +16,16 @@ _MOST_PARTS = 64  # of residual codes, whatever the columns
 _STEPS = 16.0  # of lengths between powers of 2
 
 
+def _parts(file: File) -> int:
+    """Codes of an id."""
+    return file.whole(file.config["parts"], max(_MOST_PARTS, file.columns * 8))
+
+
 class _Codes:
     """Codes of some bits each in one stream: int64 [n] -> int64 [n, parts]."""
 
     def __init__(self, file: File, name: str, ids: int, bits: int) -> None:
-        self.parts, self.bits = (
-            file.whole(file.config["parts"], max(_MOST_PARTS, file.columns * 8)),
-            bits,
-        )
+        self.parts, self.bits = _parts(file), bits
         stream = file.array(name, np.uint8, (ceil(ids * self.parts * bits / 8),))
         self.pairs = Windows(stream, 2)
 
@@ -40,7 +42,7 @@ class _Words:
         config = file.config
         bits = file.whole(config["word_bits"], _MOST_BITS)
         self.file, self.words = file, 2**bits
-        self.parts = file.whole(config["parts"], max(_MOST_PARTS, file.columns * 8))
+        self.parts = _parts(file)
         part = file.whole(config["part"], file.columns)
         self.books = Values(file, "books.weight", (2 * self.parts * self.words, part))
         # Of the users and of the items, how many have codes of their own length.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ from bench.board.shares import Kept, Side, Sides
 from bench.report.datasets import notes
 from bench.report.figures.layout import (
     LEGEND_ROW,
+    LINE,
     WIDTH,
     Chart,
     footnotes,
@@ -68,7 +70,7 @@ def kept(one: SideBySide, looks: Mapping[str, Style]) -> Chart:
         ticks=[cap for (unit, cap), _ in one.budgets if unit == "bytes"],
         low=False,
         tall=1.95,
-        notes=[one.note] if one.note else [],
+        notes=wrap(one.note, LINE),
     )
     return _draw(one, one.titles, looks, look)
 
@@ -89,7 +91,7 @@ def kept_of_datasets(one: AcrossDatasets, looks: Mapping[str, Style]) -> Chart:
         ticks=[share for (_, share), _ in one.budgets],
         low=True,
         tall=2.4,
-        notes=[f"{name}: {note}" for name, note in notes(one)],
+        notes=[line for name, note in notes(one) for line in wrap(f"{name}: {note}", LINE)],
     )
     titles = {name: title for name, title in one.titles.items() if on[name] > 1}
     return _draw(one, titles, looks, look)

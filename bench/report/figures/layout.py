@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import matplotlib as mpl
@@ -18,6 +19,7 @@ from bench.report.figures.style import Style
 WIDTH = 7.2  # inches: the text width of a two-column paper
 
 
+LINE = 112  # letters of a note that fit into the width
 LEGEND_ROW = 0.155  # inches of a legend's row: letters of 8 points, spaced by .35
 LETTER = 0.057  # inches of a legend's letter, on average
 _HANDLE = 0.62  # inches of a legend's line and of the space between columns
@@ -83,9 +85,9 @@ def footnote(figure: Figure, about: str, height: float) -> None:
 
 
 def footnotes(figure: Figure, about: Sequence[str], height: float) -> None:
-    """Write notes at the foot of a figure, each on a line of .15 inches."""
+    """Write notes at the foot of a figure, each on a line of .15 inches; the rest is left out."""
     for place, note in enumerate(reversed(about)):
-        note = note if len(note) <= 130 else note[:127] + "…"
+        note = shorten(note, LINE, placeholder=" …")
         y = (0.06 + 0.15 * place) / height
         figure.text(0.01, y, note, fontsize=8, style="italic", color="#333333")
 
