@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_lookup.container import File
+from compact_lookup.scales import Index, Rows, Scales, squares, unit_lengths
 
-Index = NDArray[np.int64]
-Rows = NDArray[np.float32]
 # Positive halves of the levels of least squared error for a normal distribution, by bits.
 _NORMAL = {
     1: (0.7979,),
@@ -88,6 +87,9 @@ class Values:
         users: number of its first rows that are users'; None if users and items share rows.
         bits: of a value; None: as the settings of the method say.
 
+        pruned: number of rows of the pruned table whose kept values the array holds; None for
+            other arrays. Where these rows have scales of their own, only `unscaled` can be called.
+
     Raises:
         BadFile: the file has no such array.
     """
@@ -99,6 +101,7 @@ class Values:
         shape: tuple[int, ...],
         users: int | None = None,
         bits: int | None = None,
+        pruned: int | None = None,
     ) -> None:
         self.rows, self.columns, self.users = shape[0], prod(shape[1:]), users
         self.plain: NDArray[np.floating] | None = None
@@ -116,7 +119,7 @@ class Values:
         size = ceil(self.rows * self.columns * bits / 8)
         stream = file.array(f"{name}.codes", np.uint8, (size,))
         self._prepare(bits, levels_of(bits, normal), stream)
-        self._prepare_scales(file, f"{name}.scale")
+        self.scales = Scales(file, f"{name}.scale", pruned or self.rows, users)
 
     def _prepare(self, bits: int, levels: Rows, stream: NDArray[np.uint8]) -> None:
         self.bits, self.unit = bits, 12 if bits in (3, 6) else 8
@@ -133,36 +136,10 @@ class Values:
         # One item of as many bytes as its values have is looked up faster than a short row.
         item = {2: np.complex64, 4: np.complex128}.get(per)
         self.table = found.view(item).ravel() if item else found
-        squares = np.rint(levels.astype(np.float64) ** 2 * 2.0**32) / 2.0**32
-        self.squares = squares[codes].sum(1)
+        each = squares(levels)
+        self.squares = each[codes].sum(1)
         rest = self.columns - (units - 1) * per  # codes in the last unit
-        self.last, self.surplus = 2 ** (rest * bits) - 1, (per - rest) * squares[0]
-
-    def _prepare_scales(self, file: File, name: str) -> None:
-        scale = file.arrays.get(name)
-        if scale is None or scale.ndim != 1:
-            raise file.bad(f"the array {name!r} is missing, or not a list")
-        self.shared: Rows | None = None
-        if scale.dtype == np.float32:
-            self.shared = file.array(name, np.float32, (1 if self.users is None else 2,))
-            return
-        scale = file.array(name, np.uint8, scale.shape)
-        few = file.config.get("scale_bits") == 4
-        # Rows of length 1 need no scale: users' rows, or none.
-        known = (self.users or 0, 0) if file.config.get("scale") == "item" else (0, self.users or 0)
-        sizes = {
-            own: ceil((self.rows - own) / 2) + 3 if few else self.rows - own + 2 for own in known
-        }
-        fitting = [own for own, size in sizes.items() if size == len(scale)]
-        if not fitting:
-            raise file.bad(f"{name!r} has {len(scale)} bytes for {self.rows} rows")
-        self.own = fitting[0]
-        first, step = int(scale[:2].view("<i2")[0]), int(scale[2]) if few else 1
-        both = np.stack((scale[3:] & 15, scale[3:] >> 4), 1).ravel()  # the low half comes first
-        self.places = both[: self.rows - self.own] if few else scale[2:]
-        numbers = np.arange(16 if few else 256)
-        self.powers = np.exp2((numbers * step + first) / 16.0).astype(np.float32)
-        self.powers[0] = 0
+        self.last, self.surplus = 2 ** (rest * bits) - 1, (per - rest) * each[0]
 
     def __call__(self, index: Index) -> Rows:
         """The rows at `index`, which must be within the array."""
@@ -171,16 +148,25 @@ class Values:
             return _widened(found) if self.finite else found.astype(np.float32, copy=False)
         if not len(index):
             return np.zeros((0, self.columns), np.float32)
-        raw = self._bytes(index)
-        if self.bits > 4:
-            codes = self._signed(raw)
-            found = codes.astype(np.float32)
-        else:
-            codes = self._numbers(raw)
-            found = self.table.take(codes, axis=0, mode="wrap")  # the fastest; none is too large
-            found = found.view(np.float32).reshape(len(index), -1)
+        codes, found = self._codes(index)
         found *= self._scales(index, codes)
         return found[:, : self.columns]
+
+    def unscaled(self, index: Index) -> Rows:
+        """As a call, of rounded values, in units of their scales."""
+        if not len(index):
+            return np.zeros((0, self.columns), np.float32)
+        return self._codes(index)[1][:, : self.columns]
+
+    def _codes(self, index: Index) -> tuple[NDArray[Any], Rows]:
+        """What is stored of each row, and what it stands for in units of its scale."""
+        raw = self._bytes(index)
+        if self.bits > 4:
+            signed = self._signed(raw)
+            return signed, signed.astype(np.float32)
+        codes = self._numbers(raw)
+        found = self.table.take(codes, axis=0, mode="wrap")  # the fastest; none is too large
+        return codes, found.view(np.float32).reshape(len(index), -1)
 
     def _bytes(self, index: Index) -> NDArray[np.uint8]:
         """The bytes of each row, from its first bit on: [n, bytes]."""
@@ -213,27 +199,17 @@ class Values:
 
     def _scales(self, index: Index, codes: NDArray[Any]) -> Rows:
         """The scale of each row, [n or 1, 1]."""
-        if self.shared is not None:
-            if self.users is None:
-                return self.shared[:, None]
-            return self.shared.take(index >= self.users)[:, None]
-        if not self.own:
-            return self.powers.take(self.places.take(index))[:, None]
-        if self.own == self.rows:
-            return self._unit_lengths(codes)[:, None]
-        scale = self.powers.take(self.places.take(np.maximum(index - self.own, 0)))
-        mine = np.flatnonzero(index < self.own)
-        scale[mine] = self._unit_lengths(codes[mine])
-        return scale[:, None]
+        scale = self.scales(index)
+        if own := self.scales.own:
+            mine = np.flatnonzero(index < own)
+            scale[mine, 0] = self._unit_lengths(codes[mine])
+        return scale
 
     def _unit_lengths(self, codes: NDArray[Any]) -> Rows:
         """Scales that give rows length 1; 0 for rows of zeros."""
         if self.bits > 4:
             wide = codes.astype(np.int32)
-            squares = np.einsum("ij,ij->i", wide, wide)
-        else:
-            if self.surplus:
-                codes[:, -1] &= self.last
-            squares = self.squares.take(codes, mode="wrap").sum(1) - self.surplus  # exact
-        length = np.sqrt(squares).astype(np.float32)
-        return np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+            return unit_lengths(np.einsum("ij,ij->i", wide, wide))
+        if self.surplus:
+            codes[:, -1] &= self.last
+        return unit_lengths(self.squares.take(codes, mode="wrap").sum(1) - self.surplus)  # exact

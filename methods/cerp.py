@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from bench.method import (
-    USERS,
     WIDE,
     Choice,
     LogRange,
@@ -58,9 +57,10 @@ class CERP(Pruned):
         "gamma": LogRange(1e-4, 10.0),
         "threshold_start": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
-        "kept_user_share": USERS,
         "width_factor": WIDE,
+        "scale": Choice((None, "side")),
     }
+    revision = 2
     # The code's gamma of 1; see above. All columns, and buckets that keep half of their entries.
     published: ClassVar = {"joint": True, "sparsity": 0.5, "gamma": 7680.0}
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from bench.methods.pep import PEP
 
-from bench.method import USERS, WIDE, Choice, Field, Phase, Pruned, Table, columns, project
+from bench.method import SCALES, USERS, WIDE, Choice, Field, Phase, Pruned, Table, columns, project
 
 _OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted
 
@@ -28,10 +28,11 @@ class MagnitudePost(PEP):
     url = "https://arxiv.org/abs/1506.02626"
     needs: ClassVar = {"teacher"}
     phases = ()
-    revision = 1  # the last change was about training steps
+    revision = 2
     space: ClassVar = {
         "kept_user_share": USERS,
         "width_factor": WIDE,
+        "scale": SCALES,
         "principal": Choice((False, True)),
         "length_power": Choice((0.0, 0.25, 0.5, 1.0)),
     }

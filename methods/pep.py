@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.method import (
+    SCALES,
     USERS,
     WIDE,
     LogRange,
@@ -40,9 +41,10 @@ class PEP(Pruned):
         "threshold_start": LogRange(1e-3, 0.5),
         "kept_user_share": USERS,
         "width_factor": WIDE,
+        "scale": SCALES,
     }
     published: ClassVar = {"gain": 1.0}
-    revision = 2
+    revision = 3
 
     @classmethod
     def shape(cls, table: Table, config: Pruned.Config) -> tuple[int, int]:
@@ -57,6 +59,10 @@ class PEP(Pruned):
             return one.but(kept=cls.most_kept(table, one))
 
         return fill_columns(cls, table, config, solve)
+
+    @classmethod
+    def user_rows(cls, table: Table, config: Pruned.Config) -> dict[str, int]:
+        return {"stored": table.users} if config.scale == "item" else {}
 
     @property
     def first_rows(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,7 @@ class TTRec(Method):
         "rank_imbalance": Range(0.0, 0.9),
         "last_factor": Choice((None, 1, 2)),
         "unit_rows": Choice((None, True)),
+        "outer_rate": Choice((None, 0.3, 0.1, 0.03)),
         "width_factor": WIDE,
     }
     published: ClassVar = {"rank_imbalance": 0.0}
@@ -66,6 +68,9 @@ class TTRec(Method):
         and the first has more: products of cores 2 and 3 cost p3 q3 times what core 2 holds.
         `unit_rows`: rows are divided by their lengths. Ids share cores, so a row cannot learn a
         length of its own, and scores that use lengths can be worse (docs/lab/weak-forms.md).
+        `outer_rate`: learning rate of cores 1 and 3, as a share of that of core 2; none: 1. Each of
+        their few entries moves the rows of many ids, so that a rate that suits core 2 may be too
+        high for them.
         """
 
         rank1: int = 0
@@ -82,6 +87,7 @@ class TTRec(Method):
             serialization_alias="last",
         )
         unit_rows: Literal[True] | None = None
+        outer_rate: float | None = Field(None, gt=0, le=1)
 
     @staticmethod
     def factors(
@@ -176,6 +182,10 @@ class TTRec(Method):
         with torch.no_grad():
             for core in (self.core1, self.core2.transpose(1, 2), self.core3.transpose(1, 2)):
                 core.copy_(torch.randn(core.shape, generator=generator).mul_(std))
+
+    def groups(self, lr: float) -> Iterable[dict[str, Any]]:
+        yield {"params": [self.core2], "lr": lr}
+        yield {"params": [self.core1, self.core3], "lr": lr * (self.config.outer_rate or 1.0)}
 
     def outcome(self) -> str:
         return f"ranks {self.config.rank1} and {self.config.rank2}, {self.width} columns"

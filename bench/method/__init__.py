@@ -36,7 +36,7 @@ from bench.method.narrow import (
     width_field,
 )
 from bench.method.precision import AWARE, Levels, Scale, ScaleBits, Storage
-from bench.method.pruning import Pruned
+from bench.method.pruning import SCALES, Pruned
 from bench.method.size import Array, Arrays, Size, f32, largest, size_of
 from bench.method.spectral import (
     components,
@@ -51,6 +51,7 @@ from bench.method.user_share import USERS, divide
 
 __all__ = [
     "AWARE",
+    "SCALES",
     "USERS",
     "WIDE",
     "AliasChoices",

@@ -25,7 +25,6 @@ Retrain: from the initial values, under the mask, without thresholds (as a lotte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,16 +32,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.errors import Infeasible, Unreachable
-from bench.method.base import AliasChoices, Field, Method, Phase, Progress, Rows, Table
+from bench.method.base import AliasChoices, Choice, Field, Method, Phase, Progress, Rows, Table
 from bench.method.narrow import Narrow
-from bench.method.precision import Storage
-from bench.method.rounding import as_stored, side_scale
 from bench.method.size import ArrayKind, Arrays, Size, largest
 from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
-from bench.method.storage import rounded
-from bench.method.straight_through import Rounding
+from bench.method.straight_through import KeptRounding, Rounding
 from bench.method.user_share import divide
 
+SCALES = Choice((None, "item", "side"))  # what `bench tune` tries where rows are ids
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
 _PIECE = 1024  # rows looked at together
 _LEAST = 1e-30  # a cut of float32 weights that is as good as none
@@ -102,10 +99,17 @@ class Pruned(Method):
     @classmethod
     def arrays(cls, table: Table, config: Any) -> Arrays:
         rows, columns = cls.shape(table, config)
-        free = table.budget is not None and table.budget.accounting == "values"
-        storage = cls.storage(config, "stored")
-        header = cls.header(table, config)
-        return sparse_arrays("stored", rows, columns, config.kept, free, storage, header)
+        return sparse_arrays("stored", rows, columns, config.kept, **cls._filing(table, config))
+
+    @classmethod
+    def _filing(cls, table: Table, config: Any) -> dict[str, Any]:
+        """What the choice of a code for positions depends on, besides the entries."""
+        return {
+            "free": table.budget is not None and table.budget.accounting == "values",
+            "storage": cls.storage(config, "stored"),
+            "header": cls.header(table, config),
+            "users": cls.user_rows(table, config).get("stored"),
+        }
 
     @classmethod
     def most_kept(cls, table: Table, config: Any) -> int:
@@ -129,18 +133,16 @@ class Pruned(Method):
             raise Infeasible(error.minimum, error.unit, why) from None
 
     @classmethod
-    def storage(cls, config: Any, array: str) -> Storage | None:
-        # Rows that keep three values each cannot pay for a scale each.
-        storage = super().storage(config, array)
-        return storage and replace(storage, scale="side")
-
-    @classmethod
     def user_rows(cls, table: Table, config: Any) -> dict[str, int]:
-        return {}  # values are packed without their rows
+        return {}  # a scale a side is one for all values, which are packed without their rows
 
     def rounding(self, array: str, table: Rows) -> Rounding | None:
         storage = self.storage(self.config, array)
-        return Rounding(storage) if storage else None  # one scale, so no sides
+        users = self.user_rows(self.table, self.config).get("stored")
+        return KeptRounding(storage, users, self._kept) if storage else None
+
+    def _kept(self) -> Tensor:
+        return self.mask
 
     @classmethod
     def kind_of(cls, array: str, dtype: torch.dtype) -> ArrayKind:
@@ -202,8 +204,6 @@ class Pruned(Method):
 
     def entries(self, index: Tensor) -> Tensor:
         """Rows of the pruned table: int64 [*] -> float32 [*, columns]."""
-        if not torch.is_grad_enabled() and not self.searching and self.stored.rounding is not None:
-            return functional.embedding(index, self._rounded_table(self.stored.rounding))
         rows = self.stored(index)
         if self.searching:
             # A sparse gradient spares a dense array of zeros in each step that touches few rows.
@@ -213,19 +213,9 @@ class Pruned(Method):
             return rows.sign() * functional.relu(rows.abs() - cut)
         return rows * functional.embedding(index, self.mask)
 
-    def _rounded_table(self, rounding: Rounding) -> Tensor:
-        """The table as the file will give it back: the scale is that of what is kept."""
-        weight, storage = self.stored.weight, rounding.storage
-        if storage.bits == 16:
-            return rounded(weight, storage) * self.mask
-        return as_stored(weight, storage, side_scale(self._kept_values(), storage)) * self.mask
-
     def rounded_tables(self) -> Iterator[tuple[Rounding, Callable[[], Tensor]]]:
-        if self.stored.rounding is not None and not self.searching:
-            yield self.stored.rounding, self._kept_values
-
-    def _kept_values(self) -> Tensor:
-        return self.stored.weight[self.mask].view(1, -1)
+        if not self.searching:
+            yield from super().rounded_tables()
 
     @torch.no_grad()
     def _margins(self) -> Tensor:
@@ -272,10 +262,8 @@ class Pruned(Method):
         self.searching = False
 
     def pack(self) -> dict[str, Tensor]:
-        free = self.table.budget is not None and self.table.budget.accounting == "values"
-        storage = self.storage(self.config, "stored")
-        weight, header = self.stored.weight.detach(), self.header(self.table, self.config)
-        return pack_sparse("stored", weight, self.mask, free, storage, header)
+        filing = self._filing(self.table, self.config)
+        return pack_sparse("stored", self.stored.weight.detach(), self.mask, **filing)
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Tensor], table: Table, config: Any) -> Pruned:

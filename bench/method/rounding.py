@@ -76,36 +76,57 @@ def _most(storage: Storage) -> int:
     return int(2 ** (storage.bits - 1) - 1)
 
 
-def fit(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+def fit(
+    rows: Tensor, storage: Storage, scale: Tensor | None, kept: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Each value in units of its scale (a whole number, or a normal level), and the scale.
 
     On a processor many rows with scales of their own are fitted in pieces, which stay in the cache
     and need a tenth of the memory.
+
+    Args:
+        rows: float32 [n, k].
+        storage: below 16 bits.
+        scale: [1 or n, 1], to be used as it is; None: one for each row, on the grid of bytes.
+        kept: bool [n, k], the entries that are stored; the others are 0 and have no part in the
+            scale. None: all.
+
+    Returns:
+        float32 [n, k], and float32 [n, 1] or `scale`.
     """
     pieces = len(rows) // _PIECE
     if scale is not None or pieces < 2 or rows.device.type != "cpu":
-        return _fit_all(rows, storage, scale)
+        return _fit_all(rows, storage, scale, kept)
     units, found = torch.empty_like(rows), []
     # Pieces of equal size: none has one row, which would be summed in another order.
-    for part, into in zip(rows.tensor_split(pieces), units.tensor_split(pieces), strict=True):
-        fitted, own = _fit_all(part, storage, None)
+    stays = [None] * pieces if kept is None else kept.tensor_split(pieces)
+    pairs = zip(rows.tensor_split(pieces), units.tensor_split(pieces), stays, strict=True)
+    for part, into, stay in pairs:
+        fitted, own = _fit_all(part, storage, None, stay)
         into.copy_(fitted)
         found.append(own)
     return units, torch.cat(found)
 
 
-def _fit_all(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+def _fit_all(
+    rows: Tensor, storage: Storage, scale: Tensor | None, kept: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """As `fit`, all rows together."""
+    if kept is not None:
+        rows = rows * kept
     if storage.levels == "uniform":
         most = _most(storage)
         if scale is None:
             scale = _on_grid(rows.abs().amax(1, keepdim=True) / most)
         return (rows / _safe(scale)).round_().clamp_(-most, most), scale
     if rows.device.type == "cpu" and rows.dtype == torch.float32 and rows.numel() and available():
-        return _fit_by_loops(rows, storage.bits, scale)
+        return _fit_by_loops(rows, storage.bits, scale, kept)
     if scale is not None:
-        return _nearest(rows / _safe(scale), storage.bits), scale
-    first, *others = (_match(rows, trial, storage.bits) for trial in _trials(rows, storage.bits))
+        units = _nearest(rows / _safe(scale), storage.bits)
+        return (units if kept is None else units.mul_(kept)), scale
+    first, *others = (
+        _match(rows, trial, storage.bits, kept) for trial in _trials(rows, storage.bits, kept)
+    )
     units, factor, kept = first
     for more_units, more_factor, more_kept in others:
         better = more_kept > kept
@@ -114,7 +135,9 @@ def _fit_all(rows: Tensor, storage: Storage, scale: Tensor | None) -> tuple[Tens
     return units, _on_grid(factor)
 
 
-def _fit_by_loops(rows: Tensor, bits: int, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+def _fit_by_loops(
+    rows: Tensor, bits: int, scale: Tensor | None, kept: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """As `_fit_all`, normal levels, float32 on a CPU."""
     from bench.method import rounding_loops
 
@@ -126,31 +149,44 @@ def _fit_by_loops(rows: Tensor, bits: int, scale: Tensor | None) -> tuple[Tensor
         factors = rows.new_empty(len(rows), 1)
         tried = np.array(shares, np.float32), np.float32(top)
         found = units.numpy(), factors.view(-1).numpy()
-        rounding_loops.fit_rows(rows.numpy(), *tried, *levels, *found)
+        if kept is None:
+            rounding_loops.fit_rows(rows.numpy(), *tried, *levels, *found)
+        else:
+            stays = kept.contiguous().numpy()
+            rounding_loops.fit_kept(rows.numpy(), stays, *tried, *levels, *found)
         return units, _on_grid(factors)
     scales = scale.expand(len(rows), 1)[:, 0].contiguous()
     rounding_loops.round_rows(rows.numpy(), scales.numpy(), *levels, units.numpy())
-    return units, scale
+    return (units if kept is None else units.mul_(kept)), scale
 
 
-def _match(rows: Tensor, trial: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
+def _match(
+    rows: Tensor, trial: Tensor, bits: int, kept: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """The levels next to rows at a scale, their factor of least squared error, and a score.
 
     The score, float32 [n, 1], is larger where that error is smaller.
     """
     units = _nearest(rows / _safe(trial), bits)
     product, square = (rows * units).sum(1, True), units.square().sum(1, True)
+    if kept is not None:
+        units = units.mul_(kept)
+        square = _safe(units.square().sum(1, True))  # a row may keep nothing
     return units, product / square, product / square.sqrt()
 
 
-def _trials(rows: Tensor, bits: int) -> tuple[Tensor, ...]:
+def _trials(rows: Tensor, bits: int, kept: Tensor | None) -> tuple[Tensor, ...]:
     """Scales that the nearest levels of a row are found at: float32 [n, k] -> [n, 1] each.
 
     The best of two has 30 to 40 % less squared error than the root mean square in rows of 9 to 13
     values of 3 or 4 bits, 10 to 25 % less in rows of 35 to 62, and is near the best of many.
     """
     top, shares = _shares(bits)
-    spread = rows.square().mean(1, keepdim=True).sqrt()
+    if kept is None:
+        spread = rows.square().mean(1, keepdim=True).sqrt()
+    else:
+        count = kept.sum(1, keepdim=True).clamp(min=1)
+        spread = (rows.square().sum(1, keepdim=True) / count).sqrt()
     first = (rows.abs().amax(1, keepdim=True) / top,) if top else ()
     return *first, *(spread * share for share in shares)
 
@@ -165,21 +201,6 @@ def _shares(bits: int) -> tuple[float, tuple[float, ...]]:
     if bits == 2:
         return 0.0, (0.85, 1.15)
     return NORMAL[bits][-1], (0.9,)
-
-
-def quantise(rows: Tensor, storage: Storage, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Codes and scales of rows.
-
-    Args:
-        rows: float32 [n, k].
-        storage: below 16 bits.
-        scale: [1 or n, 1], to be used as it is; None: one for each row, on the grid of bytes.
-
-    Returns:
-        uint8 [n, k], and float32 [n, 1] or `scale`. An all-zero row has scale 0.
-    """
-    units, scale = fit(rows, storage, scale)
-    return codes_of(units, storage), scale
 
 
 def codes_of(units: Tensor, storage: Storage) -> Tensor:
@@ -226,12 +247,14 @@ def as_stored(
     storage: Storage,
     scale: Tensor | None = None,
     snap: Callable[[Tensor], Tensor] | None = None,
+    kept: Tensor | None = None,
 ) -> Tensor:
-    """`values` of `quantise`, in fewer passes: float32 [n, k] -> [n, k].
+    """Rows as they are read back: float32 [n, k] -> [n, k].
 
-    `snap`: from scales on the grid to those that the file holds, where it holds fewer.
+    `snap`: from scales on the grid to those that the file holds, where it holds fewer. The rest is
+    as of `fit`.
     """
-    units, scale = fit(rows, storage, scale)
+    units, scale = fit(rows, storage, scale, kept)
     return units.mul_(scale if snap is None else snap(scale))
 
 

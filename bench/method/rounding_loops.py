@@ -85,6 +85,31 @@ def _match(row: NDArray[Any], units: NDArray[Any]) -> Any:
 
 
 @compiled
+def _fit_row(
+    row: NDArray[Any],
+    shares: NDArray[Any],
+    top: Any,
+    borders: NDArray[Any],
+    steps: NDArray[Any],
+    trial: NDArray[Any],
+    size: NDArray[Any],
+    units: NDArray[Any],
+) -> Any:
+    """One row of `fit_rows`: float32 [k]; its factor. `trial` and `size` are overwritten."""
+    start = -1 if top > 0 else 0
+    best, factor = np.float32(0), np.float32(0)
+    most, spread = _extent(row)
+    for number in range(start, len(shares)):
+        scale = most / top if number < 0 else spread * shares[number]
+        _nearest(row, scale, borders, steps, size, trial)
+        found, score = _match(row, trial)
+        if number == start or score > best:
+            best, factor = score, found
+            units[:] = trial
+    return factor
+
+
+@compiled
 def fit_rows(
     rows: NDArray[Any],
     shares: NDArray[Any],
@@ -107,14 +132,39 @@ def fit_rows(
         factors: float32 [n], written: the scale of least squared error.
     """
     trial, size = np.empty(rows.shape[1], np.float32), np.empty(rows.shape[1], np.float32)
-    start = -1 if top > 0 else 0
     for r in range(len(rows)):
-        row, best = rows[r], np.float32(0)
-        most, spread = _extent(row)
-        for number in range(start, len(shares)):
-            scale = most / top if number < 0 else spread * shares[number]
-            _nearest(row, scale, borders, steps, size, trial)
-            factor, score = _match(row, trial)
-            if number == start or score > best:
-                best, factors[r] = score, factor
-                units[r] = trial
+        factors[r] = _fit_row(rows[r], shares, top, borders, steps, trial, size, units[r])
+
+
+@compiled
+def fit_kept(
+    rows: NDArray[Any],
+    kept: NDArray[Any],
+    shares: NDArray[Any],
+    top: Any,
+    borders: NDArray[Any],
+    steps: NDArray[Any],
+    units: NDArray[Any],
+    factors: NDArray[Any],
+) -> None:
+    """As `fit_rows`, of the entries that are kept, bool [n, k]; the others are 0 in `units`."""
+    width = rows.shape[1]
+    trial, size = np.empty(width, np.float32), np.empty(width, np.float32)
+    row, found = np.empty(width, np.float32), np.empty(width, np.float32)
+    for r in range(len(rows)):
+        count = 0
+        for i in range(width):
+            if kept[r, i]:
+                row[count] = rows[r, i]
+                count += 1
+        factors[r] = 0
+        if count:
+            factors[r] = _fit_row(
+                row[:count], shares, top, borders, steps, trial[:count], size, found[:count]
+            )
+        count = 0
+        for i in range(width):
+            units[r, i] = 0
+            if kept[r, i]:
+                units[r, i] = found[count]
+                count += 1

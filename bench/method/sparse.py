@@ -37,12 +37,14 @@ def sparse_arrays(
     free: bool = False,
     storage: Storage | None = None,
     header: str = "",
+    users: int | None = None,
 ) -> Arrays:
     """Arrays that store `kept` entries of a rows x columns table in the cheapest code.
 
     With `free`, positions stay apart from values even where a dense table is smaller, because a
     budget in `values` counts the values alone. With `storage`, the cheapest is that of the file.
-    `header` is the text in the header of the file.
+    `header` is the text in the header of the file, `users` the number of rows that are users',
+    where scales ask for it.
     """
     values = (torch.float32, (kept,))
     forms: list[dict[str, tuple[torch.dtype, tuple[int, ...]]]] = [
@@ -58,15 +60,14 @@ def sparse_arrays(
     if kept < rows * columns and (free or (storage is not None and storage.levels == "normal")):
         forms = forms[1:]
 
-    return min(forms, key=lambda form: size_of(_filed(name, form, storage), header).bytes)
+    def filed(form: Arrays) -> Arrays:
+        """A form as it stands in the file."""
+        if storage is None:
+            return form
+        others = {key: array for key, array in form.items() if key != name}
+        return {**others, **encoded(name, form[name][1], storage, users, rows)}
 
-
-def _filed(name: str, form: Arrays, storage: Storage | None) -> Arrays:
-    """A form as it stands in the file."""
-    if storage is None:
-        return form
-    others = {key: array for key, array in form.items() if key != name}
-    return {**others, **encoded(name, form[name][1], storage)}
+    return min(forms, key=lambda form: size_of(filed(form), header).bytes)
 
 
 def _pack_bits(numbers: np.ndarray, width: int) -> np.ndarray:
@@ -87,6 +88,7 @@ def pack_sparse(
     free: bool = False,
     storage: Storage | None = None,
     header: str = "",
+    users: int | None = None,
 ) -> dict[str, Tensor]:
     """Store the entries of `table` that `mask` keeps.
 
@@ -97,13 +99,14 @@ def pack_sparse(
         free: see `sparse_arrays`.
         storage: see `sparse_arrays`.
         header: see `sparse_arrays`.
+        users: see `sparse_arrays`.
 
     Returns:
         Arrays for `unpack_sparse`, of the sizes that `sparse_arrays` promised.
     """
     rows, columns = table.shape
     kept = int(mask.sum())
-    arrays = sparse_arrays(name, rows, columns, kept, free, storage, header)
+    arrays = sparse_arrays(name, rows, columns, kept, free, storage, header, users)
     if len(arrays) == 1:
         return {name: torch.where(mask, table, 0.0).contiguous()}
     flags = mask.cpu().numpy()
@@ -150,6 +153,27 @@ def unpack_counts(
     return flags.reshape(rows, width)
 
 
+def unpack_positions(
+    packed: Mapping[str, Tensor], name: str, kept: int, rows: int, columns: int
+) -> Tensor | None:
+    """Which `kept` entries are stored: bool [rows, columns]; None if the table is as it was.
+
+    Raises:
+        ValueError: the positions do not fit that number.
+    """
+    if f"{name}.mask" in packed:
+        stream = packed[f"{name}.mask"]
+        flags = unpack_mask(stream, rows * columns)
+    elif f"{name}.counts" in packed:
+        stream, where = packed[f"{name}.counts"], packed[f"{name}.columns"]
+        flags = unpack_counts(stream, where, kept, rows, columns)
+    else:
+        return None
+    if flags is None or int(flags.sum()) != kept:
+        raise ValueError(f"the positions of {name} do not fit its {kept:,} values")
+    return torch.from_numpy(flags.reshape(rows, columns)).to(stream.device)
+
+
 def unpack_sparse(
     packed: Mapping[str, Tensor], name: str, rows: int, columns: int
 ) -> tuple[Tensor, Tensor]:
@@ -159,16 +183,9 @@ def unpack_sparse(
         ValueError: the positions do not fit the values.
     """
     values = packed[name]
-    if values.dim() == 2:
+    mask = unpack_positions(packed, name, len(values), rows, columns)
+    if mask is None:
         return values, torch.ones_like(values, dtype=torch.bool)
-    if f"{name}.mask" in packed:
-        flags = unpack_mask(packed[f"{name}.mask"], rows * columns)
-    else:
-        counts, where = packed[f"{name}.counts"], packed[f"{name}.columns"]
-        flags = unpack_counts(counts, where, len(values), rows, columns)
-    if flags is None or int(flags.sum()) != len(values):
-        raise ValueError(f"the positions of {name} do not fit its {len(values):,} values")
-    mask = torch.from_numpy(flags.reshape(rows, columns)).to(values.device)
     table = torch.zeros(rows, columns, dtype=values.dtype, device=values.device)
     table[mask] = values
     return table, mask

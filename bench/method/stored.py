@@ -19,6 +19,7 @@ from bench.method.header import Header
 from bench.method.precision import Storage
 from bench.method.rows import Rows
 from bench.method.size import FREE, Array, ArrayKind, Arrays, Size, describe, size_of
+from bench.method.sparse import unpack_positions
 from bench.method.storage import decode, encode, encoded
 from bench.method.straight_through import Rounding
 from bench.method.table import Table
@@ -110,7 +111,8 @@ class Stored(nn.Module):
                 )
             if users is None:
                 users = cls.user_rows(table, config)
-            found.update(encoded(name, shape, storage, users.get(name)))
+            rows, _ = cls.pruned_tables(table, config).get(name, (None, None))
+            found.update(encoded(name, shape, storage, users.get(name), rows))
         return found
 
     def rounding(self, array: str, table: Rows) -> Rounding | None:
@@ -142,14 +144,19 @@ class Stored(nn.Module):
         """
         users: dict[str, int] | None = None
         found: dict[str, Tensor] = {}
-        for name, array in self.pack().items():
+        packed = self.pack()
+        for name, array in packed.items():
             storage = self.storage(self.config, name) if array.dtype == torch.float32 else None
             if storage is None:
                 found[name] = array
                 continue
             if users is None:
                 users = self.user_rows(self.table, self.config)
-            found |= encode(name, array, storage, users.get(name))
+            shape = self.pruned_tables(self.table, self.config).get(name)
+            kept = _kept(name, packed, len(array), shape, storage)
+            if kept is not None:
+                array = torch.zeros(kept.shape, device=array.device).masked_scatter_(kept, array)
+            found |= encode(name, array, storage, users.get(name), kept)
         return found
 
     @classmethod
@@ -247,15 +254,33 @@ def _as_rows(values: Tensor) -> Tensor:
     return values.view(len(values), -1)
 
 
+def _kept(
+    name: str,
+    arrays: Mapping[str, Tensor],
+    count: int,
+    shape: tuple[int, int] | None,
+    storage: Storage,
+) -> Tensor | None:
+    """Which entries of a pruned table are stored, bool [n, k], where each row has a scale.
+
+    `shape`: of the table; None for arrays that are not pruned, of which the answer is None.
+    """
+    if shape is None or storage.scale == "side" or storage.bits == 16:
+        return None
+    return unpack_positions(arrays, name, count, *shape)
+
+
 def decoded(
     kind: type[Stored], stored: Mapping[str, Tensor], table: Table, config: Any
 ) -> dict[str, Tensor]:
     """The arrays of a file as `pack` returned them, but for rounding."""
     packed, users = dict(stored), kind.user_rows(table, config)
+    pruned = kind.pruned_tables(table, config)
     for name, (dtype, shape) in kind.arrays(table, config).items():
         storage = kind.storage(config, name) if dtype == torch.float32 else None
         if storage is not None:
-            packed[name] = decode(name, stored, shape, storage, users.get(name))
+            kept = _kept(name, stored, shape[0], pruned.get(name), storage)
+            packed[name] = decode(name, stored, shape, storage, users.get(name), kept)
             for part in (f"{name}.codes", f"{name}.scale"):
                 packed.pop(part, None)
     return packed

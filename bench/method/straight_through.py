@@ -5,14 +5,14 @@ Straight-through estimation (Bengio et al., arXiv 1308.3432).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from bench.method.precision import Storage
-from bench.method.rounding import as_stored, quantise, side_scale
+from bench.method.rounding import as_stored, fit, side_scale
 from bench.method.scales import Window
 from bench.method.storage import rounded, sides, unscaled
 
@@ -50,7 +50,7 @@ class Rounding:
             parts = sides(len(table), self.users)
             self._shared = torch.cat([side_scale(table[part], storage) for part in parts])
         elif storage.scale_bits == 4:
-            _, scale = quantise(table[unscaled(storage, self.users) :], storage)
+            _, scale = fit(table[unscaled(storage, self.users) :], storage, None)
             self._window = Window.of(scale.view(-1), 4)
 
     def straight(self, rows: Tensor, index: Tensor | None = None) -> Tensor:
@@ -66,18 +66,63 @@ class Rounding:
 
     def nearest(self, flat: Tensor, index: Tensor | None) -> Tensor:
         """Rounded rows, float32 [n, k] -> [n, k]; `index` as in `straight`, [n]."""
+        return self._nearest(flat, index, None)
+
+    def _nearest(self, flat: Tensor, index: Tensor | None, kept: Tensor | None) -> Tensor:
+        """As of `nearest`; `kept`: bool [n, k], entries that are stored, None: all."""
         storage = self.storage
         if storage.bits == 16:
             return flat.half().float()
         mine = None if self.users is None or index is None else index < self.users
         if storage.scale == "side" and self._shared is not None:
             scale = self._shared
-            return as_stored(flat, storage, scale if mine is None else scale[(~mine).long()])
+            scale = scale if mine is None else scale[(~mine).long()]
+            return as_stored(flat, storage, scale, kept=kept)
         window = self._window
-        found = as_stored(flat, storage, snap=window.snapped if window else None)
+        found = as_stored(flat, storage, snap=window.snapped if window else None, kept=kept)
         if storage.scale == "item" and mine is not None:
             found = torch.where(mine.unsqueeze(1), normalize(found, dim=1, eps=1e-30), found)
         return found
+
+
+class KeptRounding(Rounding):
+    """A pruned table, of which only the entries are stored that a mask keeps; the others are 0.
+
+    Args:
+        storage: how they are stored.
+        users: as of `Rounding`.
+        mask: gives the mask, bool [n, k].
+    """
+
+    def __init__(self, storage: Storage, users: int | None, mask: Callable[[], Tensor]) -> None:
+        super().__init__(storage, users)
+        self._mask = mask
+
+    def whole(self, table: Tensor) -> Tensor:
+        """As of `Rounding`."""
+        mask, storage = self._mask(), self.storage
+        if storage.bits != 16 and storage.scale == "side":
+            shared = side_scale(table[mask].view(1, -1), storage)
+            return as_stored(table, storage, shared, kept=mask)
+        return rounded(table * mask, storage, self.users, None if mask.all() else mask)
+
+    @torch.no_grad()
+    def measure(self, table: Tensor) -> None:
+        """As of `Rounding`."""
+        mask, storage = self._mask(), self.storage
+        if storage.bits == 16:
+            return
+        if storage.scale == "side":
+            self._shared = side_scale(table[mask].view(1, -1), storage)
+        elif storage.scale_bits == 4:
+            own = unscaled(storage, self.users)
+            _, scale = fit(table[own:], storage, None, mask[own:])
+            self._window = Window.of(scale.view(-1), 4)
+
+    def nearest(self, flat: Tensor, index: Tensor | None) -> Tensor:
+        """As of `Rounding`."""
+        assert index is not None
+        return self._nearest(flat, index, self._mask().index_select(0, index))
 
 
 class RangedRounding(Rounding):

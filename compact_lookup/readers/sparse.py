@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from compact_lookup.container import File
 from compact_lookup.readers.fields import locate, parts
-from compact_lookup.values import Index, Rows, Values, Windows
+from compact_lookup.scales import Index, Rows, Scales, squares, unit_lengths
+from compact_lookup.values import Values, Windows
 
 _STRIDE = 8  # rows between those whose first value is known without counting
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.float32)
@@ -49,6 +50,9 @@ class _Pruned:
 
     def __init__(self, file: File, rows: int, columns: int) -> None:
         self.file, self.rows, self.columns = file, rows, columns
+        self.scales: Scales | None = None
+        # Other scales do not ask which rows are users'.
+        users = file.users if rows == file.ids and file.config.get("scale") == "item" else None
         self.kept = file.whole(file.config["kept"], rows * columns)
         self.mask = self.counts = None
         if "stored.mask" in file.arrays:
@@ -64,9 +68,11 @@ class _Pruned:
             places = file.array("stored.columns", np.uint8, (ceil(self.kept * place / 8),))
             self.counts, self.places = Numbers(counts, bits), Numbers(places, place)
         else:
-            self.values = Values(file, "stored", (rows, columns))
+            self.values = Values(file, "stored", (rows, columns), users)
             return
-        self.values = Values(file, "stored", (self.kept,))
+        self.values = Values(file, "stored", (self.kept,), users, pruned=rows)
+        if self.values.plain is None and self.values.scales.shared is None:
+            self.scales = self.values.scales
         firsts, total = [], 0
         for start in range(0, rows, 4096 * _STRIDE):
             some = self._count(np.arange(start, min(rows, start + 4096 * _STRIDE)))
@@ -122,8 +128,14 @@ class _Pruned:
         if len(column) and int(column.max()) >= self.columns:
             raise self.file.bad("a value lies outside of its row")
         found = np.zeros((len(index), self.columns), np.float32)
-        found[row, column] = self.values(place)[:, 0]
-        return found
+        if self.scales is None:
+            found[row, column] = self.values(place)[:, 0]
+            return found
+        found[row, column] = self.values.unscaled(place)[:, 0]
+        scale = self.scales(index)
+        mine = np.flatnonzero(index < self.scales.own)
+        scale[mine, 0] = unit_lengths(squares(found[mine]).sum(1))
+        return found * scale
 
 
 def pruned(file: File) -> Callable[[Index], Rows]:

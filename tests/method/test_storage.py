@@ -15,7 +15,7 @@ from bench.method import Method, Progress, Rows, Table
 from bench.method.file import write_file
 from bench.method.precision import Storage
 from bench.method.registry import find_methods
-from bench.method.rounding import grid, lengths, quantise, values
+from bench.method.rounding import codes_of, fit, grid, lengths, values
 from bench.method.size import describe
 from bench.method.storage import NotFinite, decode, encode, encoded, rounded
 from bench.method.straight_through import Rounding
@@ -48,7 +48,8 @@ def test_two_normal_bits_by_hand():
     """The least-squares factor of a row is .25665; a byte holds it to 2.2 %."""
     rows = torch.tensor([[0.3, -0.1, 0.05, -0.5]])
     storage = Storage(2, "normal", "row")
-    codes, scale = quantise(rows, storage)
+    units, scale = fit(rows, storage, None)
+    codes = codes_of(units, storage)
     assert codes.tolist() == [[3, 1, 2, 0]]
     assert scale.item() == pytest.approx(0.25665, rel=0.022)
     exact = values(codes, torch.tensor([[0.25665]]), storage)

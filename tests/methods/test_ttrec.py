@@ -143,3 +143,13 @@ def test_unit_rows_have_the_direction_of_the_product_and_length_one():
         unit.core1.zero_()
     assert not rows(unit).any()  # and not NaN
     assert "unit_rows" not in KIND.Config().record()  # records from before it keep their ids
+
+
+def test_outer_cores_can_have_a_lower_rate():
+    table = Table(30, 20, 8, Budget(900, "values"))
+    for outer, wanted in ((None, [0.5, 0.5, 0.5]), (0.1, [0.05, 0.5, 0.05])):
+        method = KIND(table, KIND.plan(table, KIND.Config(outer_rate=outer)))
+        rates = {id(one): group["lr"] for group in method.groups(0.5) for one in group["params"]}
+        found = [rates[id(core)] for core in (method.core1, method.core2, method.core3)]
+        assert found == pytest.approx(wanted)
+    assert "outer_rate" not in KIND.Config().record()  # records from before it keep their ids
