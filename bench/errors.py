@@ -1,4 +1,4 @@
-"""Errors that are a user's or a contributor's to mend; the command line prints them as one line."""
+"""Errors that are a user's or a contributor's to fix; the command line prints them as one line."""
 
 from __future__ import annotations
 

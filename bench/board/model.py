@@ -265,7 +265,7 @@ class Board:
         leaderboards: by accounting and cap, smallest first.
         ranking: average rank over the budgets; None where fewer than two methods stand on all.
         scores: the headline by user, by row key, to compare rows of several boards.
-        data: the record that speaks for the data.
+        data: a record that has the counts of the data.
     """
 
     dataset: str

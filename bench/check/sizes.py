@@ -101,7 +101,7 @@ def minimum(subject: Subject) -> str:
 
 
 def packed_size(subject: Subject) -> str:
-    """Check that `arrays` foretells what `pack` returns, and the bytes of its file."""
+    """Check that `arrays` predicts what `pack` returns, and the bytes of its file."""
     checked = 0
     for table, label in _cases(subject):
         try:

@@ -87,7 +87,7 @@ Bits = Annotated[
 
 
 class Form(str, Enum):
-    """Whose knobs a method has."""
+    """Where a method's settings come from."""
 
     tuned = "tuned"
     published = "published"

@@ -73,12 +73,13 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def explain(result: dict[str, Any]) -> str:
-    """How the numbers were come by, and what the floors are made of (a part is named once)."""
+    """How the numbers were measured, and what the floors are made of (a part is named once)."""
     effort = result["effort"]
     lines = [
         f"Medians of {effort['steps']} steps in {effort['rounds']} rounds, the methods in turns."
-        " An epoch is its number of steps times the median, and drawing its batches and, in a"
-        " search, the checks of what is kept. Ratios compare what was timed in the same round."
+        " The time of an epoch is the number of steps times the median step, plus drawing the"
+        " batches and, in a search, checking what is kept. Ratios compare what was timed in"
+        " the same round."
         f" Seconds are {CLOCKS[result['clock']]}.",
     ]
     seen: set[str] = set()

@@ -138,7 +138,7 @@ def find_columns(
     return Found(user, item, None, marks[0] if marks else None)
 
 
-def by_place(where: str, width: int, columns: Columns, rated: bool, shown_line: str = "") -> Found:
+def by_place(where: str, width: int, columns: Columns, rated: bool) -> Found:
     """Columns of a table without a header: as the card counts them, else user, item, rating."""
     places = []
     for what, given, usual in (
@@ -150,7 +150,7 @@ def by_place(where: str, width: int, columns: Columns, rated: bool, shown_line: 
         if (given and not given.isdigit()) or not place >= 1:
             raise DataError(
                 f"{where}: no column {given!r} for the {what}, since the first line"
-                f"{shown_line} is no header; put one above it, or count the columns in"
+                " is no header; put one above it, or count the columns in"
                 f' dataset.toml under [columns], such as {what} = "{usual}"'
             )
         if place > width and (what != "rating" or given or rated):

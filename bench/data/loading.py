@@ -56,17 +56,13 @@ def load(
 
 
 def load_labels(
-    name_or_path: str | Path,
-    *,
-    data_dir: Path | None = None,
-    cache_dir: Path | None = None,
-    offline: bool = False,
+    name_or_path: str | Path, *, data_dir: Path | None = None
 ) -> tuple[Interactions, Labels, Labels]:
     """Load a data set with what its numbers of users and of items stand for in its files.
 
     The files are read again: caches have no labels. Arguments and errors are those of `load`.
     """
-    return _opened(name_or_path, cache_root(cache_dir), data_dir, offline, assemble)
+    return _opened(name_or_path, cache_root(None), data_dir, False, assemble)
 
 
 def name_of(name_or_path: str) -> str:

@@ -1,9 +1,9 @@
 """Losses of dot products with shared negatives, each user and each negative computed once.
 
-A batch has a user as often as it has pairs of hers, and uniform negatives repeat in a small
+A batch has a user as often as it has pairs of that user, and uniform negatives repeat in a small
 catalogue. On MovieLens 100k a batch of 1,024 pairs and 512 negatives has 508 users and 431
 negatives, so that a score matrix of these has 42 % of the entries. What repeats is counted: a
-negative by its number, a user by the sum of what her pairs need. Rows that repeat are not copied.
+negative by its number, a user by the sum of what the pairs need. Rows that repeat are not copied.
 Results differ from those of `bench.engine.shared_loss` by rounding only.
 """
 

@@ -60,13 +60,12 @@ def _read(handed: Submission, methods: Mapping[str, type[Method]], device: str) 
     return Reading(rows, size, speed, " ".join(str(method.outcome()).split())[:200])
 
 
-def size_record(packed: Packed, ids: int, dim: int, backbone_values: int = 0) -> schema.Size:
+def size_record(packed: Packed, ids: int, dim: int) -> schema.Size:
     """The size of a file beside that of the full table of `ids` x `dim` float32."""
     return schema.Size(
         values=packed.values,
         bytes=packed.bytes,
         file_bytes=packed.bytes,
-        backbone_values=backbone_values,
         full_values=ids * dim,
         full_bytes=ids * dim * VALUE_BYTES,
         arrays={

@@ -17,16 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.method.index_map import bits_for, pack_numbers, unpack_numbers
 from bench.method.precision import Storage
 from bench.method.size import Arrays, size_of
 from bench.method.storage import encoded
 
 _U8 = torch.uint8
-
-
-def _bits(top: int) -> int:
-    """Bits that hold every whole number from 0 to `top`."""
-    return max(1, int(top).bit_length())
 
 
 def sparse_arrays(
@@ -52,8 +48,8 @@ def sparse_arrays(
         {name: values, f"{name}.mask": (_U8, (ceil(rows * columns / 8),))},
         {
             name: values,
-            f"{name}.counts": (_U8, (ceil(rows * _bits(columns) / 8),)),
-            f"{name}.columns": (_U8, (ceil(kept * _bits(columns - 1) / 8),)),
+            f"{name}.counts": (_U8, (ceil(rows * bits_for(columns) / 8),)),
+            f"{name}.columns": (_U8, (ceil(kept * bits_for(columns - 1) / 8),)),
         },
     ]
     # Normal levels have no zero for what a dense table leaves out.
@@ -68,17 +64,6 @@ def sparse_arrays(
         return {**others, **encoded(name, form[name][1], storage, users, rows)}
 
     return min(forms, key=lambda form: size_of(filed(form), header).bytes)
-
-
-def _pack_bits(numbers: np.ndarray, width: int) -> np.ndarray:
-    """Whole numbers as a bit stream, `width` bits each, most significant first."""
-    shifts = np.arange(width - 1, -1, -1, dtype=np.int64)
-    return np.packbits(((numbers[:, None] >> shifts) & 1).astype(np.uint8).ravel())
-
-
-def _unpack_bits(stream: np.ndarray, width: int, count: int) -> np.ndarray:
-    bits = np.unpackbits(stream, count=width * count).reshape(count, width)
-    return bits @ (1 << np.arange(width - 1, -1, -1, dtype=np.int64))
 
 
 def pack_sparse(
@@ -116,8 +101,8 @@ def pack_sparse(
         return packed
     counts = flags.sum(axis=1, dtype=np.int64)
     where = np.nonzero(flags)[1].astype(np.int64)
-    packed[f"{name}.counts"] = torch.from_numpy(_pack_bits(counts, _bits(columns)))
-    packed[f"{name}.columns"] = torch.from_numpy(_pack_bits(where, _bits(columns - 1)))
+    packed[f"{name}.counts"] = pack_numbers(torch.from_numpy(counts), bits_for(columns))
+    packed[f"{name}.columns"] = pack_numbers(torch.from_numpy(where), bits_for(columns - 1))
     return packed
 
 
@@ -135,16 +120,16 @@ def unpack_counts(
 ) -> np.ndarray | None:
     """The flags of row counts and columns, bool [rows, width]; None if they do not fit."""
     streams = counts.cpu().numpy(), columns.cpu().numpy()
-    bits = _bits(width), _bits(width - 1)
+    bits = bits_for(width), bits_for(width - 1)
     for stream, length in zip(streams, (rows * bits[0], kept * bits[1]), strict=True):
         if stream.dtype != np.uint8 or stream.shape != (ceil(length / 8),):
             return None
         if np.unpackbits(stream)[length:].any():
             return None
-    each = _unpack_bits(streams[0], bits[0], rows)
+    each = unpack_numbers(counts, bits[0], rows).cpu().numpy()
     if int(each.sum()) != kept:
         return None
-    where = _unpack_bits(streams[1], bits[1], kept)
+    where = unpack_numbers(columns, bits[1], kept).cpu().numpy()
     place = np.repeat(np.arange(rows), each) * width + where
     if (where >= width).any() or (np.diff(place) <= 0).any():
         return None

@@ -181,7 +181,7 @@ class Stored(nn.Module):
 
     @classmethod
     def packed_maps(cls, table: Table, config: Any) -> Mapping[str, tuple[int, int]]:
-        """Entries, and rows they may name, of each of `index_maps` that `pack_numbers` has packed.
+        """Number of entries, and of rows they may name, of arrays that `pack_numbers` has packed.
 
         The others have one integer for each id.
         """

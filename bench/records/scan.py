@@ -80,14 +80,14 @@ def scan(results: Path, *, history: bool = False) -> Scan:
     return Scan(tuple(records), tuple(rejected))
 
 
-def read_record(results: Path, path: Path, *, history: bool = False) -> Record:
-    """Read one record of a results folder.
+def read_record(results: Path, path: Path) -> Record:
+    """Read one record of a results folder, without its learning curve.
 
     Raises:
         ValueError: the record is invalid; the message says why.
         OSError: the file cannot be read.
     """
-    return _read(path, path.relative_to(results).as_posix(), history)
+    return _read(path, path.relative_to(results).as_posix(), history=False)
 
 
 def _files(results: Path) -> Iterator[Path]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bench.errors import StoreError
-from bench.processes import ProcessId, current_process, parse_process_id
+from bench.processes import current_process, parse_process_id
 
 _HEARTBEAT = 10.0  # seconds between heartbeats
 # Seconds without a heartbeat until a process of another machine counts as dead. Network file
@@ -113,10 +113,6 @@ class Leases:
         if _text(path) == str(self.me):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
-
-    def holder(self, run: str) -> ProcessId | None:
-        """The process that has leased a run, running or dead; None without a lease."""
-        return parse_process_id(_text(self._path(run)))
 
     def sweep(self) -> None:
         """Remove the files of dead processes of this machine."""

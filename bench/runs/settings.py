@@ -1,4 +1,4 @@
-"""The settings of a run. One rule: the defaults, then the overrides in order; later goes first.
+"""The settings of a run. One rule: the defaults, then the overrides in order; later ones win.
 
 The overrides are those of the suite, tuned settings where the suite names some, and at the end what
 the command line sets.
@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.backbones.base import Backbone
-from bench.backbones.registry import find_backbones
+from bench.backbones.registry import find_backbones, get_backbone
 from bench.data import Interactions
 from bench.engine.settings import Training
 from bench.errors import SpecError, did_you_mean
@@ -68,7 +67,7 @@ def resolve(
         SpecError: a key that nothing has, or a value that it cannot take.
     """
     who = f"{kind.name} under {backbone}"
-    scored = _backbone(backbone)
+    scored = get_backbone(backbone)
     content: dict[str, Any] = {
         "training": suite.training.model_dump(),
         "backbone": copy.deepcopy(suite.backbone.get(backbone, {})),
@@ -164,7 +163,7 @@ def with_override(suite: Suite, settings: Mapping[str, Any], **when: str) -> Sui
 def with_tuned(suite: Suite, name: str) -> Suite:
     """The suite with other tuned settings, or none.
 
-    They go before all that the suite's file says. The suite's own ones, named again (with the id of
+    They replace all that the suite's file says. The suite's own ones, named again (with the id of
     some of them, say), stay where they are.
     """
     place = name.partition("@")[0]
@@ -184,13 +183,13 @@ def override(suite: Suite, settings: Iterable[str]) -> Suite:
 
     The first part of a key is `training`, a method or a backbone, or the key is a field of the
     suite. Rates of one method or backbone are `cerp.training.lr`, `mf.training.lr`. Values are
-    TOML, or text as it stands. Fields are set; the rest become overrides at the end, which go
-    before everything.
+    TOML, or text as it stands. Fields are set; the rest become overrides at the end, which
+    replace everything before them.
 
     Raises:
         SpecError: a setting without `=`, or with a key or value that nothing takes.
     """
-    # Tuned settings first: --set goes before them, too.
+    # Tuned settings first, so that --set replaces them, too.
     for setting in sorted(settings, key=lambda one: not one.startswith("tuned=")):
         key, equals, text = (part.strip() for part in setting.partition("="))
         if not equals:
@@ -244,19 +243,12 @@ def check_names(suite: Suite, methods: Iterable[str]) -> None:
             raise SpecError(f"there is no method {name!r}; {did_you_mean(name, known)}")
     wanted = [name for one in suite.override for name in one.when.backbone]
     for name in (*suite.backbones, *suite.backbone, *wanted):
-        _backbone(name)
+        get_backbone(name)
 
 
 def _decided(suite: Suite) -> Iterator[Override]:
     """The overrides that do not depend on data, or no longer."""
     return (one for one in suite.override if not one.when.undecided)
-
-
-def _backbone(name: str) -> type[Backbone]:
-    known = find_backbones()
-    if name not in known:
-        raise SpecError(f"there is no backbone {name!r}; {did_you_mean(name, known)}")
-    return known[name]
 
 
 def _apply(settings: Mapping[str, Any], content: dict[str, Any], where: str) -> None:

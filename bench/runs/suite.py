@@ -80,7 +80,7 @@ class When(_Part):
 
 
 class Override(_Part):
-    """Settings that go before the defaults and before the overrides above.
+    """Settings that replace the defaults and the overrides above.
 
     Attributes:
         when: which runs it is for.
@@ -98,7 +98,7 @@ class Override(_Part):
 class Suite(_Part):
     """A grid: methods x budgets x seeds x backbones on one data set, one set of settings.
 
-    Settings are applied in this order, later ones before earlier ones: the defaults (`training`,
+    Settings are applied in this order, later ones replace earlier ones: the defaults (`training`,
     `backbone`, `method`), then `override` from top to bottom, then the command line's `--set`.
 
     Attributes:

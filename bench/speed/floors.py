@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from bench.backbones.lightgcn import LightGCN
 from bench.compiled import available
-from bench.engine.evaluate import Evaluator
 from bench.engine.objectives import BPR, Contrastive, Softmax
 from bench.speed.probe import Probe, negatives, tested, timed
 
@@ -209,7 +208,7 @@ def _some_ids(probe: Probe, count: int) -> Tensor:
     return torch.randperm(probe.data.ids, device=probe.device)[:count].sort().values
 
 
-def evaluation_floor(probe: Probe, evaluator: Evaluator) -> Floor:
+def evaluation_floor(probe: Probe) -> Floor:
     """Floor of one full evaluation: the GEMMs of all users with all items.
 
     Items are tried in row-major and in column-major order, and the faster counts. All columns

@@ -167,7 +167,7 @@ def _line(
     line = Line(probe, spec.method.name, probe.phase.name, one.run.label, step_floor(probe))
     if not probe.phase.until_budget and probe.phase is probe.method.phases[-1]:
         line.evaluator = probe.evaluator()
-        line.evaluation_floor = evaluation_floor(probe, line.evaluator)
+        line.evaluation_floor = evaluation_floor(probe)
         probe.evaluation(line.evaluator)
     line.peak = base + max(0, _peak(reset=False) - before)
     return line

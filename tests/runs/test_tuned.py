@@ -235,7 +235,9 @@ def test_what_the_command_line_sets_replaces_tuned_settings():
 
 def test_the_files_of_the_program_are_of_methods_that_there_are():
     folder = Path(__file__).parents[2] / "tuned"
-    for path in folder.glob("*.toml"):
+    paths = list(folder.glob("*.toml"))
+    assert paths
+    for path in paths:
         for row in read_tuned(path).rows():
             kind = METHODS[row.method]
             knobs = {k: v for k, v in row.settings.items() if not k.startswith("training.")}

@@ -118,7 +118,7 @@ def test_floor_of_lightgcn_has_products_of_all_rows_and_two_of_the_rows_of_the_b
     # Two layers forward and two backward for all rows; 64 users have less than all entries.
     assert 4 < product.times < 6
     assert f"{2 * tiny_data().train.nnz:,} entries x 16" in product.name
-    ranked = evaluation_floor(made, made.evaluator())
+    ranked = evaluation_floor(made)
     assert [part.times for part in ranked.parts if "sparse" in part.name] == [3]
     squared = probe(backbone="lightgcn", objective={"name": "squared"})
     assert [part.times for part in step_floor(squared).parts if "sparse" in part.name] == [6]
@@ -126,7 +126,7 @@ def test_floor_of_lightgcn_has_products_of_all_rows_and_two_of_the_rows_of_the_b
 
 def test_floor_of_a_ranking_is_the_gemm_of_all_tested_users():
     made = probe()
-    (part,) = evaluation_floor(made, made.evaluator()).parts
+    (part,) = evaluation_floor(made).parts
     users, items = of_test(tiny_data()), tiny_data().items
     assert part.name.startswith(f"GEMM {users:,} x 16 x {items:,} ")
     assert part.times == 1  # all of them are timed, because they are one block

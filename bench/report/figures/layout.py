@@ -22,6 +22,7 @@ WIDTH = 7.2  # inches: the text width of a two-column paper
 LINE = 112  # letters of a note that fit into the width
 LEGEND_ROW = 0.155  # inches of a legend's row: letters of 8 points, spaced by .35
 LETTER = 0.057  # inches of a legend's letter, on average
+BELOW = 0.27  # inches from a horizontal axis to its label
 _HANDLE = 0.62  # inches of a legend's line and of the space between columns
 
 
@@ -113,7 +114,7 @@ def points(
         )
 
 
-def place_labels(axes: Iterable[Axes], *, below: float = 0.27, left: float = 0.52) -> None:
+def place_labels(axes: Iterable[Axes], *, left: float = 0.52) -> None:
     """Fix where the labels of axes stand, once the axes have their final size.
 
     Matplotlib would measure every tick label for that, which is a fifth of the time of drawing;
@@ -121,7 +122,6 @@ def place_labels(axes: Iterable[Axes], *, below: float = 0.27, left: float = 0.5
 
     Args:
         axes: the axes.
-        below: inches from the horizontal axis to its label.
         left: inches from the vertical axis to its label.
     """
     for axis in axes:
@@ -129,5 +129,5 @@ def place_labels(axes: Iterable[Axes], *, below: float = 0.27, left: float = 0.5
         assert isinstance(figure, Figure)
         width, height = figure.get_size_inches()
         box = axis.get_position()
-        axis.xaxis.set_label_coords(0.5, -below / (box.height * height))
+        axis.xaxis.set_label_coords(0.5, -BELOW / (box.height * height))
         axis.yaxis.set_label_coords(-left / (box.width * width), 0.5)
