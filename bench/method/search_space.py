@@ -38,5 +38,5 @@ BITS = Choice((None, 8, 6, 4, 3, 2))
 A method whose values stay float32 says `"bits": Choice((None,))` in its `space`.
 """
 
-COARSE = ("bits", "width_factor", "user_share", "kept_user_share", "training.lr")
+COARSE = ("bits", "scale", "width_factor", "user_share", "kept_user_share", "training.lr")
 """The settings that matter most; a search varies these alone at first."""
