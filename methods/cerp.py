@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.method import (
-    WIDE,
+    WIDTHS,
     Choice,
     LogRange,
     Progress,
@@ -57,7 +57,7 @@ class CERP(Pruned):
         "gamma": LogRange(1e-4, 10.0),
         "threshold_start": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
-        "width_factor": WIDE,
+        "width_factor": WIDTHS,
         "scale": Choice((None, "side")),
     }
     revision = 2

@@ -9,7 +9,7 @@ from bench.methods.cerp import CERP
 from bench.methods.pep import PEP
 from torch import Tensor
 
-from bench.method import SCALES, USERS, WIDE, Phase, Progress, Pruned
+from bench.method import SCALES, USERS, WIDTHS, Phase, Progress, Pruned
 
 _OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted or pruned
 
@@ -42,7 +42,7 @@ class Magnitude(_NoThresholds, PEP):
     paper_title = "Learning both Weights and Connections for Efficient Neural Networks"
     year = 2015
     url = "https://arxiv.org/abs/1506.02626"
-    space: ClassVar = {"kept_user_share": USERS, "width_factor": WIDE, "scale": SCALES}
+    space: ClassVar = {"kept_user_share": USERS, "width_factor": WIDTHS, "scale": SCALES}
     phases = (
         Phase("dense", until_budget=True),
         Phase("tune", rewind=False, fresh_optimizer=True),
@@ -55,7 +55,7 @@ class PEPMagnitude(_NoThresholds, PEP):
     name = "pep-magnitude"
     title = "PEP, magnitudes"
     role = "ablation"
-    space: ClassVar = {"kept_user_share": USERS, "width_factor": WIDE, "scale": SCALES}
+    space: ClassVar = {"kept_user_share": USERS, "width_factor": WIDTHS, "scale": SCALES}
 
 
 class CERPMagnitude(_NoThresholds, CERP):

@@ -8,7 +8,18 @@ from typing import ClassVar
 import torch
 from bench.methods.pep import PEP
 
-from bench.method import SCALES, USERS, WIDE, Choice, Field, Phase, Pruned, Table, columns, project
+from bench.method import (
+    SCALES,
+    USERS,
+    WIDTHS,
+    Choice,
+    Field,
+    Phase,
+    Pruned,
+    Table,
+    columns,
+    project,
+)
 
 _OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted
 
@@ -31,7 +42,7 @@ class MagnitudePost(PEP):
     revision = 2
     space: ClassVar = {
         "kept_user_share": USERS,
-        "width_factor": WIDE,
+        "width_factor": WIDTHS,
         "scale": SCALES,
         "principal": Choice((False, True)),
         "length_power": Choice((0.0, 0.25, 0.5, 1.0)),

@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.method import (
     SCALES,
     USERS,
-    WIDE,
+    WIDTHS,
     LogRange,
     Pruned,
     Table,
@@ -40,7 +40,7 @@ class PEP(Pruned):
     space: ClassVar = {
         "threshold_start": LogRange(1e-3, 0.5),
         "kept_user_share": USERS,
-        "width_factor": WIDE,
+        "width_factor": WIDTHS,
         "scale": SCALES,
     }
     published: ClassVar = {"gain": 1.0}

@@ -36,7 +36,7 @@ from bench.method.narrow import (
     width_field,
 )
 from bench.method.precision import AWARE, Levels, Scale, ScaleBits, Storage
-from bench.method.pruning import SCALES, Pruned
+from bench.method.pruning import SCALES, WIDTHS, Pruned
 from bench.method.size import Array, Arrays, Size, f32, largest, size_of
 from bench.method.spectral import (
     components,
@@ -54,6 +54,7 @@ __all__ = [
     "SCALES",
     "USERS",
     "WIDE",
+    "WIDTHS",
     "AliasChoices",
     "Array",
     "Arrays",

@@ -33,13 +33,14 @@ from torch.nn import functional
 
 from bench.errors import Infeasible, Unreachable
 from bench.method.base import AliasChoices, Choice, Field, Method, Phase, Progress, Rows, Table
-from bench.method.narrow import Narrow
+from bench.method.narrow import WIDE, Narrow
 from bench.method.size import ArrayKind, Arrays, Size, largest
 from bench.method.sparse import pack_sparse, sparse_arrays, unpack_sparse
 from bench.method.straight_through import KeptRounding, Rounding
 from bench.method.user_share import divide
 
 SCALES = Choice((None, "item", "side"))  # what `bench tune` tries where rows are ids
+WIDTHS = Choice((None, 1.0, *WIDE.values[1:]))  # likewise; with 1 all entries can be kept
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
 _PIECE = 1024  # rows looked at together
 _LEAST = 1e-30  # a cut of float32 weights that is as good as none

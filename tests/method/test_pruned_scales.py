@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.budget import Budget
 from bench.method import rounding
 from bench.method.precision import Storage
 from bench.method.registry import get_method
@@ -105,3 +106,13 @@ def test_rows_of_unequal_lengths_lose_less_by_scales_of_their_own(name):
             off = (found - weight)[short][method.mask[short]].square().mean()
             error[scale] = float(off / weight[short].square().mean())
     assert error["row"] < 0.1 < error["side"]
+
+
+@pytest.mark.parametrize("scale", [None, "item", "side"])
+@pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
+def test_a_width_factor_of_one_leaves_nothing_to_prune(share, bits, scale):
+    kind, ids = get_method("pep"), 20_000
+    table = Table(8_000, 12_000, 64, Budget(round(share * ids * 64 * 4)), wide=True)
+    config = kind.plan(table, kind.Config(width_factor=1.0, bits=bits, scale=scale))
+    assert config.kept == ids * config.width
