@@ -33,11 +33,11 @@ def run(
     method: str,
     budget: str | None = None,
     *,
-    dataset: str | None = None,
+    dataset: Path | str | None = None,
     seed: int = 0,
     backbone: str | None = None,
     settings: Mapping[str, Any] | None = None,
-    plugins: Sequence[Path] = (),
+    plugins: Sequence[Path | str] = (),
     results: Path | str = RESULTS,
     device: str = "cpu",
     threads: int = 1,
@@ -70,6 +70,7 @@ def run(
     Raises:
         BenchError: no such method, data set or setting, or no size fits the budget.
     """
+    _at_least("seed", seed, 0)
     form = options.pop("form", "tuned")
     asked = _request(dataset, settings, plugins, options)
     one = single(asked, method, budget, seed=seed, backbone=backbone, form=form, results=results)
@@ -128,7 +129,11 @@ class Single:
         Raises:
             BenchError: the folder cannot be written.
         """
+        from bench.engine.devices import check_device
         from bench.runs.schedule import run_missing
+
+        check_device(device)
+        _at_least("threads", threads, 1)
 
         def listen(kind: str, content: dict[str, Any]) -> None:
             if kind == "epoch":
@@ -177,14 +182,14 @@ def single(
 
 
 def leaderboard(
-    dataset: str | None = None,
+    dataset: Path | str | None = None,
     *,
     methods: _Names = (),
     budgets: _Names = (),
     backbones: _Names = (),
     seeds: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    plugins: Sequence[Path] = (),
+    plugins: Sequence[Path | str] = (),
     results: Path | str = RESULTS,
     device: str = "cpu",
     threads: int = 1,
@@ -215,9 +220,16 @@ def leaderboard(
     Raises:
         BenchError: no such method, data set or setting, or the folder cannot be written.
     """
+    from bench.engine.devices import check_device
     from bench.records.store import Store
     from bench.runs import schedule
 
+    check_device(device)
+    for name, value in (("seeds", seeds), ("threads", threads), ("workers", workers)):
+        _at_least(name, value, 1)
+    for name, names in (("methods", methods), ("budgets", budgets), ("backbones", backbones)):
+        if isinstance(names, str):
+            raise BenchError(f"{name} = {names!r} is one text; write [{names!r}]")
     asked = _request(dataset, settings, plugins, options)
     chosen = asked.resolved(
         methods=tuple(methods), budgets=tuple(budgets), backbones=tuple(backbones), seeds=seeds
@@ -307,8 +319,11 @@ def plot(
         if dataset in (None, board.dataset, board.split) and backbone in (None, board.backbone)
     ]
     if len(boards) != 1:
-        found = ", ".join(f"{board.dataset} {board.backbone}" for board in boards) or "none"
-        raise BenchError(f"{results}: one board is needed; name data set and backbone of {found}")
+        every = ", ".join(f"{board.dataset} {board.backbone}" for board in _boards(results))
+        raise BenchError(
+            f"{results}: {len(boards)} boards fit what is named, one is needed; name data set and"
+            f" backbone of one of these: {every or 'none'}"
+        )
     [board] = boards
     with settings():
         looks = styles((entry.row.method, entry.row.role) for _, entry in board.rows())
@@ -317,15 +332,21 @@ def plot(
     return figure
 
 
+def _at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise BenchError(f"{name} = {value}; it has to be {least} or more")
+
+
 def _request(
-    dataset: str | None,
+    dataset: Path | str | None,
     settings: Mapping[str, Any] | None,
-    plugins: Sequence[Path],
+    plugins: Sequence[Path | str],
     options: Mapping[str, Any],
 ) -> Request:
+    dataset, files = None if dataset is None else str(dataset), tuple(map(Path, plugins))
     words = [f"{key}={_written(value)}" for key, value in (settings or {}).items()]
     try:
-        return Request(dataset=dataset, settings=words, plugins=tuple(plugins), **options)
+        return Request(dataset=dataset, settings=words, plugins=files, **options)
     except TypeError as error:
         raise BenchError(f"unknown option: {error}") from None
 

@@ -24,7 +24,7 @@ class StoreError(BenchError):
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(
             f"{path}: cannot be written: {error.strerror or error}; make room or name another"
-            " folder with --results"
+            " folder"
         )
 
 

@@ -118,7 +118,9 @@ def check_model(model: type[M], content: object, source: str, hint: str, under: 
         question = close.partition("? ")[0] + "? " if "? " in close else ""
         raise SpecError(f"{source}: {key}: is not a known key; {question}{hint}")
     given = "" if first["type"] == "missing" else f" (got {first['input']!r})"
-    raise SpecError(f"{source}: {key}: {first['msg']}{given}")
+    # A rule about several keys has no key of its own.
+    key, said = key.rstrip("."), first["msg"].removeprefix("Value error, ")
+    raise SpecError(f"{source}: " + (f"{key}: " if key else "") + f"{said}{given}")
 
 
 def _keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

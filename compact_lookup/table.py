@@ -127,7 +127,10 @@ class Table:
         Raises:
             KeyError: there is no such user.
             NoReader: the scores need more than the table.
+            TypeError: `seen` is one id, not several.
         """
+        if isinstance(seen, (str, bytes)):
+            raise TypeError(f"seen={seen!r} is one id; write seen=[{seen!r}]")
         items, power = self._name(1), self._norm_power()
         vector = _scaled(self.user(user)[None], power)[0]
         scores = np.empty(self.items, np.float32)

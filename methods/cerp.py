@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -96,7 +96,11 @@ class CERP(Pruned):
     def plan(cls, table: Table, config: Config) -> Config:
         if config.buckets or config.kept:
             return cls.solve_buckets(table, solve_width(table, config))
-        return fill_columns(cls, table, config, lambda one: cls.solve_buckets(table, one))
+
+        def solve(one: Any) -> Any:
+            return cls.with_all_entries(table, one, lambda tried: cls.solve_buckets(table, tried))
+
+        return fill_columns(cls, table, config, solve)
 
     @classmethod
     def solve_buckets(cls, table: Table, config: Config) -> Config:

@@ -58,7 +58,10 @@ class PEP(Pruned):
         def solve(one: Pruned.Config) -> Pruned.Config:
             return one.but(kept=cls.most_kept(table, one))
 
-        return fill_columns(cls, table, config, solve)
+        def solved(one: Pruned.Config) -> Pruned.Config:
+            return cls.with_all_entries(table, one, solve)
+
+        return fill_columns(cls, table, config, solved)
 
     @classmethod
     def user_rows(cls, table: Table, config: Pruned.Config) -> dict[str, int]:

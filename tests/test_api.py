@@ -88,3 +88,28 @@ def test_mistakes_are_errors_of_the_program(results: Path) -> None:
         bench.run("dims", "10%", sede=1)
     with pytest.raises(BenchError, match="no method 'dimz'"):
         bench.run("dimz", "10%", dataset="ml-100k", results=results)
+    with pytest.raises(BenchError, match="no such plugin file"):
+        bench.run("dims", "10%", plugins=["nothing.py"])
+    with pytest.raises(BenchError, match=r"0 boards fit.* of these: .*gowalla mf"):
+        bench.plot(results, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"device": "gpu"}, "write cuda"),
+        ({"threads": 0}, "threads = 0"),
+        ({"seeds": 0}, "seeds = 0"),
+        ({"workers": 0}, "workers = 0"),
+        ({"methods": "dims"}, r"write \['dims'\]"),
+        ({"budgets": [""]}, "one of the budgets is empty"),
+    ],
+)
+def test_values_that_a_board_cannot_have_are_refused(options: dict, said: str) -> None:
+    with pytest.raises(BenchError, match=said):
+        bench.leaderboard("ml-100k", **options)
+
+
+def test_a_seed_is_not_negative() -> None:
+    with pytest.raises(BenchError, match="seed = -1"):
+        bench.run("dims", "10%", seed=-1)

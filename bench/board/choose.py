@@ -248,10 +248,12 @@ def _notes(
             if gap.minimum is not None and leaderboard.accounting == "bytes"
         ]
         smallest = min([*sizes, *minima], default=None)
-        if small:
+        if all(c.row.mean("latency") is None for c in small) and small:
+            yield "of no table of that size is the time to look up a row known"
+        elif small:
             yield "nothing of that size is fast enough"
         elif smallest is not None:
-            yield f"nothing fits; the smallest known size is {smallest:,.0f} bytes"
+            yield f"nothing fits; the smallest table that is known has {smallest:,.0f} bytes"
     for row in {row.key: row for board in boards for row in board.references}.values():
         score = row.mean(HEADLINE) or 0.0
         beaten = [c.row.label for c in ranked if (c.row.mean(HEADLINE) or 0.0) <= score]
@@ -304,7 +306,7 @@ def latency_note(advice: Advice) -> str:
 
 
 def next_up(advice: Advice) -> str:
-    """Return the sentence that says what the next size up would buy."""
+    """Return the sentence that says what the next size up would change."""
     larger = advice.larger
     if larger is None:
         return "No larger size that meets the limits was measured."
@@ -321,4 +323,6 @@ def next_up(advice: Advice) -> str:
     if advice.gain is not None and advice.gain.tested:
         sure = "" if advice.gain.significant else ", within noise"
         change += f", 95 % interval {advice.gain.low:+.4f} to {advice.gain.high:+.4f}"
+    if after <= before:
+        return f"The next size up ({what}) is no better: {change}{sure}."
     return f"The next size up ({what}) would buy {change}{sure}."

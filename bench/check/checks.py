@@ -39,7 +39,7 @@ def _outcome(name: str, check: Callable[[Subject], str], subject: Subject) -> Ch
         return Check(name, True, check(subject))
     except Finding as failure:
         return Check(name, False, str(failure))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # `sys.exit` would end the checks in silence
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return Check(name, False, f"raised {type(error).__name__} at {place}: {error}")

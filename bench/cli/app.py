@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -20,6 +21,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="To begin, see what would be run: bench leaderboard --dry-run",
 )
+
+# Errors of the system that are a user's to fix, and how.
+_FOLDERS = {
+    errno.EACCES: "name a file or folder that you may use",
+    errno.EPERM: "name a file or folder that you may use",
+    errno.EROFS: "name a folder that can be written",
+    errno.ENOSPC: "make room, or name a folder on another disk",
+    errno.EDQUOT: "make room, or name a folder on another disk",
+    errno.EFBIG: "raise the limit (ulimit -f), or name a folder on another disk",
+    errno.ENOTDIR: "name a folder, not a file",
+    errno.ENAMETOOLONG: "use a shorter name",
+}
 
 # Headings of the commands in `bench --help`.
 RUN, READ, EXTEND, MEASURE = (
@@ -65,4 +78,9 @@ def main() -> None:
         app()
     except BenchError as error:
         console.err.say(f"error: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _FOLDERS or error.filename is None:
+            raise
+        console.err.say(f"error: {error.filename}: {error.strerror}; {_FOLDERS[error.errno]}")
         sys.exit(2)

@@ -54,6 +54,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an exported folder.")] = False,
 ) -> None:
     """Write the table of a run as a folder that needs NumPy and safetensors only."""
+    from bench.data import is_own
     from bench.export.card import Card
     from bench.export.find import kept_file, load_data
     from bench.export.folder import check_target, write_folder
@@ -65,8 +66,16 @@ def export(
     if onnx:
         check_onnx()
     record = _wanted(run, best, max_bytes, dataset, backbone, existing(results))
-    data = load_data(record, None if best else dataset, plugin or (), data_dir)
+    # With --best a name chooses among the records, and a path says where the data are, too.
+    given = dataset if dataset and (not best or is_own(dataset)) else None
+    data = load_data(record, given, plugin or (), data_dir)
     methods = find_methods(data.plugins)
+    if record.method.name not in methods:
+        raise BenchError(
+            f"the run {record.id} is of the method {record.method.name!r}, which"
+            f" {', '.join(map(str, data.plugins)) or 'the program'} does not have; give its file"
+            " with --plugin"
+        )
     kept = None if refit_all else kept_file(results, record)
     table = _table(record, data, methods, kept, refit_all, device, threads)
     kind = methods[record.spec.method.name]

@@ -20,37 +20,40 @@ _Live = TypeVar("_Live", bound="Live")
 _SECONDS = 10.0  # between lines of progress where there is no terminal
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: `kill`, or a batch system whose time is over."""
-
-
 @contextmanager
 def launch(live: _Live) -> Iterator[_Live]:
     """Show progress while work goes on; what has ended before an interruption is kept."""
+    arrived: list[int] = []
     try:
-        with _terminable(), live:
+        with _noted(arrived), live:
             yield live
-    except KeyboardInterrupt as error:
+    except BaseException as error:
+        # A library in whose code a signal arrives may raise something of its own.
+        if not arrived and not isinstance(error, KeyboardInterrupt):
+            raise
         console.err.say("Interrupted. What was finished is kept; the same command continues.")
-        number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
-        raise typer.Exit(128 + number) from None
+        raise typer.Exit(128 + (arrived or [signal.SIGINT])[0]) from None
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends work as Ctrl-C does: by default nothing would be cleared up."""
+def _noted(arrived: list[int]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM (`kill`, a batch system) end work alike; which one came is noted."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def end(*_: object) -> NoReturn:
-        raise _Terminated
+    def end(number: int, _: object) -> NoReturn:
+        arrived.append(number)
+        raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # a shell's background job
+    wanted = (signal.SIGTERM,) if ignored else (signal.SIGTERM, signal.SIGINT)
+    before = {one: signal.signal(one, end) for one in wanted}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def names(planned: Iterable[Planned]) -> dict[str, str]:

@@ -69,6 +69,7 @@ def leaderboard(
     from bench.cli.tuning import Options, tuned_suite
     from bench.judge.forks import forks
     from bench.records.store import Store
+    from bench.report import check_folder
     from bench.runs import schedule
 
     if cluster is None and not dry_run:
@@ -94,6 +95,7 @@ def leaderboard(
     if dry_run:
         _estimate(plan, done, store.root, many, threads, device)
         return
+    check_folder(reports)  # before anything is trained
     job = asked.job(results, device, threads, many, keep)
     todo = sum(one.run.spec.id not in done and not one.infeasible for one in plan.runs)
     with launch(Live(console.out, todo, names(plan.runs))) as live:
@@ -216,7 +218,8 @@ def status(results: options.Results = options.RESULTS) -> None:
         console.out.say(f"{split}  {backbone}  {state}: {count}")
     for bad in found.rejected:
         console.err.say(f"left out: {bad.path}: {bad.reason}")
-    unfinished = sorted((results / ".work").glob("*.safetensors"))
-    if unfinished:
-        runs = {path.name.partition(".")[0] for path in unfinished}
+    # Names with a hyphen are of trained tables that are kept for other runs.
+    files = (results / ".work").glob("*.safetensors")
+    runs = {path.name.partition(".")[0] for path in files if "-" not in path.name}
+    if runs:
         console.out.say(f"unfinished runs with a checkpoint: {len(runs)}")

@@ -97,6 +97,8 @@ def read_vectors(path: Path, items: Path | None = None) -> tuple[Vectors, bool]:
     Raises:
         DataError: a file cannot be read, or does not hold such vectors; with the remedy.
     """
+    if items is not None and path.suffix != ".npy":
+        raise DataError(f"{path}: --items goes with an .npy file of users; leave it out")
     if path.suffix == ".npy":
         if items is None:
             raise DataError(f"{path}: has one array; give the vectors of items with --items")
@@ -143,6 +145,10 @@ def _npz(path: Path) -> dict[str, NDArray[Any]]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"{path}: an array holds Python objects; write ids as text: ids.astype(str)"
+            ) from None
         raise DataError(f"{path}: cannot be read ({error}); {_FORMS}") from None
 
 
@@ -178,7 +184,14 @@ def _ids(
     key = f"{name[:-1]}_ids"
     if key not in arrays:
         return None
-    ids = tuple(str(one) for one in arrays[key].reshape(-1).tolist())
+    array = arrays[key].reshape(-1)
+    if array.dtype.kind not in "iuUS":
+        raise DataError(
+            f"{path}: `{key}` is of type {array.dtype}; ids are whole numbers or text, such as"
+            f" {key}.astype(int) or {key}.astype(str)"
+        )
+    named = array.astype(str) if array.dtype.kind != "S" else np.char.decode(array, "utf-8")
+    ids = tuple(named.tolist())
     if len(ids) != rows or len(set(ids)) != rows:
         raise DataError(f"{path}: `{key}` needs one id for each of {rows:,} rows, all different")
     return ids

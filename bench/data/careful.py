@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from bench.data.blocks import Block, lines_of
 from bench.data.dialect import Layout, number_in
 from bench.data.raw import shown
-from bench.data.table import Table
+from bench.data.table import REPEATED, Table
 from bench.errors import DataError
 
 _BATCH = 200_000
@@ -110,11 +110,15 @@ class _Reader:
         if len(lines.taken) > 1:
             self._check_several_lines(lines, row, where)
         if len(row) != layout.width:
+            counted = f"{len(row)} field" + ("s" if len(row) != 1 else "")
             raise DataError(
-                f"{where}: {len(row)} fields, expected {layout.width} (separated by"
+                f"{where}: {counted}, expected {layout.width} (separated by"
                 f" {layout.words}); complete the line or fetch the file again"
             )
         labels = [row[at].strip(" ") for at in (layout.found.user, layout.found.item)]
+        if table.is_header(*labels):
+            table.repairs[REPEATED] += 1
+            return
         rating = row[layout.found.rating].strip(" ") if layout.found.rating is not None else ""
         if table.min_rating is not None:
             number = number_in(rating, layout.separator)

@@ -33,6 +33,7 @@ class Layout:
         headed: whether a header names the columns.
         mark_name: name of the column `found.mark`, for messages.
         repairs: what was passed over above the data.
+        names: of the columns of users and items, in the header; None without one.
     """
 
     found: Found
@@ -43,6 +44,7 @@ class Layout:
     headed: bool
     mark_name: str
     repairs: Counter[str]
+    names: tuple[str, str] | None = None
 
     @property
     def words(self) -> str:
@@ -132,7 +134,8 @@ def detect(path: Path, start: bytes, columns: Columns, rated: bool) -> Layout:
         preamble.repairs["header lines passed over"] += 1
     name = "" if found.mark is None else fields[found.mark].split(":")[0]
     first = preamble.first if preamble.header is not None else above + 1
-    return Layout(found, len(fields), separator, first, quotes, True, name, preamble.repairs)
+    names = fields[found.user], fields[found.item]
+    return Layout(found, len(fields), separator, first, quotes, True, name, preamble.repairs, names)
 
 
 def is_table(path: Path) -> bool:

@@ -58,9 +58,10 @@ def _read_parquet(path: Path, columns: Columns, min_rating: float | None) -> Tab
 
 
 def _refuse_kind(path: Path, name: str, kind: Any) -> None:
+    why = ", so that 12 may be 12.0 and large ids are rounded" if kind.is_float() else ""
     raise DataError(
-        f"{path}: the ids in column {shown(name)} are of type {kind}, so that 12 may be 12.0 and"
-        " large ids are rounded; write them as whole numbers or as text"
+        f"{path}: the ids in column {shown(name)} are of type {kind}{why}; write them as whole"
+        " numbers or as text"
     )
 
 

@@ -100,6 +100,11 @@ def is_header(names: Sequence[str], columns: Columns) -> bool:
     return any(plain(name) in known or plain(name) in stated for name in names)
 
 
+def is_count(name: str) -> bool:
+    """Whether a column has amounts, such as quantities bought; negative ones are returns."""
+    return plain(name) in _RATING[-1]
+
+
 def has_both(names: Sequence[str]) -> bool:
     """Whether there is a column for the user and one for the item, by their usual names."""
     short = {plain(name) for name in names}
@@ -191,8 +196,10 @@ class _Finder:
             )
         if len(found) > 1:
             both = " or ".join(shown(self.names[at]) for at in found[:3])
+            alike = len({self.names[at].split(":")[0] for at in found}) < len(found)
+            name = found[0] + 1 if alike else self.names[found[0]]
             raise DataError(
                 f"{self.where}: which column is the {what}, {both}? State it in dataset.toml under"
-                f' [columns], such as {what} = "{self.names[found[0]]}"'
+                f' [columns], such as {what} = "{name}"' + (", its number" if alike else "")
             )
         return found[0]

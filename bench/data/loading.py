@@ -65,17 +65,21 @@ def load_labels(
     return _opened(name_or_path, cache_root(None), data_dir, False, assemble)
 
 
-def name_of(name_or_path: str) -> str:
-    """The name that records give to a data set: that of a card, or of the user's file or folder.
+def is_own(name_or_path: str) -> bool:
+    """Whether that is a file or folder of the user's own, not the name of a card or of a split."""
+    return find_card(name_or_path) is None and Path(name_or_path).exists()
 
-    What is neither is returned as it is.
+
+def name_of(name_or_path: str) -> str:
+    """What records call a data set: the name of a card, or the split of the user's own data.
+
+    The split of own data has their fingerprint in it: files of one name may be other data. What is
+    neither is returned as it is.
 
     Raises:
-        DataError: the file or folder holds no data set.
+        DataError: as of `load`.
     """
-    if find_card(name_or_path) is not None or not Path(name_or_path).exists():
-        return name_or_path
-    return _own(Path(name_or_path))[1].name
+    return load(name_or_path).split if is_own(name_or_path) else name_or_path
 
 
 def _opened(

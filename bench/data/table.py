@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data.headers import Found
+from bench.data.headers import Found, is_count
 from bench.data.labels import LONGEST, Column
 from bench.data.raw import shown
 from bench.errors import DataError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # How tables write yes and no. A column of these alone is a label, not a rating.
 _NO = frozenset(("0", "0.0", "-1", "-1.0", "false", "no"))
 _YES = frozenset(("1", "1.0", "true", "yes"))
+# What programs write where a value is missing. It may be an id all the same.
+_MISSING = ("NULL", "null", "Null", "None", "none", "NaN", "nan", "NAN", "NA", "N/A", "<NA>", "\\N")
+REPEATED = "lines that repeat the header dropped"
 
 
 class Table:
@@ -30,9 +33,17 @@ class Table:
         rows: rows seen, kept or not.
     """
 
-    def __init__(self, path: Path, min_rating: float | None, mark_name: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        min_rating: float | None,
+        mark_name: str,
+        names: tuple[str, str] | None = None,
+    ) -> None:
+        """Prepare a table; `names`: of the two columns in its header, None if lines have none."""
         self.path, self.min_rating = path, min_rating
-        self._mark_name = mark_name
+        self._mark_name, self._names = mark_name, names
+        self._counted = is_count(mark_name)
         self.users, self.items = Column(), Column()
         self.repairs: Counter[str] = Counter()
         self.rows = 0
@@ -42,7 +53,12 @@ class Table:
         """The third column to read: the rating, or a label while it may still be one of 0 and 1."""
         if found.rating is not None:
             return [found.rating]
-        return [found.mark] if found.mark is not None and self._marks is not None else []
+        wanted = self._counted or self._marks is not None
+        return [found.mark] if found.mark is not None and wanted else []
+
+    def is_header(self, user: str, item: str) -> bool:
+        """Whether labels are the names of their columns: files with headers were joined."""
+        return self._names is not None and (user, item) == self._names
 
     def add(
         self, users: pl.Series, items: pl.Series, ratings: pl.Series | None, separator: str = ","
@@ -61,6 +77,11 @@ class Table:
         import polars as pl
 
         users, items = users.str.strip_chars(" "), items.str.strip_chars(" ")
+        if self._names is not None:
+            repeated = (users == self._names[0]) & (items == self._names[1])
+            if dropped := int(repeated.sum()):
+                users, items = users.filter(~repeated), items.filter(~repeated)
+                ratings = ratings.filter(~repeated) if ratings is not None else None
         rows = len(users)
         if self.min_rating is not None:
             assert ratings is not None
@@ -79,13 +100,35 @@ class Table:
         if self.min_rating is None and ratings is not None:
             self._look_at(ratings)
         self.rows += rows
+        if self._names is not None and dropped:
+            self.repairs[REPEATED] += dropped
         if len(users):
+            self._note_missing(users, "user")
+            self._note_missing(items, "item")
             self.users.add(users)
             self.items.add(items)
         return True
 
+    def _note_missing(self, labels: pl.Series, what: str) -> None:
+        """Count ids that may stand for a missing value: all rows that have it become one id."""
+        found = labels.filter(labels.is_in(_MISSING))
+        for label, times in found.value_counts().iter_rows() if len(found) else ():
+            self.repairs[
+                f"rows with the {what} id {shown(label)} kept, as one {what} (drop them if it means"
+                " that the id is missing)"
+            ] += times
+
     def _look_at(self, marks: pl.Series) -> None:
         """Count the values of a label column until one is neither yes nor no."""
+        if self._counted:
+            import polars as pl
+
+            text = marks.str.strip_chars(" ").str.replace_all(",", ".", literal=True)
+            if below := int((text.cast(pl.Float64, strict=False) < 0).sum()):
+                self.repairs[
+                    f"rows with a negative {self._mark_name} kept as interactions (min_rating = 1"
+                    " in dataset.toml drops them)"
+                ] += below
         if self._marks is None:
             return
         counts = marks.str.strip_chars(" ").str.to_lowercase().value_counts()

@@ -91,7 +91,7 @@ def _layouts(paths: Sequence[Path], columns: Columns, rated: bool) -> list[Layou
 def _read_text(path: Path, layout: Layout, min_rating: float | None) -> Table:
     blocks = read_blocks(path)
     first = next(blocks)
-    table = Table(path, min_rating, layout.mark_name)
+    table = Table(path, min_rating, layout.mark_name, layout.names)
     table.repairs.update(layout.repairs)
     for block in chain([_below(first, layout.first)], blocks):
         quoted = layout.quotes and b'"' in block.data

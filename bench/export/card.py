@@ -57,7 +57,13 @@ class Card:
 
     def _use(self, record: Record, sizes: Sizes) -> Iterator[str]:
         yield "## Use"
-        yield "NumPy and safetensors are all that is needed."
+        if sizes.read:
+            yield "NumPy and safetensors are all that is needed."
+        else:
+            yield (
+                "NumPy, safetensors and a reader are needed. `my_reader` below is the function of"
+                " the method's author: see docs/export.md."
+            )
         yield ""
         yield "```python"
         yield "import compact_lookup"
@@ -70,9 +76,6 @@ class Card:
             yield 'table.recommend("USER", k=20, seen=["ITEM"])  # pairs of item and score'
         yield "```"
         yield ""
-        if not sizes.read:
-            yield "`my_reader` is the function of the method's author: see docs/export.md."
-            yield ""
         if record.spec.backbone.name != "mf":
             yield (
                 f"`recommend` does not score with {record.spec.backbone.name}, which needs more"

@@ -66,6 +66,7 @@ def size_record(packed: Packed, ids: int, dim: int) -> schema.Size:
         values=packed.values,
         bytes=packed.bytes,
         file_bytes=packed.bytes,
+        backbone_values=0,  # said, not left to the default: records have what was set
         full_values=ids * dim,
         full_bytes=ids * dim * VALUE_BYTES,
         arrays={

@@ -25,6 +25,7 @@ Retrain: from the initial values, under the mask, without thresholds (as a lotte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import prod
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ from bench.method.user_share import divide
 SCALES = Choice((None, "item", "side"))  # what `bench tune` tries where rows are ids
 WIDTHS = Choice((None, 1.0, *WIDE.values[1:]))  # likewise; with 1 all entries can be kept
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
+_GIVEN_UP = 8  # columns at most, for the header of a small table
 _PIECE = 1024  # rows looked at together
 _LEAST = 1e-30  # a cut of float32 weights that is as good as none
 _CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed; `gain` scales it
@@ -132,6 +134,26 @@ class Pruned(Method):
         except Infeasible as error:
             why = "positions of kept entries are stored too"
             raise Infeasible(error.minimum, error.unit, why) from None
+
+    @classmethod
+    def with_all_entries(cls, table: Table, config: Any, solve: Callable[[Any], Any]) -> Any:
+        """Solve the size knobs; where columns were to leave room for all entries, see that they do.
+
+        With a `width_factor` of 1 some columns are given up if the header of the file takes their
+        place: positions of entries, which then need not be stored, would cost far more.
+        """
+        best = solve(config)
+        if (config.width_factor or 2) > 1:
+            return best
+        for width in range(best.width, max(0, best.width - _GIVEN_UP), -1):
+            narrower = solve(config.but(width=width))
+            if cls._all_kept(table, narrower):
+                return narrower
+        return best
+
+    @classmethod
+    def _all_kept(cls, table: Table, config: Any) -> bool:
+        return bool(config.kept == prod(cls.shape(table, config)))
 
     @classmethod
     def user_rows(cls, table: Table, config: Any) -> dict[str, int]:

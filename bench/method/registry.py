@@ -19,7 +19,7 @@ from bench.names import wrong_name, wrong_title
 GROUP = "bench.methods"
 
 
-def find_methods(plugins: Iterable[Path] = ()) -> dict[str, type[Method]]:
+def find_methods(plugins: Iterable[Path | str] = ()) -> dict[str, type[Method]]:
     """All methods by name: those that come with the program, installed ones, then plugin files.
 
     Raises:
@@ -48,7 +48,7 @@ def own_methods() -> dict[str, type[Method]]:
     return found
 
 
-def get_method(name: str, plugins: Iterable[Path] = ()) -> type[Method]:
+def get_method(name: str, plugins: Iterable[Path | str] = ()) -> type[Method]:
     """One method by name.
 
     Raises:
@@ -62,7 +62,7 @@ def get_method(name: str, plugins: Iterable[Path] = ()) -> type[Method]:
     return methods[name]
 
 
-def plugin_methods(plugins: Iterable[Path]) -> list[str]:
+def plugin_methods(plugins: Iterable[Path | str]) -> list[str]:
     """Names of the methods of plugin files.
 
     Raises:
@@ -101,7 +101,8 @@ def _add(found: dict[str, type[Method]], module: ModuleType, source: str) -> Non
         found[method.name] = method
 
 
-def _load_file(path: Path) -> ModuleType:
+def _load_file(path: Path | str) -> ModuleType:
+    path = Path(path)
     if not path.is_file():
         raise SpecError(f"{path}: no such plugin file")
     # One module a path, so that a class keeps its identity when a plugin is asked for twice.
@@ -115,7 +116,7 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # `sys.exit` would end the program in silence
         del sys.modules[name]
         raise SpecError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
     return module

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from bench.board import Boards, load
-from bench.errors import BenchError
+from bench.errors import BenchError, StoreError
 from bench.report import manifest
 
 FORMATS = ("md", "csv", "tex", "html", "figures", "json")
@@ -38,11 +39,9 @@ def build(
             raise BenchError(f"unknown report format {name!r}; choose among {', '.join(FORMATS)}")
     if not results.is_dir():
         raise BenchError(f"{results}: no such results folder; `bench leaderboard` makes one")
-    if out.exists() and not out.is_dir():
-        raise BenchError(f"{out}: is a file; name a folder for the report")
+    check_folder(out)
     if boards is None:
         boards = load(results, history="figures" in formats)
-    out.mkdir(parents=True, exist_ok=True)
     writers: dict[str, Callable[[Boards, Path], list[Path]]] = {
         "md": partial(_markdown, figures="figures" in formats),
         "csv": _csv,
@@ -57,6 +56,22 @@ def build(
         manifest.sweep(out, before.get(name, {}), written)
     made_all = [path for written in made.values() for path in written]
     return sorted([*made_all, manifest.write(out, made, before)])
+
+
+def check_folder(out: Path) -> None:
+    """Make the folder of a report, and check that it can be written.
+
+    Raises:
+        BenchError: it is a file, or cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise BenchError(f"{out}: is a file; name a folder for the report")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise StoreError(out, error) from None
 
 
 def _text(path: Path, text: str) -> Path:

@@ -68,7 +68,13 @@ class Request:
         if chosen.methods and not any(one.startswith("methods=") for one in settings):
             named = dict.fromkeys((*chosen.methods, *plugin_methods(self.plugins)))
             changes["methods"] = changes.get("methods") or tuple(named)
-        return chosen.model_copy(update={key: value for key, value in changes.items() if value})
+        changes = {key: value for key, value in changes.items() if value}
+        for key, value in changes.items():
+            if isinstance(value, tuple):
+                changes[key] = tuple(dict.fromkeys(value))  # what is named twice runs once
+                if "" in map(str.strip, value):
+                    raise BenchError(f"one of the {key} is empty; is a variable not set?")
+        return chosen.model_copy(update=changes)
 
     def source(self, chosen: Suite) -> str:
         """The data set that is meant."""

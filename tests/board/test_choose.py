@@ -97,7 +97,7 @@ def test_latency_must_be_known_and_low_enough(results: Path) -> None:
 def test_nothing_fits(results: Path) -> None:
     (advice,) = choose(load(results), 100)
     assert advice.choices == ()
-    assert "nothing fits; the smallest known size is" in advice.notes[0]
+    assert "nothing fits; the smallest table that is known has" in advice.notes[0]
     assert "The next size up" in next_up(advice)
 
 

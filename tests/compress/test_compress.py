@@ -57,6 +57,10 @@ def test_own_ids_are_kept(tmp_path: Path) -> None:
     found, numbered = read_vectors(tmp_path / "a.npz")
     assert not numbered
     assert (found.user_ids[3], found.item_ids[3]) == ("u3", "1003")
+    np.savez(tmp_path / "b.npz", **drawn(), user_ids=ids[0].astype("S"), item_ids=ids[1])
+    assert read_vectors(tmp_path / "b.npz")[0].user_ids == found.user_ids
+    with pytest.raises(DataError, match="--items goes with an"):
+        read_vectors(tmp_path / "b.npz", tmp_path / "items.npy")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,8 @@ def test_own_ids_are_kept(tmp_path: Path) -> None:
         ({"items": np.zeros((4, 5), np.float32)}, "16 columns and items 5"),
         ({"items": np.full((4, 16), np.nan, np.float32)}, "row 0 of `items`"),
         ({"user_ids": np.arange(3)}, "one id for each of 120 rows"),
-        ({"user_ids": np.array([{}] * 120)}, "cannot be read"),
+        ({"user_ids": np.array([{}] * 120)}, r"ids\.astype\(str\)"),
+        ({"user_ids": np.arange(120) / 1.0}, "`user_ids` is of type float64"),
     ],
 )
 def test_other_content_is_refused_in_one_line(

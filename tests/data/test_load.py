@@ -41,10 +41,16 @@ def test_a_folder_of_ones_own(tmp_path):
     assert load(str(folder)).fingerprint == data.fingerprint
 
 
-def test_the_name_of_a_data_set_is_that_of_its_card_file_or_folder(tmp_path, monkeypatch):
-    (tmp_path / "my clicks.csv").write_text("user,item\n1,2\n")
-    monkeypatch.chdir(tmp_path)
-    assert name_of("my clicks.csv") == name_of(str(tmp_path / "my clicks.csv")) == "my-clicks"
+def test_records_call_data_by_their_card_or_by_the_split_of_own_files(tmp_path, monkeypatch):
+    rows = [f"{user},{item}\n" for user in range(9) for item in range(12)]
+    for folder, kept in (("one", rows), ("other", rows[:-1])):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "my clicks.csv").write_text("user,item\n" + "".join(kept))
+    monkeypatch.chdir(tmp_path / "one")
+    found = name_of("my clicks.csv")
+    assert found == name_of(str(tmp_path / "one" / "my clicks.csv")) == load("my clicks.csv").split
+    assert found.startswith("my-clicks-")
+    assert found != name_of(str(tmp_path / "other" / "my clicks.csv"))
     assert name_of("gowalla") == "gowalla"
     assert name_of("toy-v10-s0") == "toy-v10-s0"  # the id of a split
 

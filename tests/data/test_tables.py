@@ -187,7 +187,7 @@ def test_repeated_rows_are_dropped_and_counted(tmp_path):
 
 
 BAD = {
-    "fields": ("user,item\na,x\nb\n", "x.csv, line 3: 1 fields, expected 2"),
+    "fields": ("user,item\na,x\nb\n", "x.csv, line 3: 1 field, expected 2"),
     "more": ("user,item\na,x,y\n", "x.csv, line 2: 3 fields, expected 2"),
     "empty id": ("user,item\na,x\n\n,y\n", "x.csv, line 4: the user id is empty"),
     "no item": ("user,item\na,\n", "x.csv, line 2: the item id is empty"),
@@ -241,3 +241,39 @@ def test_row_order_does_not_matter(tmp_path):
     assert made[0].fingerprint == made[1].fingerprint
     assert pairs(made[0].valid) == pairs(made[1].valid) != []
     assert made[0].split == made[1].split == f"x-t20-v10-s0-{made[0].fingerprint[:8]}"
+
+
+def repairs(path, **options) -> dict[str, int]:
+    (part,), _, _ = read_tables([path], **options)
+    return dict(part.repairs)
+
+
+@pytest.mark.parametrize("lines", ["{row}{head}{row}", '{row}{head}"b",8,2\n{head}\n'])
+@pytest.mark.parametrize("min_rating", [None, 1])
+def test_headers_of_joined_files_are_no_interactions(tmp_path, lines, min_rating):
+    head = "user_id,item_id,rating\n"
+    text = head + lines.format(head=head, row="a,7,1\n")
+    path = write(tmp_path, x_csv=text) / "x.csv"
+    (part,), users, items = read_tables([path], min_rating=min_rating)
+    assert "user_id" not in users.texts() and "item_id" not in items.texts()
+    assert part.repairs["lines that repeat the header dropped"] == lines.count("{head}")
+
+
+@pytest.mark.parametrize("word", ["NULL", "\\N", "nan", "None"])
+def test_ids_that_may_mean_missing_are_kept_and_counted(tmp_path, word):
+    path = write(tmp_path, x_csv=f"user,item\na,7\n{word},8\n{word},7\n") / "x.csv"
+    (note,) = [key for key in repairs(path) if "missing" in key]
+    assert repr(word) in note and repairs(path)[note] == 2
+
+
+def test_negative_quantities_are_counted(tmp_path):
+    path = write(tmp_path, x_csv="user,item,quantity\na,7,2\na,8,-1\nb,7,1\n") / "x.csv"
+    (note,) = repairs(path)
+    assert "negative quantity" in note and repairs(path)[note] == 1
+    assert repairs(path, min_rating=1) == {}
+
+
+def test_of_two_columns_of_one_name_the_number_is_asked_for(tmp_path):
+    path = write(tmp_path, x_csv="user_id,item_id,item_id\na,7,8\n") / "x.csv"
+    with pytest.raises(DataError, match='item = "2", its number'):
+        read(path)

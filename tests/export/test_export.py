@@ -137,6 +137,29 @@ def test_the_best_run_of_a_size(results, record, tmp_path):
     assert record.id in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_best_run_is_of_the_data_that_are_named(results, record, clicks, tmp_path):
+    """A file elsewhere with the same content is the same data; one of the same name need not be."""
+    words = ("export", "--best", "--max-bytes", "1MB", "--results", results, "--to", tmp_path / "t")
+    moved = tmp_path / "moved" / clicks.name
+    moved.parent.mkdir()
+    lines = clicks.read_text(encoding="utf-8").splitlines(keepends=True)
+    moved.write_text("".join(lines[:-5]), encoding="utf-8")
+    with pytest.raises(BenchError, match="no runs for data set"):
+        bench(*words, "-d", moved)
+    moved.write_text("".join(lines), encoding="utf-8")
+    assert record.id in bench(*words, "-d", moved)
+
+
+def test_a_run_of_a_plugin_that_is_not_given_is_refused_in_one_line(
+    results, record, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bench.method.registry.find_methods", lambda plugins=(): {})
+    with pytest.raises(
+        BenchError, match=r"of the method '[a-z-]+', which the program does not have"
+    ):
+        bench("export", record.id, "--to", tmp_path / "t", "--results", results)
+
+
 def test_a_kept_file_is_exported_byte_for_byte(exported, results, record):
     folder, said = exported
     kept = (results / record.path).with_suffix(".safetensors")

@@ -48,6 +48,8 @@ def test_the_best_items_are_those_of_the_program(method, config, tmp_path, monke
 
 def test_all_items_that_were_not_seen_can_be_asked_for(method, tmp_path):
     table = compact_lookup.load(write(tmp_path, method))
+    with pytest.raises(TypeError, match="seen="):
+        table.recommend("u1", seen="i0")
     names = [name for name, _ in table.recommend("u1", k=1000, seen=["i0"])]
     assert sorted(names) == sorted(f"i{n}" for n in range(1, table.items))
     assert table.recommend("u1", k=0) == []

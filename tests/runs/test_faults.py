@@ -234,7 +234,7 @@ def test_file_that_grows_over_the_limit_is_a_full_disk(data, tmp_path, expected)
             said.write_text(str(error))
 
     assert in_child(limited) == 0
-    assert "File too large; make room or name another folder with --results" in said.read_text()
+    assert "File too large; make room or name another folder" in said.read_text()
     assert outcome(tmp_path) == {}
     assert litter(tmp_path) == []
     do(one)

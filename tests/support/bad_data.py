@@ -162,7 +162,7 @@ DATA = (
     ),
     table(
         "a row with too few fields",
-        ("all.csv, line 3", "1 fields, expected 2", "complete"),
+        ("all.csv, line 3", "1 field, expected 2", "complete"),
         "user,item\n1,2\n1\n",
     ),
     table(

@@ -116,7 +116,7 @@ SETTINGS = (
         "a results folder that cannot be",
         "leaderboard --suite smoke --results /proc/no",
         "/proc/no",
-        "name another folder with --results",
+        "name another folder",
     ),
     option("a list that does not exist", "list things", "'things'", "there are methods"),
     option("a method name that is no name", "new Bad-Name", "'Bad-Name'", "use small letters"),
