@@ -66,11 +66,12 @@ def leaderboard(
     from bench.cli.board import show_report
     from bench.cli.show_plan import plan_table
     from bench.cli.terminal import Live
-    from bench.cli.tuning import Options, tuned_suite
+    from bench.cli.tuning import tuned_suite
     from bench.judge.forks import forks
     from bench.records.store import Store
     from bench.report import check_folder
     from bench.runs import schedule
+    from bench.tune.options import Options
 
     if cluster is None and not dry_run:
         forks()  # imports PyTorch while the runs are planned

@@ -9,8 +9,8 @@ import typer
 
 from bench.cli import console, options
 from bench.cli.app import EXTEND, RUN, command
-from bench.cli.tuning import SEED, Options, Tuner, needs_optuna
 from bench.runs.request import Request, about
+from bench.tune.options import SEED, Options, needs_optuna
 
 
 @command(
@@ -68,7 +68,9 @@ def tune(
     Settings are chosen by validation NDCG@20. Runs only what is missing.
     """
     needs_optuna()
+    from bench.cli import tuning
     from bench.runs.schedule import default_workers
+    from bench.tune.tuner import Tuner
 
     asked = Request(
         suite,
@@ -103,11 +105,11 @@ def tune(
         ),
     )
     console.out.say(about(data))
-    tuner.show()
+    tuning.show(tuner)
     if dry_run:
-        tuner.estimate()
+        tuning.estimate(tuner)
         return
-    if any(one.found is None and one.counts["failed"] for one in tuner.run()):
+    if any(one.found is None and one.counts["failed"] for one in tuning.run(tuner)):
         raise typer.Exit(1)
 
 
