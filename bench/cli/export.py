@@ -136,7 +136,11 @@ def _table(
     if kept is not None:
         console.out.say(f"{kept}: the file that the run measured")
         return Table(kept.read_bytes(), data.split, None)
-    why = "on all interactions" if everything else "because its file was not kept"
+    why = "because its file was not kept"
+    if record.file is not None:
+        why = "because the file that it measured is gone or has changed"
+    if everything:
+        why = "on all interactions"
     console.out.say(f"training the run {record.id} again, {why}")
     keep_freed_memory()
     torch.set_num_threads(threads)

@@ -150,9 +150,16 @@ def _split(
         name += f"v{rule.valid_percent}-s{rule.seed}"
         train, valid = cut(train, rule.valid_percent, rule.seed, "valid")
     if not test.nnz:
+        lost = {
+            what: times for what, times in repairs.items() if what.startswith("test:") and times
+        }
+        why = ", ".join(f"{times:,} {what.removeprefix('test: ')}" for what, times in lost.items())
         raise DataError(
-            f"{next(iter(source.parts.values()))}: no test interactions are left: too few"
-            " interactions for each user; use a larger data set or give a test file"
+            f"{source.parts['test']}: no test interactions are left ({why}); give interactions"
+            " that the training part does not have, of users that it has"
+            if "test" in source.parts
+            else f"{source.parts['all']}: no test interactions are left: too few interactions for"
+            " each user; use a larger data set or give a test file"
         )
     return train, valid, test, name
 

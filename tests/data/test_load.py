@@ -391,3 +391,11 @@ def test_movielens_100k():
     assert (data.users, data.items, data.repairs) == (942, 1447, {})
     assert (data.train.nnz, data.valid.nnz, data.test.nnz) == (39866, 4429, 11080)
     assert data.fingerprint.startswith("f557200c748c8d21")
+
+
+def test_a_test_part_of_training_pairs_alone_is_named_with_the_reason(tmp_path):
+    rows = "user,item\n" + "".join(f"{user},{item}\n" for user in range(5) for item in range(8))
+    (tmp_path / "train.csv").write_text(rows)
+    (tmp_path / "test.csv").write_text(rows)
+    with pytest.raises(DataError, match=r"test\.csv: .*\(40 pairs of the training part dropped\)"):
+        load(str(tmp_path))

@@ -179,7 +179,7 @@ def test_without_its_file_a_run_is_trained_again(what, results, record, tmp_path
     else:
         kept.write_bytes(content[:-1] + b"x")
     said = bench("export", record.id, "--to", tmp_path / "t", "--results", copy)
-    assert "again, because its file was not kept" in said
+    assert "again, because the file that it measured is gone or has changed" in said
     assert (tmp_path / "t" / "embeddings.safetensors").read_bytes() == content
     assert "trained again: NDCG" in (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
 

@@ -116,7 +116,7 @@ DATA = (
     ),
     own(
         "no test interaction left",
-        ("data/train.txt", "no test interactions are left", "use a"),
+        ("data/test.txt", "no test interactions are left", "give"),
         test__txt="0 0\n",
     ),
     Bad(
