@@ -42,8 +42,7 @@ class Narrow(Method.Config):
     """Knobs of the columns.
 
     `width_factor`: how many, as a multiple of those that a plain table of the same size would have,
-    so that one value serves all budgets; none: all `dim`. Up to 1 it is rounded down, so that such
-    a table fits with all of its entries. `width`: how many, solved from it.
+    so that one value serves all budgets; none: all `dim`. `width`: how many, solved from it.
     """
 
     width_factor: float | None = width_field(None)
@@ -60,9 +59,7 @@ def solve_width(table: Table, config: _N) -> _N:
     storage = Storage.of(config)
     scale = storage.row_bytes(0) if storage else 0.0
     plain = max(0.0, table.cap.cap / table.ids - scale) / value_size(table, config)
-    wanted = config.width_factor * plain
-    width = int(wanted) if config.width_factor <= 1 else round(wanted)
-    return config.but(width=min(table.most_columns, max(1, width)))
+    return config.but(width=min(table.most_columns, max(1, round(config.width_factor * plain))))
 
 
 def fill_columns(

@@ -43,7 +43,7 @@ from bench.method.user_share import divide
 SCALES = Choice((None, "item", "side"))  # what `bench tune` tries where rows are ids
 WIDTHS = Choice((None, 1.0, *WIDE.values[1:]))  # likewise; with 1 all entries can be kept
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
-_GIVEN_UP = 8  # columns at most, for the header of a small table
+_GIVEN_UP = 8  # columns at most, for rounding and for the header of a small table
 _PIECE = 1024  # rows looked at together
 _LEAST = 1e-30  # a cut of float32 weights that is as good as none
 _CEILING = 0.45  # decay drives s to 0, and sigmoid(0) = 0.5 is never passed; `gain` scales it
@@ -139,8 +139,8 @@ class Pruned(Method):
     def with_all_entries(cls, table: Table, config: Any, solve: Callable[[Any], Any]) -> Any:
         """Solve the size knobs; where columns were to leave room for all entries, see that they do.
 
-        With a `width_factor` of 1 some columns are given up if the header of the file takes their
-        place: positions of entries, which then need not be stored, would cost far more.
+        With a `width_factor` of 1 some columns are given up if rounding or the header of the file
+        takes their place: positions of entries, which then need not be stored, would cost far more.
         """
         best = solve(config)
         if (config.width_factor or 2) > 1:
