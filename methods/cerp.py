@@ -58,7 +58,7 @@ class CERP(Pruned):
         "threshold_start": LogRange(1e-3, 0.5),
         "joint": Choice((True, False)),
         "width_factor": WIDTHS,
-        "scale": Choice((None, "side")),
+        "scale": Choice((None, "side"), coarse=True),
     }
     revision = 2
     # The code's gamma of 1; see above. All columns, and buckets that keep half of their entries.

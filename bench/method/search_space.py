@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values (text, numbers, true or false)."""
+    """One of some values (text, numbers, true or false).
+
+    Attributes:
+        values: the values.
+        coarse: whether the setting matters so much that a search varies it from its first trials
+            on, as those of `COARSE`. It is no part of the text that logs of searches have.
+    """
 
     values: tuple[Any, ...]
+    coarse: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -38,5 +45,5 @@ BITS = Choice((None, 8, 6, 4, 3, 2))
 A method whose values stay float32 says `"bits": Choice((None,))` in its `space`.
 """
 
-COARSE = ("bits", "scale", "width_factor", "user_share", "kept_user_share", "training.lr")
-"""The settings that matter most; a search varies these alone at first."""
+COARSE = ("bits", "width_factor", "user_share", "kept_user_share", "training.lr")
+"""The settings that matter most, besides choices that say so; a search varies these at first."""

@@ -227,7 +227,11 @@ class Study:
 
     def _suggest(self, number: int, base: Mapping[str, Any]) -> dict[str, Any]:
         """Ask the sampler for a trial; settings that do not vary yet are those of `base`."""
-        coarse = [name for name in self._kinds if name in COARSE]
+        coarse = [
+            name
+            for name, one in self.space.items()
+            if name in COARSE or (isinstance(one, Choice) and one.coarse)
+        ]
         wide = number < _COARSE_TRIALS and len(coarse) > 1
         fixed = {n: base[n] for n in self._kinds if n not in coarse} if wide else {}
         free = {name: one for name, one in self._kinds.items() if name not in fixed}

@@ -279,3 +279,20 @@ def test_a_larger_space_never_ends_worse_given_the_same_first_trials(
     best = of_small.value(of_small.chosen(), FULL, AGAIN)
     assert of_large.value(of_large.chosen(), FULL, AGAIN) >= best
     assert best >= of_small.value(0, FULL)  # nor ends the smaller one worse than it began
+
+
+def test_a_choice_that_says_so_varies_from_the_first_trials_on(tmp_path):
+    """Other choices do not, and logs have the same text for both."""
+    names = ("one", "two", "three")
+    for coarse in (False, True):
+        choice = Choice(names, coarse=coarse)
+        assert repr(choice) == repr(Choice(names))
+        study = played(
+            tmp_path / f"{coarse}.jsonl",
+            8,
+            space=COARSE | {"knob": choice},
+            first=({"bits": None, "training.lr": 0.1, "knob": "one"},),
+            value=lambda params, stage: 0.5 - abs(params["training.lr"] - 0.3) / 2,
+        )
+        tried = {study.outcomes[n, "short"]["params"]["knob"] for n in range(1, 8)}
+        assert (len(tried) > 1) == coarse
