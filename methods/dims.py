@@ -53,7 +53,7 @@ class QuantisedDims(Dims):
     title = "Fewer dimensions, quantised"
     stores = "a table with fewer columns in few bits, lengths of items"
     revision = 2
-    space: ClassVar = {"bits": Choice((3, 4, 6, 8)), "scale": Choice(("row", "item"))}
+    space: ClassVar = {"bits": Choice((3, 4, 6, 8), coarse=True), "scale": Choice(("row", "item"))}
 
     class Config(Dims.Config):
         """As `Dims`, in 4 bits; a user's row has length 1, an item's length is a byte."""

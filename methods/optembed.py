@@ -74,7 +74,7 @@ class OptEmbed(Method):
     space: ClassVar = {
         "alpha": LogRange(1e-6, 1e-2),
         "kept_user_share": USERS,
-        "width_factor": Choice((0.9, 1.0, 1.05, 1.1, 1.2, 1.5)),
+        "width_factor": Choice((0.9, 1.0, 1.05, 1.1, 1.2, 1.5), coarse=True),
     }
     published: ClassVar = {"width_factor": None, "kept_user_share": None}
     phases = (Phase("supernet", until_budget=True), Phase("retrain"))

@@ -27,7 +27,7 @@ class PTQ(SVD):
     url = "https://doi.org/10.1109/TIT.1960.1057548"
     stores = "one table in few bits, scales of rows"
     space: ClassVar = {
-        "bits": Choice((2, 3, 4, 6, 8)),
+        "bits": Choice((2, 3, 4, 6, 8), coarse=True),
         "scale": Choice(("item", "row")),
         "length_power": Choice((0.0, 0.25, 0.5, 1.0)),
     }

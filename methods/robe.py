@@ -51,7 +51,7 @@ class ROBE(Method):
         "chunk": Choice((0, 2, 8)),
         "joint": Choice((False, True)),
         "user_share": USERS,
-        "width_factor": Choice((None, 1.0, 1.3, 2.0, 3.0, 4.0, 6.0)),
+        "width_factor": Choice((None, 1.0, 1.3, 2.0, 3.0, 4.0, 6.0), coarse=True),
     }
     published: ClassVar = {"joint": True, "width_factor": None}
     revision = 2

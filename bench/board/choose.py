@@ -248,7 +248,7 @@ def _notes(
             if gap.minimum is not None and leaderboard.accounting == "bytes"
         ]
         smallest = min([*sizes, *minima], default=None)
-        if all(c.row.mean("latency") is None for c in small) and small:
+        if small and all(c.row.mean("latency") is None for c in small):
             yield "of no table of that size is the time to look up a row known"
         elif small:
             yield "nothing of that size is fast enough"

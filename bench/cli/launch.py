@@ -53,7 +53,7 @@ def _noted(arrived: list[int]) -> Iterator[None]:
         yield
     finally:
         for one, handler in before.items():
-            signal.signal(one, handler)
+            signal.signal(one, handler or signal.SIG_DFL)
 
 
 def names(planned: Iterable[Planned]) -> dict[str, str]:

@@ -33,7 +33,6 @@ def warm_up() -> None:
     _step_of_adam()
     ones, storage = torch.ones(2, 2), Storage(4, "normal", "row")
     fit(ones, storage, None)
-    fit(ones, storage, None, ones > 0)
     fit(ones, storage, ones[:, :1])
     held = CSR(np.array([0, 1]), np.array([1], np.int32))
     evaluator = Evaluator(held, [], 2)

@@ -25,7 +25,7 @@ from bench.method.base import AliasChoices, Choice, Field, Method, Table
 from bench.method.precision import Storage
 
 FILLED = 0.97  # share of a budget that has to be used before columns are added
-WIDE = Choice((None, 1.05, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0))  # what `bench tune` tries
+WIDE = Choice((None, 1.05, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0), coarse=True)  # what `bench tune` tries
 
 
 def width_field(default: float | None) -> Any:

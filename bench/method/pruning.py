@@ -41,7 +41,9 @@ from bench.method.straight_through import KeptRounding, Rounding
 from bench.method.user_share import divide
 
 SCALES = Choice((None, "item", "side"), coarse=True)  # what `bench tune` tries where rows are ids
-WIDTHS = Choice((None, 1.0, *WIDE.values[1:]))  # likewise; with 1 all entries can be kept
+WIDTHS = Choice(
+    (None, 1.0, *WIDE.values[1:]), coarse=True
+)  # likewise; with 1 all entries can be kept
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
 _GIVEN_UP = 8  # columns at most, for rounding and for the header of a small table
 _PIECE = 1024  # rows looked at together
@@ -142,18 +144,14 @@ class Pruned(Method):
         With a `width_factor` of 1 some columns are given up if rounding or the header of the file
         takes their place: positions of entries, which then need not be stored, would cost far more.
         """
-        best = solve(config)
+        best = tried = solve(config)
         if (config.width_factor or 2) > 1:
             return best
-        for width in range(best.width, max(0, best.width - _GIVEN_UP), -1):
-            narrower = solve(config.but(width=width))
-            if cls._all_kept(table, narrower):
-                return narrower
+        for width in range(best.width - 1, max(0, best.width - _GIVEN_UP), -1):
+            if tried.kept == prod(cls.shape(table, tried)):
+                return tried
+            tried = solve(config.but(width=width))
         return best
-
-    @classmethod
-    def _all_kept(cls, table: Table, config: Any) -> bool:
-        return bool(config.kept == prod(cls.shape(table, config)))
 
     @classmethod
     def user_rows(cls, table: Table, config: Any) -> dict[str, int]:

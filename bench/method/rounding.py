@@ -112,10 +112,10 @@ def _fit_all(
     rows: Tensor, storage: Storage, scale: Tensor | None, kept: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """As `fit`, all rows together."""
-    if kept is not None:
-        rows = rows * kept
     if storage.levels == "uniform":
         most = _most(storage)
+        if kept is not None:
+            rows = rows * kept
         if scale is None:
             scale = _on_grid(rows.abs().amax(1, keepdim=True) / most)
         return (rows / _safe(scale)).round_().clamp_(-most, most), scale
@@ -124,6 +124,8 @@ def _fit_all(
     if scale is not None:
         units = _nearest(rows / _safe(scale), storage.bits)
         return (units if kept is None else units.mul_(kept)), scale
+    if kept is not None:
+        rows = rows * kept
     first, *others = (
         _match(rows, trial, storage.bits, kept) for trial in _trials(rows, storage.bits, kept)
     )
@@ -149,11 +151,8 @@ def _fit_by_loops(
         factors = rows.new_empty(len(rows), 1)
         tried = np.array(shares, np.float32), np.float32(top)
         found = units.numpy(), factors.view(-1).numpy()
-        if kept is None:
-            rounding_loops.fit_rows(rows.numpy(), *tried, *levels, *found)
-        else:
-            stays = kept.contiguous().numpy()
-            rounding_loops.fit_kept(rows.numpy(), stays, *tried, *levels, *found)
+        stays = np.empty((0, 0), np.bool_) if kept is None else kept.contiguous().numpy()
+        rounding_loops.fit_rows(rows.numpy(), stays, *tried, *levels, *found)
         return units, _on_grid(factors)
     scales = scale.expand(len(rows), 1)[:, 0].contiguous()
     rounding_loops.round_rows(rows.numpy(), scales.numpy(), *levels, units.numpy())

@@ -112,6 +112,7 @@ def _fit_row(
 @compiled
 def fit_rows(
     rows: NDArray[Any],
+    kept: NDArray[Any],
     shares: NDArray[Any],
     top: Any,
     borders: NDArray[Any],
@@ -123,35 +124,23 @@ def fit_rows(
 
     Args:
         rows: float32 [n, k].
+        kept: bool [n, k], the entries that are fitted; the others are 0 in `units`. Without rows:
+            all are fitted.
         shares: float32 [t], the scales to try, as shares of a row's root mean square.
         top: the highest level; the first scale to try is that at which the largest value of a row
             has it. 0: none.
         borders: as of `_nearest`.
         steps: likewise.
         units: float32 [n, k], written: levels.
-        factors: float32 [n], written: the scale of least squared error.
+        factors: float32 [n], written: the scale of least squared error; 0 where nothing is fitted.
     """
-    trial, size = np.empty(rows.shape[1], np.float32), np.empty(rows.shape[1], np.float32)
-    for r in range(len(rows)):
-        factors[r] = _fit_row(rows[r], shares, top, borders, steps, trial, size, units[r])
-
-
-@compiled
-def fit_kept(
-    rows: NDArray[Any],
-    kept: NDArray[Any],
-    shares: NDArray[Any],
-    top: Any,
-    borders: NDArray[Any],
-    steps: NDArray[Any],
-    units: NDArray[Any],
-    factors: NDArray[Any],
-) -> None:
-    """As `fit_rows`, of the entries that are kept, bool [n, k]; the others are 0 in `units`."""
     width = rows.shape[1]
     trial, size = np.empty(width, np.float32), np.empty(width, np.float32)
     row, found = np.empty(width, np.float32), np.empty(width, np.float32)
     for r in range(len(rows)):
+        if not len(kept):
+            factors[r] = _fit_row(rows[r], shares, top, borders, steps, trial, size, units[r])
+            continue
         count = 0
         for i in range(width):
             if kept[r, i]:

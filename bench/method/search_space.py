@@ -12,8 +12,8 @@ class Choice:
 
     Attributes:
         values: the values.
-        coarse: whether the setting matters so much that a search varies it from its first trials
-            on, as those of `COARSE`. It is no part of the text that logs of searches have.
+        coarse: whether the setting is one of those that matter most, which a search varies alone
+            at first. Logs of searches do not hold it.
     """
 
     values: tuple[Any, ...]
@@ -30,20 +30,21 @@ class Range:
 
 @dataclass(frozen=True)
 class LogRange:
-    """A number between two positive ones, equally likely at every scale."""
+    """A number between two positive ones, equally likely at every scale.
+
+    `coarse`: as in `Choice`.
+    """
 
     low: float
     high: float
+    coarse: bool = field(default=False, repr=False)
 
 
 Space = Choice | Range | LogRange
 
 
-BITS = Choice((None, 8, 6, 4, 3, 2))
+BITS = Choice((None, 8, 6, 4, 3, 2), coarse=True)
 """Values of `bits`, which is searched for every method without precision knobs of its own.
 
 A method whose values stay float32 says `"bits": Choice((None,))` in its `space`.
 """
-
-COARSE = ("bits", "width_factor", "user_share", "kept_user_share", "training.lr")
-"""The settings that matter most, besides choices that say so; a search varies these at first."""

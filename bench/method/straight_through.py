@@ -104,7 +104,7 @@ class KeptRounding(Rounding):
         if storage.bits != 16 and storage.scale == "side":
             shared = side_scale(table[mask].view(1, -1), storage)
             return as_stored(table, storage, shared, kept=mask)
-        return rounded(table * mask, storage, self.users, None if mask.all() else mask)
+        return rounded(table, storage, self.users, None if mask.all() else mask)
 
     @torch.no_grad()
     def measure(self, table: Tensor) -> None:

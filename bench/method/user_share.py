@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bench.method.base import Choice
 
-USERS = Choice((None, 0.5, 0.6, 0.8))  # what `bench tune` tries
+USERS = Choice((None, 0.5, 0.6, 0.8), coarse=True)  # what `bench tune` tries
 
 
 def divide(count: int, share: float | None, most: tuple[int, int]) -> tuple[int, int]:

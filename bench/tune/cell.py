@@ -54,7 +54,7 @@ class Subject:
 def rate_space(terms: Terms) -> dict[str, Space]:
     """Return the search space of the learning rate, around the one that methods share."""
     rate = terms.training.lr
-    return {RATE: LogRange(rate / _FACTOR, rate * _FACTOR)}
+    return {RATE: LogRange(rate / _FACTOR, rate * _FACTOR, coarse=True)}
 
 
 def subject(terms: Terms, kind: type[Method], label: str | None, form: Form = "tuned") -> Subject:

@@ -31,7 +31,7 @@ from optuna.distributions import (
 )
 
 from bench.errors import BenchError
-from bench.method.search_space import COARSE, Choice, LogRange, Space
+from bench.method.search_space import Choice, LogRange, Range, Space
 from bench.tune.log import Key, append, read_log
 
 SHORT, FULL, AGAIN = "short", "whole", "again"
@@ -227,11 +227,7 @@ class Study:
 
     def _suggest(self, number: int, base: Mapping[str, Any]) -> dict[str, Any]:
         """Ask the sampler for a trial; settings that do not vary yet are those of `base`."""
-        coarse = [
-            name
-            for name, one in self.space.items()
-            if name in COARSE or (isinstance(one, Choice) and one.coarse)
-        ]
+        coarse = [n for n, one in self.space.items() if not isinstance(one, Range) and one.coarse]
         wide = number < _COARSE_TRIALS and len(coarse) > 1
         fixed = {n: base[n] for n in self._kinds if n not in coarse} if wide else {}
         free = {name: one for name, one in self._kinds.items() if name not in fixed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import signal
 
 import pytest
@@ -50,7 +51,7 @@ def test_other_errors_are_not_hidden():
     ],
 )
 def test_files_that_cannot_be_written_are_no_traceback(error, said, monkeypatch, capsys):
-    module = __import__("bench.cli.app", fromlist=["main"])
+    module = importlib.import_module("bench.cli.app")
 
     def broken():
         raise error

@@ -28,7 +28,10 @@ from bench.tune.study import (
 
 SPACE = {"x": Range(-1.0, 1.0), "kind": Choice(("a", "b"))}
 START = {"x": 0.9, "kind": "b"}
-COARSE = {"bits": Choice((None, 8, 4)), "training.lr": LogRange(0.01, 1.0)}
+COARSE = {
+    "bits": Choice((None, 8, 4), coarse=True),
+    "training.lr": LogRange(0.01, 1.0, coarse=True),
+}
 
 
 def score(params, stage=FULL) -> float:
