@@ -13,6 +13,14 @@ from pydantic import BaseModel, model_serializer
 from bench.cli.launch import launch
 
 
+@pytest.fixture(autouse=True)
+def attentive():
+    """Ctrl-C is heeded, as on a terminal; a shell makes its background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Odd(BaseModel):
     """A model in whose code, which Rust calls, a signal arrives."""
 
@@ -61,3 +69,10 @@ def test_files_that_cannot_be_written_are_no_traceback(error, said, monkeypatch,
         module.main()
     assert caught.value.code == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_background_job_goes_on_ignoring_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with launch(contextlib.nullcontext()):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
