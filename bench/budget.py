@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from math import log
 from typing import Literal
@@ -68,6 +69,15 @@ def parse_budget(text: str, ids: int, dim: int, accounting: Accounting = "bytes"
     return Budget(cap, accounting)
 
 
+def canonical(text: str) -> str:
+    """A budget as a board shows it: `5 %`, `5.0%` and `05%` are `5%`; other text stays."""
+    squeezed = "".join(text.split())
+    if not (match := _AMOUNT.fullmatch(squeezed)):
+        return squeezed
+    number = Decimal(match[1]).normalize() or Decimal(0)
+    return f"{number:f}{match[2]}"
+
+
 def parse_bytes(text: str, option: str) -> int:
     """Resolve a size in bytes, such as `256KB`, `1.5 MiB` or `256000`.
 
@@ -109,9 +119,9 @@ def nearest(labels: Sequence[str], budget: str, share: float | None = None) -> s
         budget: as it is written.
         share: the budget as a share of the full table; None: only known from percent.
     """
-    squeezed = {"".join(label.split()): label for label in labels}
-    if (same := "".join(budget.split())) in squeezed:
-        return squeezed[same]
+    same = {canonical(label): label for label in labels}
+    if (found := canonical(budget)) in same:
+        return same[found]
     wanted = share or share_of(budget)
     known = {label: size for label in labels if (size := share_of(label))}
     if not wanted or not known:

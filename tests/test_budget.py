@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.budget import Budget, fraction, parse_budget, parse_bytes
+from bench.budget import Budget, canonical, fraction, parse_budget, parse_bytes
 from bench.errors import SpecError
 
 IDS, DIM = 70_839, 64  # Gowalla
@@ -135,3 +135,20 @@ def test_what_is_no_size_in_bytes_is_refused_with_the_remedy(text: str, remedy: 
     with pytest.raises(SpecError, match=remedy) as caught:
         parse_bytes(text, "--max-bytes")
     assert "--max-bytes" in str(caught.value) and repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("5 %", "5%"),
+        ("5.0%", "5%"),
+        ("05%", "5%"),
+        (".5%", "0.5%"),
+        ("100%", "100%"),
+        ("1.50 MiB", "1.5MiB"),
+        ("128k", "128k"),
+        ("half", "half"),
+    ],
+)
+def test_a_budget_is_shown_in_one_way(text: str, shown: str) -> None:
+    assert canonical(text) == shown

@@ -215,7 +215,7 @@ class Planner:
         words += ["--form", form] if form != "tuned" else []
         run = Run(
             spec,
-            label.replace(" ", "") if label else None,
+            budgets.canonical(label) if label else None,
             fraction,
             f"{self._command} {shlex.join(words)}",
             found.tuning,

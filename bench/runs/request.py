@@ -49,7 +49,7 @@ class Request:
         """
         from bench.method.registry import plugin_methods
         from bench.runs.settings import override
-        from bench.runs.suite import find_suite, list_suites
+        from bench.runs.suite import distinct, find_suite, list_suites
 
         name = self.suite
         if name is None:
@@ -74,6 +74,8 @@ class Request:
                 changes[key] = tuple(dict.fromkeys(value))  # what is named twice runs once
                 if "" in map(str.strip, value):
                     raise BenchError(f"one of the {key} is empty; is a variable not set?")
+        if "budgets" in changes:
+            changes["budgets"] = distinct(changes["budgets"])
         return chosen.model_copy(update=changes)
 
     def source(self, chosen: Suite) -> str:

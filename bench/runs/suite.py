@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from bench import paths
-from bench.budget import Bits, parse_budget
+from bench.budget import Bits, canonical, parse_budget
 from bench.engine.settings import Training
 from bench.errors import SpecError, did_you_mean
 from bench.files import check_model, read_toml
@@ -32,6 +32,14 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 """A name or a list of names."""
 
 
+def distinct(budgets: Iterable[str]) -> tuple[str, ...]:
+    """Budgets as boards show them, each once."""
+    return tuple(dict.fromkeys(map(canonical, budgets)))
+
+
+Amounts = Annotated[tuple[str, ...], AfterValidator(distinct)]
+
+
 class When(_Part):
     """Which runs an override is for: those of these names; an empty field is for all.
 
@@ -43,7 +51,7 @@ class When(_Part):
     """
 
     method: Names = ()
-    budget: Names = ()
+    budget: Annotated[Amounts, BeforeValidator(_as_tuple)] = ()
     backbone: Names = ()
     form: Annotated[tuple[Form, ...], BeforeValidator(_as_tuple)] = ()
     density_from: float | None = Field(None, gt=0, lt=1)
@@ -74,7 +82,7 @@ class When(_Part):
             not self.undecided
             and (not self.form or form in self.form)
             and (not self.method or method in self.method)
-            and (not self.budget or _squeezed(budget or "") in map(_squeezed, self.budget))
+            and (not self.budget or canonical(budget or "") in self.budget)
             and (not self.backbone or backbone in self.backbone)
         )
 
@@ -123,7 +131,7 @@ class Suite(_Part):
     dataset: str | None = None
     backbones: tuple[str, ...] = ("mf",)
     methods: tuple[str, ...] = ()
-    budgets: tuple[str, ...] = ("5%", "10%", "20%")
+    budgets: Amounts = ("5%", "10%", "20%")
     accounting: Literal["bytes", "values"] = "bytes"
     dim: int = Field(64, ge=1)
     seeds: int = Field(3, ge=1)
@@ -178,13 +186,12 @@ def validated(content: Mapping[str, Any], source: str) -> Suite:
         SpecError: naming the source and the key.
     """
     suite = check_model(Suite, content, source, HINT)
-    known = {_squeezed(budget) for budget in suite.budgets}
     for number, one in enumerate(suite.override):
         where = f"{source}: override.{number}"
         check_override(one, where)
         for budget in one.when.budget:
             parse_budget(budget, 1_000_000, suite.dim)
-            if _squeezed(budget) not in known:
+            if budget not in suite.budgets:
                 raise SpecError(
                     f"{where}: when.budget {budget!r} is none of the suite's budgets;"
                     f" {did_you_mean(budget, suite.budgets)}"
@@ -228,8 +235,3 @@ def _check_training(when: When, key: str, where: str) -> None:
             f"{where}: {key}: a method or a budget may have its own"
             f" {' and '.join(OWNED_TRAINING)}; the rest is shared by a board"
         )
-
-
-def _squeezed(budget: str) -> str:
-    """A budget without spaces: `5 %` is `5%`."""
-    return "".join(budget.split())

@@ -42,3 +42,9 @@ def test_a_suite_of_all_methods_stays_one(plugin):
 def test_a_plugin_that_is_missing_is_named(tmp_path):
     with pytest.raises(SpecError, match=r"gone\.py: no such plugin file"):
         Request(plugins=(tmp_path / "gone.py",)).resolved()
+
+
+def test_a_budget_that_is_written_in_two_ways_runs_once():
+    asked = Request(suite="ml-100k", settings=('budgets=["5 %", "5.0%"]',))
+    assert asked.resolved().budgets == ("5%",)
+    assert asked.resolved(budgets=("20%", "20.0%", "1k")).budgets == ("20%", "1k")
