@@ -125,12 +125,12 @@ def shared_backbone(suite: Suite, backbone: str) -> dict[str, Any]:
 
 
 def for_data(suite: Suite, data: Interactions) -> Suite:
-    """The suite with the overrides that are for data of this density, without the condition."""
-    density = (data.train.nnz + data.valid.nnz) / (data.users * data.items)
+    """The suite with the overrides that are for such data, without the condition."""
+    shape = data.train.nnz + data.valid.nnz, data.users, data.items
     kept = [
         one.model_copy(update={"when": one.when.decided()})
         for one in suite.override
-        if one.when.within(density)
+        if one.when.suits(*shape)
     ]
     return suite.model_copy(update={"override": tuple(kept)})
 

@@ -47,7 +47,8 @@ class When(_Part):
         method, budget, backbone, form: names.
         density_from, density_below: only for data whose density is in that range: training and
             validation interactions as a share of all pairs of a user and an item.
-            `bench.runs.settings.for_data` decides it.
+        per_user_below: only for data whose users have fewer of these interactions on average.
+            `bench.runs.settings.for_data` decides what depends on data.
     """
 
     method: Names = ()
@@ -56,20 +57,27 @@ class When(_Part):
     form: Annotated[tuple[Form, ...], BeforeValidator(_as_tuple)] = ()
     density_from: float | None = Field(None, gt=0, lt=1)
     density_below: float | None = Field(None, gt=0, lt=1)
+    per_user_below: float | None = Field(None, gt=0)
 
     @property
     def undecided(self) -> bool:
-        """Whether it depends on the density of data."""
-        return not (self.density_from is None and self.density_below is None)
+        """Whether it depends on data."""
+        return self != self.decided()
 
-    def within(self, density: float) -> bool:
-        """Whether it is for data of this density."""
-        low, high = self.density_from, self.density_below
-        return (low is None or density >= low) and (high is None or density < high)
+    def suits(self, interactions: int, users: int, items: int) -> bool:
+        """Whether it is for data with so many interactions outside of the test part."""
+        density, per_user = interactions / (users * items), interactions / users
+        low, high, most = self.density_from, self.density_below, self.per_user_below
+        return (
+            (low is None or density >= low)
+            and (high is None or density < high)
+            and (most is None or per_user < most)
+        )
 
     def decided(self) -> When:
-        """The same without a range of densities."""
-        return self.model_copy(update={"density_from": None, "density_below": None})
+        """The same without what depends on data."""
+        free = dict.fromkeys(("density_from", "density_below", "per_user_below"))
+        return self.model_copy(update=free)
 
     @property
     def shared(self) -> bool:
@@ -77,7 +85,7 @@ class When(_Part):
         return not (self.method or self.budget or self.form)
 
     def matches(self, method: str, budget: str | None, backbone: str, form: Form = "tuned") -> bool:
-        """Whether a run is one of them; never if it depends on data that are not known yet."""
+        """Whether a run is one of them; never if that depends on data that are not known yet."""
         return (
             not self.undecided
             and (not self.form or form in self.form)
@@ -95,7 +103,7 @@ class Override(_Part):
         set: values by key: a method's knob (`sparsity`), a setting of the training (`training.lr`)
             or of the backbone (`backbone.similarity`).
         tuned: a name or file of tuned settings, whose overrides stand here; in place of `set`, and
-            of all of `when` but the density.
+            of all of `when` but what depends on data.
     """
 
     when: When = When()
@@ -207,8 +215,8 @@ def check_override(one: Override, where: str) -> None:
     """
     if one.tuned and (one.set or one.when.decided() != When()):
         raise SpecError(
-            f"{where}: `tuned` stands alone, or with a density; put other parts of `when`, and"
-            " `set`, into another override"
+            f"{where}: `tuned` stands alone, or with `density_from`, `density_below` or"
+            " `per_user_below`; put other parts of `when`, and `set`, into another override"
         )
     if not one.tuned and not one.set:
         raise SpecError(f"{where}: it sets nothing; give it `set`, or `tuned`")

@@ -190,8 +190,8 @@ def read_tuned(path: Path) -> TunedFile:
             raise SpecError(f"{path}: override.{number}: tuned: a file cannot take another file")
         if one.when.undecided:
             raise SpecError(
-                f"{path}: override.{number}: when: tuned settings do not depend on a density; put"
-                " the condition into a suite"
+                f"{path}: override.{number}: when: tuned settings do not depend on data; put the"
+                " condition into a suite"
             )
         if one.set:
             check_override(one, f"{path}: override.{number}")

@@ -113,6 +113,15 @@ def test_an_override_for_dense_data_is_for_those_alone():
         assert found(one).training.lr == 0.001  # no data yet
 
 
+def test_an_override_for_few_interactions_a_user_is_for_those_alone():
+    data = tiny_data()
+    per_user = (data.train.nnz + data.valid.nnz) / data.users
+    for bound, rate in ((per_user, 0.001), (per_user + 0.01, 0.5)):
+        one = suite(over(per_user_below=bound, set={"training.lr": 0.5}))
+        assert rates(one)["full", None] == rate
+        assert found(one).training.lr == 0.001  # no data yet
+
+
 def test_the_suite_is_not_changed_by_what_is_resolved():
     one = validated({**CONTENT, "backbone": {"mf": {"similarity": "dot"}}}, "s.toml")
     one = override(one, ["mf.similarity=cosine", "hashing.hashes=1"])

@@ -82,7 +82,7 @@ def test_ids_are_of_the_settings_alone():
         ("[[override]]\ntuned = 'x'\n", "cannot take another file"),
         (
             "[[override]]\nwhen = { density_from = 0.1 }\nset = { 'training.lr' = 1 }\n",
-            "depend on a density",
+            "do not depend on data",
         ),
     ],
 )

@@ -103,9 +103,11 @@ def test_defaults_are_written_for_boards_and_for_recbole_alike(tmp_path, monkeyp
     assert default_knobs(METHODS["qr"], "9%", 0.09) == {}
 
 
-def test_data_without_a_suite_have_the_programs_defaults_for_their_density():
+def test_data_without_a_suite_have_the_defaults_for_such_data():
     suite, data = find_suite("default"), tiny_data()
-    dense, sparse = (for_data(suite, replace(data, items=n * data.items)) for n in (1, 100))
+    users = (data.train.nnz + data.valid.nnz) // 20
+    dense, few = (for_data(suite, replace(data, items=n * data.items)) for n in (1, 100))
+    sparse = for_data(suite, replace(data, users=users, items=10_000 * data.items))
     for name in ("hashing", "cerp", "pep"):
         settings = resolve(dense, METHODS[name], "10%", "mf")
         assert settings.config.width_factor is not None
@@ -118,6 +120,7 @@ def test_data_without_a_suite_have_the_programs_defaults_for_their_density():
         assert settings.tuned.startswith("defaults-sparse@")
         assert settings.training.lr != suite.training.lr
         assert settings.training.objective == suite.training.objective
+        assert resolve(few, METHODS[name], "10%", "mf").training.objective.temperature == 0.25
         assert resolve(suite, METHODS[name], "10%", "mf").tuned == ""  # no data yet
 
 
