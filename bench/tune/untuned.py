@@ -2,7 +2,7 @@
 
 `python -m bench.tune.untuned ml-100k-mf ml-1m-mf gowalla-mf` derives defaults from the files behind
 the first one and runs each method with them, on the data set of the first one, under the suite
-`default`. It prints validation NDCG@20 of these runs beside that of the tuned settings, both as
+`default`. With one file it takes the defaults that the suite has. It prints validation NDCG@20 of these runs beside that of the tuned settings, both as
 means over the seeds of the tuning. Test data take no part. Runs that ended are not run again.
 """
 
@@ -196,12 +196,14 @@ def measure(options: argparse.Namespace) -> list[Measured]:
         raise BenchError(f"{options.tuned}: it names no data set; give a file of `bench tune`")
     data = load(str(tuned.study["dataset"]), data_dir=options.data_dir)
     asked = Request(options.suite, data.name, data_dir=options.data_dir)
+    suite = asked.resolved()
+    where = options.results / FOLDER / data.split / suite.backbones[0]
     with tempfile.TemporaryDirectory() as folder:
-        defaults = Path(folder) / "defaults.toml"
-        files = [find_tuned(one) for one in options.source]
-        write_tuned(defaults, {}, derive(files, methods, options.rates))
-        suite = with_tuned(asked.resolved(), str(defaults))
-        where = options.results / FOLDER / data.split / suite.backbones[0]
+        if options.source:
+            defaults = Path(folder) / "defaults.toml"
+            files = [find_tuned(one) for one in options.source]
+            write_tuned(defaults, {}, derive(files, methods, options.rates))
+            suite = with_tuned(suite, str(defaults))
         one = Comparison(tuned, suite, methods, data, where)
     missing = one.missing()
 
@@ -224,7 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = argparse.ArgumentParser(prog="python -m bench.tune.untuned", description=__doc__)
     given.formatter_class = argparse.RawDescriptionHelpFormatter
     given.add_argument("tuned", help="tuned settings of the data set, by name or file")
-    given.add_argument("source", nargs="+", help="tuned settings that give the defaults")
+    given.add_argument(
+        "source", nargs="*", help="tuned settings that give the defaults; none: those of the suite"
+    )
     given.add_argument("--rates", action="store_true", help="defaults have learning rates")
     given.add_argument("--suite", default="default", help="suite of the runs (default: default)")
     given.add_argument("--data-dir", type=Path, help="folder with data sets (or BENCH_DATA)")

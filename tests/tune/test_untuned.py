@@ -127,6 +127,7 @@ def test_the_table_has_a_line_for_each_method_and_a_sentence_sums_it_up():
     ("names", "said"),
     [
         (("nothing-here", "ml-1m-mf"), "there are no tuned settings 'nothing-here'"),
+        (("nothing-here",), "there are no tuned settings 'nothing-here'"),
         (("ml-100k-mf", "nothing-here"), "there are no tuned settings 'nothing-here'"),
         (("defaults", "ml-1m-mf"), "defaults: it names no data set"),
     ],
