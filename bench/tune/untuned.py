@@ -2,8 +2,9 @@
 
 `python -m bench.tune.untuned ml-100k-mf ml-1m-mf gowalla-mf` derives defaults from the files behind
 the first one and runs each method with them, on the data set of the first one, under the suite
-`default`. With one file it takes the defaults that the suite has. It prints validation NDCG@20 of these runs beside that of the tuned settings, both as
-means over the seeds of the tuning. Test data take no part. Runs that ended are not run again.
+`default`. With one file it takes the defaults that the suite has. It prints validation NDCG@20 of
+these runs beside that of the tuned settings, both as means over the seeds of the tuning. Test data
+take no part. Runs that ended are not run again.
 """
 
 from __future__ import annotations
