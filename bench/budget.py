@@ -74,8 +74,7 @@ def canonical(text: str) -> str:
     squeezed = "".join(text.split())
     if not (match := _AMOUNT.fullmatch(squeezed)):
         return squeezed
-    number = Decimal(match[1]).normalize() or Decimal(0)
-    return f"{number:f}{match[2]}"
+    return f"{Decimal(match[1]).normalize():f}{match[2]}"
 
 
 def parse_bytes(text: str, option: str) -> int:

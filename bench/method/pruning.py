@@ -41,9 +41,8 @@ from bench.method.straight_through import KeptRounding, Rounding
 from bench.method.user_share import divide
 
 SCALES = Choice((None, "item", "side"), coarse=True)  # what `bench tune` tries where rows are ids
-WIDTHS = Choice(
-    (None, 1.0, *WIDE.values[1:]), coarse=True
-)  # likewise; with 1 all entries can be kept
+# Likewise; with 1 all entries can be kept.
+WIDTHS = Choice((None, 1.0, *WIDE.values[1:]), coarse=True)
 DECAY = 1e-5  # of the thresholds; any positive value gives the same steps under Adam
 _GIVEN_UP = 8  # columns at most, for rounding and for the header of a small table
 _PIECE = 1024  # rows looked at together
