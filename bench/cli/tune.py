@@ -15,9 +15,8 @@ from bench.tune.options import SEED, Options, needs_optuna
 
 @command(
     RUN,
-    "bench tune -d ml-100k",
-    "bench tune -d gowalla -b 10% -m cerp -m dims --trials 24 --dry-run",
     "bench tune -d ./my-data --objective",
+    "bench tune -d gowalla -b 10% -m cerp -m dims --trials 24 --out mine.toml --dry-run",
 )
 def tune(
     suite: options.SuiteName = None,
@@ -107,6 +106,7 @@ def tune(
     console.out.say(about(data))
     tuning.show(tuner)
     if dry_run:
+        tuner.check()
         tuning.estimate(tuner)
         return
     if any(one.found is None and one.counts["failed"] for one in tuning.run(tuner)):

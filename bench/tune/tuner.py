@@ -61,6 +61,15 @@ class Tuner:
             found.append(subject(self.terms, kind, self.search.budgets(kind)[0], form))
         return found
 
+    def check(self) -> None:
+        """Raise BenchError if the file holds settings of another tuning that would stay.
+
+        What a tuned objective changes is known only after its search, so `run` checks again then.
+        """
+        if not self.options.objective:
+            cells = [one.when for one in self.search.subjects()]
+            check_tuned(self.out, self.terms.conditions(self.data), cells)
+
     def run(self, listener: Listener) -> list[Outcome]:
         """Run the missing trials and write the file.
 
@@ -78,8 +87,7 @@ class Tuner:
         pool = job, self.data, options.workers, listener, options.time_limit, options.cluster
         cells = [c.when for c in search.subjects()]
         found: list[Outcome] = []
-        if not options.objective:
-            check_tuned(self.out, self.terms.conditions(self.data), cells)
+        self.check()
         with Workers(*pool) as workers:
             if options.objective:
                 found.append(search.run_one(objective_subject(self.terms, self.methods), workers))

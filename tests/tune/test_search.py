@@ -519,10 +519,12 @@ def test_the_command_goes_on_after_a_kill_and_keeps_one_file_to_one_set_of_condi
     assert written.read_text() == before
     assert inline == first + first[2:]
     # Tuned under other conditions, a second method is not put beside it; nothing is run.
-    code, said = bench("tune", "-d", folder, "-b", "40%", "--trials", 4, "-m", "qr")
-    assert code == 2
-    assert "it holds hashing 30%, tuned with trials = 3, not 4" in said.err
-    assert len(said.err.strip().splitlines()) == 1
+    other = ("tune", "-d", folder, "-b", "40%", "--trials", 4, "-m", "qr")
+    for more in ((), ("--dry-run",)):
+        code, said = bench(*other, *more)
+        assert code == 2
+        assert "it holds hashing 30%, tuned with trials = 3, not 4" in said.err
+        assert len(said.err.strip().splitlines()) == 1
     assert len(inline) == 2 * len(first) - 2
 
 
