@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,10 +63,10 @@ class Names:
         Raises:
             KeyError: there is none.
         """
-        wanted = str(name).encode()
-        place = bisect_left(self.order, wanted, key=lambda number: self._bytes(number))
-        if place < len(self.order) and self._bytes(self.order[place]) == wanted:
-            return int(self.order[place])
+        for wanted in _texts(name):
+            place = bisect_left(self.order, wanted, key=lambda number: self._bytes(number))
+            if place < len(self.order) and self._bytes(self.order[place]) == wanted:
+                return int(self.order[place])
         raise KeyError(f"no {self.kind} {name!r} in this table")
 
 
@@ -165,6 +165,16 @@ class Table:
         if config.get("similarity") != "cosine":
             return 1.0
         return float(config.get("lengths") or config.get("norm_power") or 0)
+
+
+def _texts(name: object) -> Iterator[bytes]:
+    """An id in the forms that the file may have it in.
+
+    Databases give bytes in place of text, and data frames 4.0 in place of 4.
+    """
+    yield bytes(name) if isinstance(name, bytes) else str(name).encode()
+    if isinstance(name, (float, np.floating)) and float(name).is_integer():
+        yield str(int(name)).encode()
 
 
 def _guarded(function: Callable[[A], R], file: File) -> Callable[[A], R]:

@@ -57,7 +57,7 @@ def export(
     from bench.data import is_own
     from bench.export.card import Card
     from bench.export.find import kept_file, load_data
-    from bench.export.folder import check_target, write_folder
+    from bench.export.folder import GRAPH, check_target, write_folder
     from bench.export.onnx import check_onnx, onnx_file
     from bench.files import write_atomic
     from bench.method.registry import find_methods
@@ -85,8 +85,8 @@ def export(
         f"{to}: {record.method.title}, {sizes.table:,} bytes, and {sizes.ids:,} bytes of own ids"
     )
     if graph is not None:
-        write_atomic(to / "embeddings.onnx", lambda stream: stream.write(graph))
-        console.out.say(f"{to / 'embeddings.onnx'}: {len(graph):,} bytes, with decoded values")
+        write_atomic(to / GRAPH, lambda stream: stream.write(graph))
+        console.out.say(f"{to / GRAPH}: {len(graph):,} bytes, with decoded values")
     if not sizes.read:
         console.err.say(
             f"compact_lookup has no reader for {kind.name}: docs/export.md says how to write one"

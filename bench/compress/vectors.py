@@ -22,6 +22,7 @@ _FORMS = (
     " --items for the other one, or a checkpoint (.pth) of RecBole"
 )
 _SIDES = ("users", "items")
+_LARGEST = 1e15  # of a value: sums of a few thousand squares are finite in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +175,11 @@ def _matrix(path: Path, name: str, arrays: Mapping[str, NDArray[Any]]) -> NDArra
     if not np.isfinite(rows).all():
         row = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
         raise DataError(f"{path}: row {row} of `{name}` has values that are not finite; remove it")
+    if (most := float(np.abs(rows).max())) > _LARGEST:
+        raise DataError(
+            f"{path}: `{name}` has a value of {most:.3g}; the most is {_LARGEST:g}, because squares"
+            " have to be finite; divide all vectors by a number"
+        )
     return rows
 
 
@@ -190,7 +196,13 @@ def _ids(
             f"{path}: `{key}` is of type {array.dtype}; ids are whole numbers or text, such as"
             f" {key}.astype(int) or {key}.astype(str)"
         )
-    named = array.astype(str) if array.dtype.kind != "S" else np.char.decode(array, "utf-8")
+    try:
+        named = array.astype(str) if array.dtype.kind != "S" else np.char.decode(array, "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: `{key}` has bytes that are not UTF-8 ({error.object!r}); decode the ids, as in"
+            f" np.char.decode({key}, 'latin-1')"
+        ) from None
     ids = tuple(named.tolist())
     if len(ids) != rows or len(set(ids)) != rows:
         raise DataError(f"{path}: `{key}` needs one id for each of {rows:,} rows, all different")

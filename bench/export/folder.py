@@ -23,6 +23,7 @@ from bench.method.file import read_file
 from bench.records.schema import Record
 
 TABLE, IDS, CARD, LICENCE = "embeddings.safetensors", "ids.safetensors", "README.md", "LICENSE"
+GRAPH = "embeddings.onnx"
 _SOME = 20_000  # rows that are compared, at most
 _CLOSE = 1e-6  # of the largest value
 
@@ -109,11 +110,12 @@ def reads_back(folder: Path, content: bytes, kind: type[Method]) -> bool:
 
 
 def write_files(folder: Path, content: bytes, ids: bytes, card: str) -> None:
-    """Write the files of a folder; the table last, when all else is there.
+    """Write the files of a folder; the table last, when all else is there. A graph goes.
 
     Raises:
         StoreError: the folder cannot be written.
     """
+    (folder / GRAPH).unlink(missing_ok=True)  # of a table that was here before
     _write(folder / IDS, ids)
     _write(folder / CARD, card.encode())
     _write(folder / LICENCE, _licence().encode())

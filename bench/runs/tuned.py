@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,8 @@ from bench.errors import SpecError, did_you_mean
 from bench.files import NONE, check_model, read_toml, write_atomic
 from bench.records.schema import Trials
 from bench.runs.suite import TRAINING, Form, Override, When, check_override
+
+_ID = re.compile(r"(.+)@([0-9a-f]{8})", re.DOTALL)
 
 
 class Found(Override):
@@ -161,7 +164,7 @@ def find_tuned(name: str) -> TunedFile:
     Raises:
         SpecError: there is none, it is malformed, or it no longer holds the settings of that id.
     """
-    place, _, wanted = name.partition("@")
+    place, wanted = split_id(name)
     path = _folder() / f"{place}.toml"
     if not path.is_file():
         path = Path(place)
@@ -176,6 +179,12 @@ def find_tuned(name: str) -> TunedFile:
             f"{path}: no method has the settings {wanted} any more; it holds {', '.join(ids)}"
         )
     return found
+
+
+def split_id(name: str) -> tuple[str, str]:
+    """The file or name in `NAME@ID`, and the id; "" without one. A path may have an @ of its own."""
+    match = _ID.fullmatch(name)
+    return (match[1], match[2]) if match and not Path(name).is_file() else (name, "")
 
 
 def read_tuned(path: Path) -> TunedFile:
@@ -224,14 +233,23 @@ def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> 
     return kept
 
 
-def write_tuned(path: Path, study: Mapping[str, Any], found: Iterable[Found]) -> None:
+def write_tuned(
+    path: Path, study: Mapping[str, Any], found: Iterable[Found], searched: Iterable[When] = ()
+) -> None:
     """Write overrides; those of other methods and budgets that the file holds stay.
+
+    Args:
+        path: the file; it may not exist.
+        study: the conditions of the new overrides.
+        found: the new overrides.
+        searched: runs that a search was for, even if it found nothing; what the file holds of these
+            goes.
 
     Raises:
         SpecError: these were tuned under other conditions, or the file cannot be written.
     """
     new = tuple(found)
-    kept = check_tuned(path, study, [one.when for one in new])
+    kept = check_tuned(path, study, [*(one.when for one in new), *searched])
     # Those for all methods first, because later overrides replace earlier ones.
     order = sorted((*kept, *new), key=lambda one: (one.when.method, _size(one.when)))
     whole = TunedFile(study=dict(study), override=tuple(order))

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.data import Interactions
 from bench.engine.loop import SELECT_ON, Fit
+from bench.errors import StoreError
 from bench.judge.model import Judge
 from bench.method import Method
 from bench.records.store import Store
@@ -42,12 +43,17 @@ def trial(
     Returns:
         `status` (complete, failed), `value` (validation NDCG@20 over all users, of the packed
         state), `passes` (epochs of all phases, and of a teacher), `size`, `seconds`, `error`.
+
+    Raises:
+        StoreError: the folder cannot be written, which says nothing about the settings.
     """
     began, passes = time.perf_counter(), list[dict[str, Any]]()
     result: dict[str, Any] = {"status": "complete", "value": None, "size": None, "error": None}
     result["passes"] = 0  # of a teacher
     try:
         result |= _fitted(run, data.blind(), methods, store, device, report, passes)
+    except StoreError:
+        raise
     except Exception as error:
         result["status"] = "failed"
         result["error"] = f"{type(error).__name__}: {error}"

@@ -98,7 +98,8 @@ class Tuner:
             found += search.run(workers)
         best = [one.found for one in found if one.found is not None]
         if best:
-            write_tuned(self.out, self.terms.conditions(self.data), (*self._shared, *best))
+            study = self.terms.conditions(self.data)
+            write_tuned(self.out, study, (*self._shared, *best), (one.when for one in found))
         return found
 
     def _kinds(self, chosen: Suite) -> Sequence[type[Method]]:

@@ -74,6 +74,8 @@ def test_own_ids_are_kept(tmp_path: Path) -> None:
         ({"user_ids": np.arange(3)}, "one id for each of 120 rows"),
         ({"user_ids": np.array([{}] * 120)}, r"ids\.astype\(str\)"),
         ({"user_ids": np.arange(120) / 1.0}, "`user_ids` is of type float64"),
+        ({"user_ids": np.array([b"caf\xe9"] * 120)}, "not UTF-8"),
+        ({"items": np.full((4, 16), 1e30, np.float32)}, r"`items` has a value of 1e\+30"),
     ],
 )
 def test_other_content_is_refused_in_one_line(

@@ -99,4 +99,26 @@ def test_every_id_is_found_and_others_are_not(names):
 
 def test_numbers_are_taken_as_their_digits():
     arrays = safetensors.numpy.load(names_file(["7", "30"], ["x"]))
-    assert Names("file", arrays, "user", 2).number(30) == 1
+    names = Names("file", arrays, "user", 2)
+    for one in (30, np.int64(30), 30.0, np.float32(30), b"30", np.bytes_(b"30")):
+        assert names.number(one) == 1
+    for other in (30.5, float("nan"), float("inf"), b"\xff", 3):
+        with pytest.raises(KeyError):
+            names.number(other)
+
+
+def test_ids_that_look_like_floats_are_found_as_they_are_written():
+    arrays = safetensors.numpy.load(names_file(["7.0", "7"], ["x"]))
+    names = Names("file", arrays, "user", 2)
+    assert [names.number(one) for one in ("7.0", 7.0, "7", 7)] == [0, 0, 1, 1]
+
+
+def test_items_that_were_seen_are_left_out_in_whatever_form_their_ids_come(method, tmp_path):
+    folder = write(tmp_path, method)
+    count = [method.table.users, method.table.items]
+    ids = [[str(n) for n in range(one)] for one in count]
+    (folder / "ids.safetensors").write_bytes(names_file(*ids))
+    table = compact_lookup.load(folder)
+    seen = [b"4", 5.0, np.float64(6), np.int64(7), "8"]
+    found = {name for name, _ in table.recommend(b"1", k=1000, seen=seen)}
+    assert found == set(ids[1]) - {"4", "5", "6", "7", "8"}

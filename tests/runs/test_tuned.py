@@ -206,6 +206,26 @@ def test_tuned_settings_that_are_named_replace_others_and_those_of_the_suites_fi
     assert with_tuned(suite, "").tuned == ()
 
 
+def test_a_search_without_a_result_does_not_keep_a_new_file_from_being_written(tmp_path):
+    path = tmp_path / "t.toml"
+    write_tuned(path, STUDY, [of(budget="5%"), of(budget="10%")])
+    more = STUDY | {"trials": 24}
+    with pytest.raises(SpecError, match="it holds qr 10%, tuned with trials = 12, not 24"):
+        write_tuned(path, more, [of(budget="5%")])
+    write_tuned(path, more, [of(budget="5%")], [of(budget=one).when for one in ("5%", "10%")])
+    assert [one.when.budget for one in read_tuned(path).override] == [("5%",)]
+
+
+def test_paths_may_have_an_at_sign(tmp_path):
+    path = tmp_path / "a@b.toml"
+    write_tuned(path, STUDY, [QR])
+    for name in (f"{path}", f"{path}@{id_of(QR)}"):
+        assert find_tuned(name).override == (QR,)
+        suite = with_tuned(SUITE.model_copy(update={"methods": ("qr",)}), name)
+        assert ("add",) in configs(suite, "combine")
+        assert [one.tuned for one in with_tuned(suite, f"{path}").override] == [f"{path}"]
+
+
 def test_a_cited_id_must_still_be_there(tmp_path):
     path = tmp_path / "t.toml"
     write_tuned(path, STUDY, [QR])

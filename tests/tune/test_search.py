@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections import deque
@@ -21,7 +22,7 @@ from bench.check import tiny_data
 from bench.cli import main
 from bench.data import Interactions, load
 from bench.engine.settings import Training
-from bench.errors import BenchError, SpecError
+from bench.errors import BenchError, SpecError, StoreError
 from bench.method import Choice, Infeasible, Range
 from bench.method.registry import find_methods
 from bench.records.scan import scan
@@ -250,6 +251,15 @@ def test_a_trial_that_diverges_has_failed(store, tmp_path):
     assert found["status"] == "failed"
     assert "Diverged" in found["error"]
     assert found["value"] is None
+
+
+def test_a_full_disk_ends_a_trial_and_is_no_outcome_of_it(store, tmp_path, monkeypatch):
+    full = StoreError(store.root, OSError(errno.ENOSPC, "No space left on device"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "deploy", Mock(side_effect=full))
+        with pytest.raises(StoreError, match="No space"):
+            trial(planned(cell(tmp_path), {}), tiny_data(), METHODS, store)
+    assert trial(planned(cell(tmp_path), {}), tiny_data(), METHODS, store)["value"] is not None
 
 
 def test_short_trials_have_a_share_of_the_passes(tmp_path):
