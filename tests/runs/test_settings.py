@@ -113,11 +113,11 @@ def test_an_override_for_dense_data_is_for_those_alone():
         assert found(one).training.lr == 0.001  # no data yet
 
 
-def test_an_override_for_few_interactions_a_user_is_for_those_alone():
+def test_an_override_for_few_interactions_an_item_is_for_those_alone():
     data = tiny_data()
-    per_user = (data.train.nnz + data.valid.nnz) / data.users
-    for bound, rate in ((per_user, 0.001), (per_user + 0.01, 0.5)):
-        one = suite(over(per_user_below=bound, set={"training.lr": 0.5}))
+    per_item = (data.train.nnz + data.valid.nnz) / data.items
+    for bound, rate in ((per_item, 0.001), (per_item + 0.01, 0.5)):
+        one = suite(over(per_item_below=bound, set={"training.lr": 0.5}))
         assert rates(one)["full", None] == rate
         assert found(one).training.lr == 0.001  # no data yet
 
