@@ -6,7 +6,7 @@ PyTorch, pandas and matplotlib are imported by the functions that need them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,7 @@ class Single:
     def execute(
         self, device: str = "cpu", threads: int = 1, report: Report = lambda entry: None
     ) -> Record:
-        """Train, rank and write the record, in processes of its own.
+        """Train, rank and write the record, in processes of its own, even if there is one.
 
         Args:
             device: where to train.
@@ -140,6 +140,7 @@ class Single:
                 report(content)
 
         plan, job = self.plan, self.asked.job(self.store.root, device, threads, 1, keep=True)
+        job = replace(job, again=True)  # the caller has decided that it is to be run
         run_missing([self.planned], set(), plan.data, plan.methods, self.store, job, 1, listen)
         return self.record
 

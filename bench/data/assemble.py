@@ -128,10 +128,8 @@ def _split(
 ) -> tuple[CSR, CSR, CSR, str]:
     """Training, validation and test part, and the rule that made them as part of the split id."""
     rule = card.split
-    name = ""
     if "all" in found:
         train, test = cut(found["all"], rule.test_percent, rule.seed, "test")
-        name = f"t{rule.test_percent}-"
     else:
         train, test = found["train"], found["test"]
     cold = "pairs of users without training items dropped"
@@ -140,14 +138,12 @@ def _split(
     test = _drop(test, leak, repairs, "test: pairs of the training part dropped")
     test = _drop(test, _cold(test, train), repairs, f"test: {cold}")
     if "valid" in found:
-        name += "vgiven"
         valid = found["valid"]
         known = np.concatenate([train.keys(), test.keys()])
         leak = np.isin(valid.keys(), known, assume_unique=True)
         valid = _drop(valid, leak, repairs, "valid: pairs of the training or test part dropped")
         valid = _drop(valid, _cold(valid, train), repairs, f"valid: {cold}")
     else:
-        name += f"v{rule.valid_percent}-s{rule.seed}"
         train, valid = cut(train, rule.valid_percent, rule.seed, "valid")
     if not test.nnz:
         lost = {
@@ -161,7 +157,7 @@ def _split(
             else f"{source.parts['all']}: no test interactions are left: too few interactions for"
             " each user; use a larger data set or give a test file"
         )
-    return train, valid, test, name
+    return train, valid, test, rule.label(found)
 
 
 def _cold(part: CSR, train: CSR) -> NDArray[np.bool_]:

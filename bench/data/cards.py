@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +71,15 @@ class SplitRule(_Strict):
     valid_percent: Annotated[int, Field(ge=1, le=50)] = 10
     test_percent: Annotated[int, Field(ge=1, le=50)] = 20
     seed: Annotated[int, Field(ge=0)] = 0
+
+    def label(self, given: Collection[str]) -> str:
+        """What is drawn, as a part of the id of the split.
+
+        Args:
+            given: the parts that have a file, `all` for one file of everything.
+        """
+        test = f"t{self.test_percent}-" if "all" in given else ""
+        return test + ("vgiven" if "valid" in given else f"v{self.valid_percent}-s{self.seed}")
 
 
 class ColumnNames(_Strict):

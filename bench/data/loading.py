@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from bench import paths
 from bench.data.assemble import assemble
 from bench.data.cache import cache_file, cache_root, read_cache, stamps, write_cache
-from bench.data.cards import Card, find_card, list_cards, read_card
+from bench.data.cards import Card, SplitRule, find_card, list_cards, read_card
 from bench.data.fetch import fetch, packaged_file
 from bench.data.interactions import Interactions
 from bench.data.labels import Labels
@@ -22,6 +23,9 @@ from bench.errors import DataError, did_you_mean
 
 T = TypeVar("T")
 _OWN_CARD = "dataset.toml"
+LONGEST = 120
+"""Most characters of the id of a split: that of `bench.records.schema.Name`."""
+_PRINT = "-01234567"  # stands for what the id of own data ends in, a part of their fingerprint
 
 
 def load(
@@ -122,8 +126,30 @@ def _own(path: Path) -> tuple[Source, Card]:
             f"there is no data set, file or folder {str(path)!r}; {did_you_mean(path.name, names)}"
         )
     if (folder / _OWN_CARD).is_file():
-        return source, read_card(folder / _OWN_CARD)
-    return source, Card(name=re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "data")
+        card = read_card(folder / _OWN_CARD)
+        _check_length(card, source, folder / _OWN_CARD, _PRINT)
+        return source, card
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[: _room(SplitRule(), source, _PRINT)]
+    return source, Card(name=name.strip("-") or "data")
+
+
+def _room(rule: SplitRule, source: Source, end: str = "") -> int:
+    """Most characters of a data set's name, so that the id of its split is not too long."""
+    return LONGEST - len(f"-{rule.label(source.parts)}{end}")
+
+
+def _check_length(card: Card, source: Source, path: Path, end: str = "") -> None:
+    """Refuse a card whose name leaves no room for the rest of the split's id.
+
+    Raises:
+        DataError: with file, name and remedy.
+    """
+    room = _room(card.split, source, end)
+    if len(card.name) > room:
+        raise DataError(
+            f"{path}: name: {card.name!r} has {len(card.name)} characters, but beside the rest of"
+            f" the split's id {room} fit; shorten it"
+        )
 
 
 def _data_dir(given: Path | None) -> Path | None:
@@ -145,12 +171,17 @@ def _installed(
     read: Callable[[Source, Card, bool], T],
 ) -> T:
     refused = ""
+
+    def opened(source: Source) -> T:
+        _check_length(card, source, paths.folder("cards") / f"{card.name}.toml")
+        return read(source, card, False)
+
     if data_dir is not None:
         if (data_dir / card.name).is_dir():
-            return read(from_folder(data_dir / card.name), card, False)
+            return opened(from_folder(data_dir / card.name))
         try:
             # The folder itself may be the data set; its content says whether it is this one.
-            return read(from_folder(data_dir), card, False)
+            return opened(from_folder(data_dir))
         except DataError as error:
             if data_dir.resolve().name == card.name:
                 raise
@@ -158,7 +189,7 @@ def _installed(
     if card.packaged is not None:
         path = packaged_file(card.packaged)
         if path is not None:
-            return read(from_file(path), card, False)
+            return opened(from_file(path))
     if not card.files:
         why = f" ({refused})" if refused else ""
         raise DataError(
@@ -167,4 +198,4 @@ def _installed(
         )
     folder = root / "downloads" / card.name
     fetch(card, folder, offline, refused)
-    return read(from_folder(folder), card, False)
+    return opened(from_folder(folder))

@@ -65,11 +65,24 @@ class Checkpoint:
 
     Args:
         path: of the file; None saves nothing and loads nothing.
+
+    Attributes:
+        origin: what writes the file: the release of PyTorch, and whatever the caller adds, such as
+            the state of the code. A file of another origin is deleted as well, because a run must
+            not mix the numbers of two programs.
+        earlier: seconds of training that other processes have put into the file that was loaded.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._saved = time.monotonic()
+        self.origin: Mapping[str, str] = {"torch": torch.__version__}
+        self.earlier = 0.0
+        self._began = self._saved = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the training until now, those of earlier processes among them."""
+        return self.earlier + time.monotonic() - self._began
 
     @property
     def due(self) -> bool:
@@ -85,8 +98,8 @@ class Checkpoint:
         assert self.path is not None
         self._saved = time.monotonic()
         tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        text = json.dumps(asdict(state))
-        meta = {"state": text, "torch": torch.__version__, "crc32": checksum(text, tensors)}
+        text = json.dumps(asdict(state) | {"elapsed": self.seconds, "origin": dict(self.origin)})
+        meta = {"state": text, "crc32": checksum(text, tensors)}
         write_atomic(self.path, lambda stream: write_tensors(stream, tensors, meta))
 
     def load(self, phases: int) -> tuple[State, dict[str, Tensor]] | None:
@@ -103,7 +116,10 @@ class Checkpoint:
                 tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
             if meta["crc32"] != checksum(meta["state"], tensors):
                 raise ValueError("its checksum is wrong")
-            state = State(**json.loads(meta["state"]))
+            content = json.loads(meta["state"])
+            self._check_origin(content.pop("origin", {}))
+            self.earlier = float(content.pop("elapsed"))
+            state = State(**content)
             if not 0 <= state.phase < phases:
                 raise ValueError("it belongs to another method")
         except Exception as error:  # whatever the file holds, training can start again
@@ -111,9 +127,24 @@ class Checkpoint:
             return None
         return state, tensors
 
+    def _check_origin(self, found: dict[str, str]) -> None:
+        """Refuse a file of another origin.
+
+        Raises:
+            ValueError: it is; the message says what it was written with.
+        """
+        theirs = [
+            f"{key} {found.get(key, 'unknown')}"
+            for key, value in self.origin.items()
+            if found.get(key) != value
+        ]
+        if theirs:
+            raise ValueError(f"it was written with {', '.join(theirs)}")
+
     def discard(self, why: Exception) -> None:
         """Delete the file, with a warning that says why."""
         assert self.path is not None
+        self.earlier = 0.0
         reason = f"{type(why).__name__}: {why}".partition("\n")[0]
         _log.warning("%s: discarded, training starts again (%s)", self.path, reason)
         self.path.unlink(missing_ok=True)

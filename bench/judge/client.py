@@ -74,7 +74,7 @@ class Judges:
                 self._start()
             try:
                 return self._connect()
-            except OSError:
+            except (OSError, RuntimeError):
                 self._end()  # it has ended, although the system may not say so yet
         raise BenchError("the process that judges files ends at once; free memory")
 
@@ -87,7 +87,8 @@ class Judges:
             self._control.send_bytes(json.dumps(self._told).encode())
             for handle in (theirs.fileno(), self._data.fileno()):
                 send_handle(self._control, handle, self._process.pid)
-        except OSError:
+        except (OSError, RuntimeError):
+            # On macOS `send_handle` waits for an answer, and says by RuntimeError that none came.
             ours.close()
             raise
         finally:

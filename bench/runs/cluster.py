@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -47,8 +47,26 @@ from bench.runs.worklist import Worklist
 
 _log = logging.getLogger(__name__)
 LOCAL = "local"
-_ATTEMPTS = 3  # attempts of a run whose worker cannot write, or whose task the scheduler has lost
+# Attempts of a run whose judge ends, whose worker cannot write, or whose task is lost by dask.
+_ATTEMPTS = 3
 _WORKER_WAIT = 30.0  # seconds without any worker until a warning
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The reason why a worker could not execute a run.
+
+    Attributes:
+        said: one line.
+        judge_died: whether the process that judges files has ended, perhaps because of the run.
+    """
+
+    said: str
+    judge_died: bool
+
+
+Answer = tuple[Problem | None, bytes, dict[str, bytes]]
+"""What a worker returns for a run."""
 
 
 @contextlib.contextmanager
@@ -130,7 +148,7 @@ def run_on_cluster(
     except Exception as error:  # any error of a worker while it unpacks its state
         raise BenchError(f"{_worker_error(error)}") from error
     try:
-        with Worklist(runs, store) as worklist:
+        with Worklist(runs, store, job.again) as worklist:
             _Driver(
                 worklist, client, state.name, store, listener, time_limit, fail, work, follow
             ).work()
@@ -217,7 +235,7 @@ class _Driver:
             if problem is None:
                 self._done(run, self._read(run, record, files))
                 return
-            self._retry(run, problem)
+            self._retry(run, problem.said, problem.judge_died)
         elif task.status == "error":
             error = task.exception()
             if not isinstance(error, distributed.KilledWorker):
@@ -262,10 +280,19 @@ class _Driver:
         else:
             self.worklist.close(run)
 
-    def _retry(self, run: Run, why: str) -> None:
+    def _retry(self, run: Run, why: str, judge_died: bool = False) -> None:
+        """Put a run back; after too many attempts fail it, or end the board.
+
+        Raises:
+            BenchError: it was tried too often, and its judge did not end.
+        """
         self.attempts[run.spec.id] = self.attempts.get(run.spec.id, 0) + 1
         if self.attempts[run.spec.id] == _ATTEMPTS:
-            raise BenchError(why)
+            if not judge_died:
+                raise BenchError(why)
+            why = "the process that judges its file had ended; out of memory?"
+            self._failed(run, "WorkerDied", why)
+            return
         self.began.pop(run.spec.id, None)  # its time starts anew
         self.worklist.put_back(run)
 
@@ -323,12 +350,12 @@ class WorkerState(distributed.WorkerPlugin):
             self._judges.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def do(self, task: bytes) -> tuple[str | None, bytes, dict[str, bytes]]:
+    def do(self, task: bytes) -> Answer:
         """Execute a run.
 
         Returns:
-            The reason why it could not be executed, or None; the record in the format of the disk;
-            the files that belong to it, by suffix.
+            The problem because of which it could not be executed, or None; the record in the format
+            of the disk; the files that belong to it, by suffix.
         """
         with self._lock:
             run = decode(task)
@@ -338,7 +365,8 @@ class WorkerState(distributed.WorkerPlugin):
             except (BenchError, JudgeDied) as error:
                 if isinstance(error, JudgeDied):
                     self._seat = None
-                return f"worker {self._worker.address}: {error}", b"", {}
+                said = f"worker {self._worker.address}: {error}"
+                return Problem(said, judge_died=isinstance(error, JudgeDied)), b"", {}
 
     def _executed(self, run: Run) -> tuple[bytes, dict[str, bytes]]:
         data, methods = self._ready = self._ready or self._unpacked()
@@ -394,7 +422,7 @@ class WorkerState(distributed.WorkerPlugin):
         return {name: getattr(self, name) for name in kept}
 
 
-def _do(state: str, task: bytes) -> tuple[str | None, bytes, dict[str, bytes]]:
+def _do(state: str, task: bytes) -> Answer:
     """Execute a task on a worker."""
     found = distributed.get_worker().plugins[state]
     assert isinstance(found, WorkerState)

@@ -21,6 +21,11 @@ from bench.engine.dense_adam import BETA1, BETA2, EPS
 from bench.records.protocol import untraced
 from bench.records.schema import Record
 
+_CODE = ("bench", "methods", "compact_lookup")
+"""Folders of a checkout that have code. The content of `tuned` and `datasets` is in records."""
+
+_measured = False  # whether a run has been measured in this process
+
 
 def environment(device: str) -> dict[str, Any]:
     """What runs: versions, machine, code state."""
@@ -55,25 +60,42 @@ def processor() -> str | None:
 
 @cache
 def code_state() -> str:
-    """What code runs: a commit, with `-dirty` where files differ from it, or an installed package.
+    """What code runs: a commit, or an installed package.
 
-    "unknown" for a copy of the files that is neither.
+    A commit has `-dirty` at its end where files differ from it, and where folders of the program
+    have files that git does not know. "unknown" for a copy of the files that is neither.
     """
     home = Path(bench.__file__).parent
     # A package inside of somebody else's checkout is no part of it.
     if _git(home, "ls-files", "--error-unmatch", "__init__.py"):
-        return _git(home, "describe", "--always", "--dirty", "--abbrev=12") or "unknown"
+        return _commit(home.parent) or "unknown"
     return _installed() or "unknown"
 
 
-def _git(folder: Path, *words: str) -> str:
+def _commit(checkout: Path) -> str:
+    """The commit that a checkout is at, and whether it has other code; "" if git does not say."""
+    state = _git(checkout, "describe", "--always", "--dirty", "--abbrev=12")
+    new = _git(checkout, "ls-files", "--others", "--exclude-standard", "--", *_CODE)
+    if not state or new is None:
+        return ""
+    return f"{state}-dirty" if new and not state.endswith("-dirty") else state
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git prints; None if it fails."""
     try:
         found = subprocess.run(
             ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
     return found.stdout.strip()
+
+
+def origin(device: str) -> dict[str, str]:
+    """What a training that was broken off must share with the one that continues it."""
+    kind = torch.device(device).type
+    return {"code": code_state(), "torch": torch.__version__, "device": kind}
 
 
 def _installed() -> str:
@@ -106,12 +128,20 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def reset_peak() -> None:
-    """Start the kernel's peak-memory count anew, where it can be (Linux)."""
+def reset_peak() -> bool:
+    """Start the kernel's peak-memory count anew, where it can be (Linux).
+
+    Returns:
+        Whether `peak_memory` will be that of the run that starts now. Where the count goes on, this
+        holds for the first run of a process alone.
+    """
+    global _measured
+    first, _measured = not _measured, True
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return
+        return first
+    return True
 
 
 def peak_memory() -> int:

@@ -22,7 +22,7 @@ from bench.method import Method
 from bench.method.file import write_file
 from bench.records.schema import Record
 from bench.records.store import Store
-from bench.runs.environment import environment, now, peak_memory, reset_peak
+from bench.runs.environment import environment, now, origin, peak_memory, reset_peak
 from bench.runs.measured import Measured
 from bench.runs.pipeline import Pipeline
 from bench.runs.record import failed, infeasible, new_record
@@ -65,16 +65,18 @@ def execute(
         JudgeDied: the judge has ended.
     """
     began = time.perf_counter()
-    reset_peak()
+    measurable = reset_peak()
     record = new_record(run, data, methods)
     per_user: dict[str, np.ndarray] | None = None
     files: dict[str, bytes] = {}
+    earlier = 0.0
     try:
         if run.spec.training is None:
             found = Measured(judge(Submission(run.spec.stored())))
         else:
             found = _trained(run, data, methods, store, judge, device, report)
         record, per_user = store.checked(found.onto(record)), found.verdict.per_user
+        earlier = found.earlier
         if keep:
             record, files = record.model_copy(update=found.kept()), found.files
     except (StoreError, JudgeDied):
@@ -88,11 +90,11 @@ def execute(
     except Exception as error:
         record = failed(record, type(error).__name__, str(error), traceback.format_exc())
     assert record.timings is not None
-    times = {"total_s": time.perf_counter() - began, "parallel": parallel}
+    times = {"total_s": time.perf_counter() - began + earlier, "parallel": parallel}
     record = record.model_copy(
         update={
             "timings": record.timings.model_copy(update=times),
-            "peak_memory_bytes": peak_memory(),
+            "peak_memory_bytes": peak_memory() if measurable else None,
             "env": environment(device),
             "finished": now(),
         }
@@ -118,7 +120,8 @@ def _trained(
     training = _Training(run, pipeline, store, report)
     method, backbone = training.run()
     # The work of a teacher counts in full in every run that uses it, whichever has done it.
-    trained = time.perf_counter() - began + sum(one.seconds - one.waited for one in pipeline.lent)
+    taught = sum(one.seconds - one.waited for one in pipeline.lent)
+    trained = time.perf_counter() - began + taught + training.earlier
     content, weights = write_file(method), _weights(backbone)
     return Measured(
         judge(Submission(run.spec.stored(), content, weights)),
@@ -127,6 +130,7 @@ def _trained(
         tuple(training.history),
         content,
         weights,
+        training.earlier,
     )
 
 
@@ -137,7 +141,13 @@ def _weights(backbone: Backbone) -> bytes:
 
 
 class _Training:
-    """The training of a run, and once more on training and validation data if it is a refit."""
+    """The training of a run, and once more on training and validation data if it is a refit.
+
+    Attributes:
+        refit: whether it is one.
+        phases, history: of all that was trained, as records have them.
+        earlier: seconds of training by processes that were cut off.
+    """
 
     def __init__(self, run: Run, pipeline: Pipeline, store: Store, report: Report) -> None:
         assert run.spec.training is not None
@@ -146,6 +156,7 @@ class _Training:
         self.refit = self._training.refit
         self.phases: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
+        self.earlier = 0.0
 
     def run(self) -> tuple[Method, Any]:
         """The trained method and backbone."""
@@ -153,23 +164,29 @@ class _Training:
         method, backbone = self._pipeline.build(data)
         ended = self._store.work(run, "selected.json")
         names = [phase.name for phase in method.phases]
-        selected = _selected(ended, names) if self.refit else None
+        selected = _selected(ended, names, self._origin) if self.refit else None
         if selected is None:
             fit = self._fit(method, backbone, data, self._store.work(run), self._report)
-            selected = fit.phases, fit.history
-        self.phases, self.history = selected
+            selected = fit.state.phases, fit.state.history, fit.checkpoint.seconds
+        else:
+            self.earlier = selected[-1]
+        self.phases, self.history, seconds = selected
         if not self.refit:
             return method, backbone
+        self._note(ended, seconds)
         # From here a run that is cut off goes on with its second training.
-        content = json.dumps(selected).encode()
-        write_atomic(ended, lambda stream: stream.write(content))
         epochs = {one["name"]: one["best_epoch"] or one["epochs"] for one in self.phases}
         data = data.refit()
         method, backbone = self._pipeline.build(data)
         checkpoint = self._store.work(run, "refit.safetensors")
         again = self._fit(method, backbone, data, checkpoint, self._report_refit, epochs)
-        self.phases, self.history = self.phases + again.phases, self.history + again.history
+        self.phases = self.phases + again.state.phases
+        self.history = self.history + again.state.history
         return method, backbone
+
+    @property
+    def _origin(self) -> dict[str, str]:
+        return origin(self._pipeline.device)
 
     def _fit(
         self,
@@ -179,24 +196,46 @@ class _Training:
         checkpoint: Path,
         report: Report,
         epochs: dict[str, int] | None = None,
-    ) -> Any:
+    ) -> Fit:
+        """Train to the end."""
         seed, spent = self._run.seed, self._pipeline.spent
-        return Fit(
-            method, backbone, data, self._training, seed, checkpoint, report, epochs, spent
-        ).run()
+        fit = Fit(method, backbone, data, self._training, seed, checkpoint, report, epochs, spent)
+        fit.checkpoint.origin = self._origin
+        fit.run()
+        self.earlier += fit.checkpoint.earlier
+        return fit
+
+    def _note(self, path: Path, seconds: float) -> None:
+        """Keep what the first training of a refit came to."""
+        content = {
+            "origin": self._origin,
+            "seconds": seconds,
+            "phases": self.phases,
+            "history": self.history,
+        }
+        text = json.dumps(content).encode()
+        write_atomic(path, lambda stream: stream.write(text))
 
     def _report_refit(self, entry: dict[str, Any]) -> None:
         self._report(entry | {"refit": True})
 
 
 def _selected(
-    path: Path, names: list[str]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
-    """Phases and history of a first training that has ended, if it has; damage counts as not."""
+    path: Path, names: list[str], wanted: dict[str, str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], float] | None:
+    """Phases, history and seconds of a first training that has ended, if it has.
+
+    Args:
+        path: of the note.
+        names: of the phases of the method.
+        wanted: origin of the run; a note of another one counts as none, as a damaged one does.
+    """
     try:
-        phases, history = json.loads(path.read_text(encoding="utf-8"))
+        note = json.loads(path.read_text(encoding="utf-8"))
+        phases, history, seconds = note["phases"], note["history"], float(note["seconds"])
         whole = [phase["name"] for phase in phases] == names and isinstance(history, list)
         lasted = [phase["best_epoch"] or phase["epochs"] for phase in phases]
+        whole = whole and all(isinstance(n, int) for n in lasted) and note["origin"] == wanted
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return (phases, history) if whole and all(isinstance(n, int) for n in lasted) else None
+    return (phases, history, seconds) if whole else None

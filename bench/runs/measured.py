@@ -22,6 +22,7 @@ class Measured:
         phases, history: of the training, as JSON holds them.
         content: of the file of the method.
         weights: of the backbone, as a safetensors file; empty if it has none.
+        earlier: those of `train_s` that processes have spent which were cut off.
     """
 
     verdict: Verdict
@@ -30,6 +31,7 @@ class Measured:
     history: tuple[dict[str, Any], ...] = ()
     content: bytes = b""
     weights: bytes = b""
+    earlier: float = 0.0
 
     @property
     def files(self) -> dict[str, bytes]:

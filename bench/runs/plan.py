@@ -23,6 +23,7 @@ from bench.runs.popularity import Popularity, popularity_spec
 from bench.runs.settings import check_names, for_data, resolve, with_override
 from bench.runs.spec import Run, RunSpec
 from bench.runs.suite import HINT, Form, Suite
+from bench.runs.tuned import find_tuned
 
 _OWN_SHARE = 1 / 3  # of the passes, for the phases of a method that starts from a trained table
 
@@ -43,8 +44,11 @@ def plan(
     methods: Mapping[str, type[Method]],
     command: str,
     seeds: Sequence[int] | None = None,
+    tuned: Sequence[str] = (),
 ) -> list[Planned]:
     """All runs of a suite on a data set, size knobs solved; seeds innermost.
+
+    Each run is there once, also where budgets of several spellings come to the same cap.
 
     Args:
         suite: the grid.
@@ -52,12 +56,13 @@ def plan(
         methods: all known methods.
         command: what the user types for one of these runs, less method, budget and seed.
         seeds: in place of the suite's.
+        tuned: files of tuned settings that the suite takes and `command` does not name.
 
     Raises:
         SpecError: an unknown method or backbone, a bad configuration or budget.
     """
     wanted = wanted_methods(suite, methods)
-    planner = Planner(suite, data, command)
+    planner = Planner(suite, data, command, tuned)
     planned = [planner.popularity()]
     for backbone in suite.backbones:
         # If nothing is left, the planner says why.
@@ -66,7 +71,10 @@ def plan(
                 for form, bits in _variants(suite, kind):
                     for seed in range(suite.seeds) if seeds is None else seeds:
                         planned.append(planner.run(kind, backbone, label, seed, bits, form))
-    return planned
+    distinct: dict[str, Planned] = {}
+    for one in planned:
+        distinct.setdefault(one.run.spec.id, one)
+    return list(distinct.values())
 
 
 def wanted_methods(suite: Suite, methods: Mapping[str, type[Method]]) -> list[type[Method]]:
@@ -124,10 +132,14 @@ class Planner:
         suite: the grid that the runs are of.
         data: the split.
         command: what the user types for one of these runs, less method, budget and seed.
+        tuned: files of tuned settings that the suite takes and `command` does not name.
     """
 
-    def __init__(self, suite: Suite, data: Interactions, command: str = "") -> None:
+    def __init__(
+        self, suite: Suite, data: Interactions, command: str = "", tuned: Sequence[str] = ()
+    ) -> None:
         self._suite, self._data, self._command = for_data(suite, data), data, command
+        self._tuned = tuned
         self._counts: dict[Numbering, torch.Tensor] = {}
 
     def popularity(self) -> Planned:
@@ -209,7 +221,8 @@ class Planner:
             seed=seed,
         )
         words = ["--backbone", backbone, "--method", kind.name, "--seed", str(seed)]
-        words += ["--tuned", found.tuned] if found.tuned else []
+        cited = found.tuned or self._cited(backbone)
+        words += ["--tuned", cited] if cited else []
         words += ["--budget", label] if label else []
         words += ["--bits", str(bits)] if bits is not None else []
         words += ["--form", form] if form != "tuned" else []
@@ -227,6 +240,15 @@ class Planner:
         except Exception as error:
             raise _unplanned(kind, "arrays", error) from error
         return Planned(run, size.values, size.bytes)
+
+    def _cited(self, backbone: str) -> str:
+        """The file that a run's command has to name if no row is for the run; "" without one.
+
+        Without the file, settings that it has for all methods would be missing, and those of the
+        suite's own file would take their place.
+        """
+        own = [one for one in self._tuned if _has_some(one, backbone)]
+        return (own or list(self._tuned) or [""])[-1]
 
     def _teacher(
         self, suite: Suite, kind: type[Method], backbone: str, training: Training
@@ -253,6 +275,12 @@ class Planner:
         if numbering not in self._counts:
             self._counts[numbering] = torch.from_numpy(number(self._data, numbering).data.counts())
         return self._counts[numbering]
+
+
+def _has_some(tuned: str, backbone: str) -> bool:
+    """Whether a file of tuned settings has any for a backbone."""
+    whens = (one.when for one in find_tuned(tuned).override)
+    return any(not when.backbone or backbone in when.backbone for when in whens)
 
 
 def _unplanned(kind: type[Method], hook: str, error: Exception) -> SpecError:

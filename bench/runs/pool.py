@@ -115,7 +115,7 @@ def run_all(
         KeyboardInterrupt: raised after all workers have ended; checkpoints stay.
     """
     with contextlib.ExitStack() as stack:
-        worklist = stack.enter_context(Worklist(runs, Store(Path(job.results))))
+        worklist = stack.enter_context(Worklist(runs, Store(Path(job.results)), job.again))
         split = stack.enter_context(tempfile.NamedTemporaryFile(prefix="bench-", suffix=".npz"))
         write_split(data.blind(), cast(BinaryIO, split))
         split.flush()

@@ -49,12 +49,8 @@ class Request:
         """
         from bench.method.registry import plugin_methods
         from bench.runs.settings import override
-        from bench.runs.suite import distinct, find_suite, list_suites
+        from bench.runs.suite import distinct, find_suite
 
-        name = self.suite
-        if name is None:
-            known = self.dataset is not None and self.dataset in list_suites()
-            name = "ml-100k" if self.dataset is None else self.dataset if known else "default"
         settings = list(self.settings)
         if self.refit:
             settings.append("training.refit=true")
@@ -64,7 +60,7 @@ class Request:
             settings.append(f"bits={list(self.bits)}")
         if self.tuned:
             settings.append(f"tuned={self.tuned}")
-        chosen = override(find_suite(name), settings)
+        chosen = override(find_suite(self._suite()), settings)
         if chosen.methods and not any(one.startswith("methods=") for one in settings):
             named = dict.fromkeys((*chosen.methods, *plugin_methods(self.plugins)))
             changes["methods"] = changes.get("methods") or tuple(named)
@@ -77,6 +73,26 @@ class Request:
         if "budgets" in changes:
             changes["budgets"] = distinct(changes["budgets"])
         return chosen.model_copy(update=changes)
+
+    def _suite(self) -> str:
+        """Name or file of the suite."""
+        from bench.runs.suite import list_suites
+
+        if self.suite is not None:
+            return self.suite
+        if self.dataset is None:
+            return "ml-100k"
+        return self.dataset if self.dataset in list_suites() else "default"
+
+    def _added(self, chosen: Suite) -> list[str]:
+        """The files of tuned settings that `command` does not lead to."""
+        from bench.runs.settings import override
+        from bench.runs.suite import find_suite
+        from bench.runs.tuned import split_id
+
+        known = override(find_suite(self._suite()), self.settings).tuned
+        places = {split_id(one)[0] for one in known}
+        return [one for one in chosen.tuned if split_id(one)[0] not in places]
 
     def source(self, chosen: Suite) -> str:
         """The data set that is meant."""
@@ -98,11 +114,11 @@ class Request:
 
         data = self.load(chosen)
         methods = find_methods(self.plugins)
-        runs = plan(chosen, data, methods, self.command(chosen), seeds)
+        runs = plan(chosen, data, methods, self.command(chosen), seeds, self._added(chosen))
         return Plan(chosen, data, methods, runs)
 
     def command(self, chosen: Suite) -> str:
-        """What the user types to repeat a run, less method, budget and seed."""
+        """What the user types to repeat a run, less method, budget, seed and tuned settings."""
         words = ["bench", "run"]
         words += ["--suite", self.suite] if self.suite else []
         words += ["--dataset", self.source(chosen)]

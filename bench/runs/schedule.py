@@ -12,15 +12,13 @@ from types import ModuleType
 from bench.data import Interactions
 from bench.errors import BenchError, StoreError
 from bench.method import Method
-from bench.records import per_user
-from bench.records.scan import read_record
 from bench.records.schema import Record
 from bench.records.store import WORK, Store
-from bench.runs.environment import replaceable
 from bench.runs.plan import Planned
 from bench.runs.pool import Job, Listener, run_all
 from bench.runs.record import failed, infeasible, new_record
 from bench.runs.spec import Run
+from bench.runs.worklist import usable
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,10 @@ def finished(planned: Sequence[Planned], store: Store, retry_failed: bool = Fals
     """Ids of the runs that have a record which a report can use, and need not be done."""
     ids = set()
     for one in planned:
-        try:
-            record = read_record(store.root, record_path(store, one.run))
-            whole = record.status != "ok" or per_user.read(store.root, record) is not None
-            whole = whole and not replaceable(record)
-        except (OSError, ValueError):  # none yet, or damaged: it is done again
+        record = store.read(one.run.spec, one.run.spec.id)  # None too if it is damaged
+        if record is None or (retry_failed and record.status == "failed"):
             continue
-        if whole and (record.status != "failed" or not retry_failed):
+        if usable(record, store):
             ids.add(one.run.spec.id)
     return ids
 

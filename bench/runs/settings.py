@@ -19,7 +19,7 @@ from bench.files import NONE, check_model, parse_value
 from bench.method import Method
 from bench.records.schema import Trials
 from bench.runs.suite import BACKBONE, HINT, TRAINING, Form, Override, Suite, When, check_override
-from bench.runs.tuned import find_tuned
+from bench.runs.tuned import find_tuned, split_id
 
 _TABLES = ("training", "backbone", "method", "override")
 
@@ -76,7 +76,7 @@ def resolve(
     tuning = None
     for one in _decided(suite):
         if one.tuned:
-            name, file = one.tuned.partition("@")[0], find_tuned(one.tuned)
+            name, file = split_id(one.tuned)[0], find_tuned(one.tuned)
             for shared in file.shared(backbone):
                 _apply(shared.set, content, who)
             if found := file.find(kind.name, budget, backbone, share, form):
@@ -166,10 +166,10 @@ def with_tuned(suite: Suite, name: str) -> Suite:
     They replace all that the suite's file says. The suite's own ones, named again (with the id of
     some of them, say), stay where they are.
     """
-    place = name.partition("@")[0]
-    if name and place in [one.partition("@")[0] for one in suite.tuned]:
+    place = split_id(name)[0]
+    if name and place in [split_id(one)[0] for one in suite.tuned]:
         kept = [
-            Override(tuned=name) if one.tuned.partition("@")[0] == place else one
+            Override(tuned=name) if split_id(one.tuned)[0] == place else one
             for one in suite.override
         ]
         return suite.model_copy(update={"override": tuple(kept)})

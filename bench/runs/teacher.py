@@ -3,7 +3,8 @@
 A teacher is a trained full table. Runs with the same data, backbone, teacher's training and seed
 share one: it is exactly the table that the run of `full` trains under these settings. The first run
 that needs it trains it, under a lock, and leaves it in the work folder of the results, where later
-runs find it. A file that is damaged is made again. Its epochs and seconds count as each run's own.
+runs find it. A file that is damaged, or that other code has made, is made again. Its epochs and
+seconds count as each run's own.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from bench.method import Method, Pairs, Table
 from bench.methods.full import Full
 from bench.records.schema import MethodSpec
 from bench.records.store import Store
+from bench.runs.environment import origin
 from bench.runs.spec import RunSpec
 
 PHASE = "teacher"
@@ -133,15 +135,15 @@ class Lender:
             return self._make(wanted, data, first, None)
         name = f"{PHASE}-{wanted.id}{'-refit' if refit else ''}"
         path = self._store.work(name)
-        shape = data.users + data.items, spec.dim
-        found = _read(path, shape)
+        shape, code = (data.users + data.items, spec.dim), origin(self._device)["code"]
+        found = _read(path, shape, code)
         if found is not None:
             return found
         with take_lock(self._store.work(name, "lock")):
-            found = _read(path, shape)  # another worker may have made it in the meantime
+            found = _read(path, shape, code)  # another worker may have made it in the meantime
             if found is None:
                 found = self._make(wanted, data, first, self._store.work(name, "checkpoint"))
-                _write(path, found)
+                _write(path, found, code)
                 self._store.work(name, "checkpoint").unlink(missing_ok=True)
         return found
 
@@ -161,11 +163,14 @@ class Lender:
         method = Full(table, Full.Config()).to(self._device)
         backbone = backbone.to(self._device)
         training, seed = spec.training, spec.seed
-        state = Fit(method, backbone, data, training, seed, checkpoint, self._told, epochs).run()
+        fit = Fit(method, backbone, data, training, seed, checkpoint, self._told, epochs)
+        fit.checkpoint.origin = origin(self._device)
+        phases = tuple(fit.run().phases)
         with torch.no_grad():
             rows = method(torch.arange(table.ids, device=self._device)).cpu()
         weights = {name: tensor.cpu() for name, tensor in backbone.state_dict().items()}
-        return Teacher(rows, weights, tuple(state.phases), time.perf_counter() - began)
+        seconds = time.perf_counter() - began + fit.checkpoint.earlier
+        return Teacher(rows, weights, phases, seconds)
 
     def _told(self, entry: dict[str, Any]) -> None:
         self._report(entry | {"phase": PHASE})
@@ -191,17 +196,17 @@ def stand_in(kind: type[Method], table: Table, data: Interactions) -> Table:
     return table
 
 
-def _write(path: Path, teacher: Teacher) -> None:
+def _write(path: Path, teacher: Teacher, code: str) -> None:
     tensors = {"rows": teacher.rows.contiguous()}
     tensors |= {_BACKBONE + name: one.contiguous() for name, one in teacher.backbone.items()}
-    text = json.dumps({"phases": teacher.phases, "seconds": teacher.seconds})
+    text = json.dumps({"phases": teacher.phases, "seconds": teacher.seconds, "code": code})
     meta = {"state": text, "crc32": checksum(text, tensors)}
     content = safetensors.torch.save(tensors, meta)
     write_atomic(path, lambda stream: stream.write(content))
 
 
-def _read(path: Path, shape: tuple[int, int]) -> Teacher | None:
-    """The teacher in a file; None if there is none, or if the file is damaged."""
+def _read(path: Path, shape: tuple[int, int], code: str) -> Teacher | None:
+    """The teacher in a file; None if there is none, if it is damaged, or if other code made it."""
     if not path.exists():
         return None
     try:
@@ -213,6 +218,8 @@ def _read(path: Path, shape: tuple[int, int]) -> Teacher | None:
         if tensors["rows"].shape != shape:
             raise ValueError("its table has another shape")
         state = json.loads(meta["state"])
+        if state.get("code") != code:
+            raise ValueError(f"it was made by the code {state.get('code', 'unknown')}")
         return Teacher(
             tensors["rows"],
             with_prefix(_BACKBONE, tensors),
@@ -221,5 +228,5 @@ def _read(path: Path, shape: tuple[int, int]) -> Teacher | None:
         )
     except Exception as error:  # whatever the file holds, the teacher can be made again
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        _log.warning("%s: damaged, the teacher is trained again (%s)", path, reason)
+        _log.warning("%s: not used, the teacher is trained again (%s)", path, reason)
         return None

@@ -38,6 +38,7 @@ class Job:
         threads: threads of torch in each worker.
         parallel: whether several workers share the machine.
         keep: whether the files of runs stay beside their records.
+        again: whether runs that have a record are executed, too.
     """
 
     results: str
@@ -46,6 +47,7 @@ class Job:
     threads: int
     parallel: bool
     keep: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 
+from bench.records import per_user
 from bench.records.schema import Record
 from bench.records.store import WORK, Store
 from bench.runs.environment import replaceable
@@ -25,10 +26,11 @@ class Worklist:
     Args:
         runs: the runs, in the order in which they are handed out.
         store: the results folder.
+        again: execute also runs that have a record; only one that is written from now on counts.
     """
 
-    def __init__(self, runs: Sequence[Run], store: Store) -> None:
-        self._store = store
+    def __init__(self, runs: Sequence[Run], store: Store, again: bool = False) -> None:
+        self._store, self._again = store, again
         self._leases = Leases(store.root / WORK / LEASES)
         self._waiting, self._leased_elsewhere = deque[Run](), list[Run]()
         self._stamps: dict[str, tuple[int, int] | None] = {}
@@ -93,10 +95,11 @@ class Worklist:
         record = self._store.read(run.spec, run.spec.id)
         if record is None:
             return None
+        if self._stamp(run) != self._stamps[run.spec.id]:
+            return record
         # A failed record from before the start does not count: the user wants to repeat the run.
-        new = self._stamp(run) != self._stamps[run.spec.id]
-        done = record.status in ("ok", "infeasible") and not replaceable(record)
-        return record if new or done else None
+        done = not self._again and record.status != "failed" and usable(record, self._store)
+        return record if done else None
 
     def _stamp(self, run: Run) -> tuple[int, int] | None:
         try:
@@ -104,3 +107,12 @@ class Worklist:
         except OSError:
             return None
         return stat.st_mtime_ns, stat.st_ino
+
+
+def usable(record: Record, store: Store) -> bool:
+    """Whether a report can use a record: its arrays are there, and its code can be found."""
+    try:
+        whole = record.status != "ok" or per_user.read(store.root, record) is not None
+    except (OSError, ValueError):  # damaged
+        return False
+    return whole and not replaceable(record)

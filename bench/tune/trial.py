@@ -16,6 +16,7 @@ from bench.errors import StoreError
 from bench.judge.model import Judge
 from bench.method import Method
 from bench.records.store import Store
+from bench.runs.environment import origin
 from bench.runs.pipeline import Pipeline
 from bench.runs.pool import Job, Work
 from bench.runs.spec import Run
@@ -85,6 +86,7 @@ def _fitted(
 
     place, spent = store.work(spec.id), pipeline.spent
     fit = Fit(method, backbone, pipeline.data, training, spec.seed, place, check, spent=spent)
+    fit.checkpoint.origin = origin(device)
     fit.run()
     passes[:] = fit.state.history  # also of a trial that had ended but for its outcome
     deployed = pipeline.deploy(method, backbone)

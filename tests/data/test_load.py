@@ -8,7 +8,9 @@ from support.data import TEST, TRAIN, alone_fixture, cards_fixture, fingerprint,
 
 from bench.data import CSR, Interactions, export_recbole, fetch, load, name_of
 from bench.data.cards import PackagedFile
+from bench.data.loading import LONGEST
 from bench.errors import DataError
+from bench.records.schema import DatasetSpec
 
 pytestmark = pytest.mark.usefixtures("alone")
 PARTS = ("train", "valid", "test")
@@ -39,6 +41,68 @@ def test_a_folder_of_ones_own(tmp_path):
     assert data.fingerprints == {part: fingerprint(pairs(getattr(data, part))) for part in PARTS}
     assert data.temporal is False
     assert load(str(folder)).fingerprint == data.fingerprint
+
+
+def parted(folder, name):
+    """A folder with parts."""
+    return big(folder / name)[0]
+
+
+def drawn(folder, name):
+    """A folder with one table, from which the parts are drawn."""
+    rows = "".join(f"{user},{item}\n" for user in range(9) for item in range(12))
+    return write(folder / name, x_csv="user,item\n" + rows)
+
+
+def table(folder, name):
+    """A table of its own."""
+    path = drawn(folder, "t") / f"{name}.csv"
+    return (path.parent / "x.csv").rename(path)
+
+
+# The longest names that fit: 120 characters, less such as -v10-s0-01234567 or -t20-v10-s0-01234567.
+@pytest.mark.parametrize(("make", "room"), [(parted, 104), (drawn, 100), (table, 100)])
+def test_long_names_of_own_data_are_cut_to_what_a_record_takes(make, room, tmp_path):
+    for length in (room, room + 1, 250):
+        data = load(make(tmp_path / str(length), "a" * length))
+        assert data.name == "a" * room
+        assert len(data.split) == LONGEST
+        DatasetSpec(name=data.name, split=data.split, fingerprint=data.fingerprint)
+    with pytest.raises(ValueError, match="pattern"):
+        DatasetSpec(name="x", split="a" * (LONGEST + 1), fingerprint=data.fingerprint)
+
+
+def test_a_name_is_not_cut_to_an_end_in_a_hyphen(tmp_path):
+    assert load(parted(tmp_path, "a" * 103 + "--" + "b" * 20)).name == "a" * 103
+
+
+def test_names_of_other_scripts_may_be_as_long_as_a_file_system_takes(tmp_path):
+    assert load(parted(tmp_path, "あ" * 84)).name == "data"  # 252 bytes
+    assert load(parted(tmp_path, "é" * 60 + "x" * 130)).name == "x" * 104
+
+
+@pytest.mark.parametrize(("make", "room"), [(parted, 104), (drawn, 100)])
+def test_a_card_of_own_data_whose_name_is_too_long_is_named(make, room, tmp_path):
+    folder = make(tmp_path, "short")
+    card = folder / "dataset.toml"
+    card.write_text(f'name = "{"b" * room}"\n')
+    assert len(load(folder).split) == LONGEST
+    card.write_text(f'name = "{"b" * (room + 1)}"\n')
+    with pytest.raises(DataError) as caught:
+        load(folder)
+    assert str(caught.value) == (
+        f"{card}: name: '{'b' * (room + 1)}' has {room + 1} characters, but beside the rest of the"
+        f" split's id {room} fit; shorten it"
+    )
+
+
+def test_an_installed_card_whose_name_is_too_long_is_named(cards, tmp_path):
+    for length in (113, 114):  # 120 less -v10-s0
+        write(cards, **{"c" * length + "_toml": f'name = "{"c" * length}"\n'})
+        parted(tmp_path, "c" * length)
+    assert len(load("c" * 113, data_dir=tmp_path).split) == LONGEST
+    with pytest.raises(DataError, match=r"c\.toml: name: 'c+' has 114 characters, but .* 113 fit"):
+        load("c" * 114, data_dir=tmp_path)
 
 
 def test_records_call_data_by_their_card_or_by_the_split_of_own_files(tmp_path, monkeypatch):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 
 import pytest
 import safetensors.torch
 import torch
 
-from bench.engine.checkpoint import CODES, Checkpoint, State, write_tensors
+from bench.engine.checkpoint import CODES, Checkpoint, State, checksum, write_tensors
 
 
 @pytest.mark.parametrize("dtype", CODES)
@@ -43,3 +44,55 @@ def test_saving_makes_no_copy_of_the_tensors(tmp_path):
     state, found = checkpoint.load(1)
     assert state.epoch == 3
     assert all(torch.equal(found[name], tensors[name]) for name in "ab")
+
+
+ORIGIN = {"code": "0123456789ab", "torch": torch.__version__, "device": "cpu"}
+
+
+def saved(path, origin) -> Checkpoint:
+    """One that has been written by a program of some origin."""
+    made = Checkpoint(path)
+    made.origin = origin
+    made.save(State(epoch=3), {"a": torch.ones(2)})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"code": "0123456789ab-dirty"}, "written with code 0123456789ab-dirty"),
+        ({"torch": "2.0.0"}, "written with torch 2.0.0"),
+        ({"device": "cuda"}, "written with device cuda"),
+    ],
+)
+def test_a_file_of_another_origin_is_not_continued(other, said, tmp_path, caplog):
+    path = tmp_path / "c"
+    saved(path, ORIGIN | other)
+    mine = Checkpoint(path)
+    mine.origin = ORIGIN
+    assert mine.load(1) is None
+    assert said in caplog.text
+    assert not path.exists()
+    assert saved(path, ORIGIN).load(1) is not None
+
+
+def test_a_file_of_an_earlier_version_is_not_continued(tmp_path, caplog):
+    text, tensors = json.dumps({"epoch": 3}), {"a": torch.ones(2)}
+    meta = {"state": text, "torch": torch.__version__, "crc32": checksum(text, tensors)}
+    with (tmp_path / "c").open("wb") as stream:
+        write_tensors(stream, tensors, meta)
+    assert Checkpoint(tmp_path / "c").load(1) is None
+    assert "written with torch unknown" in caplog.text
+
+
+def test_seconds_of_earlier_processes_are_kept(tmp_path, monkeypatch):
+    clock = iter([0.0, 40.0, 40.0, 1000.0, 1002.0])
+    monkeypatch.setattr("bench.engine.checkpoint.time.monotonic", lambda: next(clock))
+    saved(tmp_path / "c", ORIGIN)  # begins at 0 and is saved at 40
+    again = Checkpoint(tmp_path / "c")  # begins at 1000
+    again.origin = ORIGIN
+    assert again.load(1) is not None
+    assert again.earlier == 40
+    assert again.seconds == 42
+    again.discard(ValueError("its tensors do not fit"))
+    assert again.earlier == 0

@@ -16,6 +16,7 @@ from bench.backbones.mlp import MLP
 from bench.budget import Budget
 from bench.check.subject import Subject
 from bench.data import load
+from bench.judge import client
 from bench.judge.client import Judges, Seat
 from bench.judge.model import JudgeDied, Submission
 from bench.method import Table
@@ -132,6 +133,22 @@ def test_a_judge_that_was_killed_is_an_error_and_is_started_again(data):
                 Seat(link)(handed(data))
         with judges.connect() as link:
             assert Seat(link)(handed(data)).metrics.test
+    wait_for(lambda: not children(), 20)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError("gone"), RuntimeError("no acknowledgement")])
+def test_a_judge_that_ends_while_it_is_connected_is_started_again(error, data, monkeypatch):
+    """The RuntimeError is that of macOS, where the receiver has to answer."""
+    send, errors = client.send_handle, [error]
+
+    def hand_over(*given):
+        if errors:
+            raise errors.pop()
+        send(*given)
+
+    monkeypatch.setattr(client, "send_handle", hand_over)
+    with Judges(data, [], "cpu", 1) as judges, judges.connect() as link:
+        assert Seat(link)(handed(data)).metrics.test
     wait_for(lambda: not children(), 20)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from support.faults import Board, blocks, litter, outcome, wait_for
 
 from bench.data.transfer import pack_split, unpack_split
 from bench.errors import BenchError
+from bench.judge.model import JudgeDied
 
 distributed = pytest.importorskip("distributed")
 cluster = pytest.importorskip("bench.runs.cluster")
@@ -174,6 +176,88 @@ def test_data_are_unpacked_once_a_worker_and_runs_leave_nothing(data, tmp_path, 
     assert [p for p in state._folder.rglob("*") if p.is_file()] == []
     state.teardown(worker)
     assert not state._folder.exists()
+
+
+class Here:
+    """A client whose tasks are done at once and in this process, as one worker would."""
+
+    status, address = "running", "tcp://here:1"
+
+    def __init__(self, folder: Path) -> None:
+        self.local_directory = str(folder)
+
+    def nthreads(self):
+        return {self.address: 1}
+
+    def register_plugin(self, state, name):
+        self.state = state
+        state.setup(self)
+
+    def unregister_worker_plugin(self, name):
+        self.state.teardown(self)
+
+    def submit(self, function, topic, task, **options):
+        return Done(self.state.do(task))
+
+    def log_event(self, topic, message): ...
+    def subscribe_topic(self, topic, handler): ...
+    def cancel(self, tasks, force): ...
+
+
+class Done:
+    """A task that has ended."""
+
+    status = "finished"
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def result(self):
+        return self.answer
+
+    def add_done_callback(self, call):
+        call(self)
+
+
+def ended_by(error, board, folder, monkeypatch) -> list[str]:
+    """Carry a board out where the second of its runs raises an error; the runs that were begun."""
+    begun, executed = [], cluster.WorkerState._executed
+
+    def execute(state, run):
+        begun.append(run.spec.id)
+        if run.spec.id == board.planned[1].run.spec.id:
+            raise error
+        return executed(state, run)
+
+    monkeypatch.setattr(cluster.WorkerState, "_executed", execute)
+    monkeypatch.setattr(cluster, "connect", lambda *_: contextlib.nullcontext(Here(folder)))
+    board.run(cluster="here")
+    return begun
+
+
+def test_a_run_that_ends_its_judge_fails_and_the_rest_goes_on(data, tmp_path, monkeypatch):
+    board = Board(data, tmp_path / "r", ("dims",), 2)
+    begun = ended_by(JudgeDied("it has ended"), board, tmp_path, monkeypatch)
+    first, bad, last = (one.run.spec.id for one in board.planned)
+    assert begun == [first, bad, last, bad, bad]
+    records = {run: record for run, (record, _) in outcome(tmp_path / "r").items()}
+    assert {run: one["status"] for run, one in records.items()} == {
+        first: "ok",
+        bad: "failed",
+        last: "ok",
+    }
+    assert records[bad]["error"]["type"] == "WorkerDied"
+    assert records[bad]["error"]["message"] == (
+        "the process that judges its file had ended; out of memory?"
+    )
+    assert litter(tmp_path / "r") == []
+
+
+def test_a_worker_that_cannot_work_ends_the_board(data, tmp_path, monkeypatch):
+    board = Board(data, tmp_path / "r", ("dims",), 2)
+    with pytest.raises(BenchError, match="worker tcp://here:1: no room"):
+        ended_by(BenchError("no room"), board, tmp_path, monkeypatch)
+    assert "failed" not in {r["status"] for r, _ in outcome(tmp_path / "r").values()}
 
 
 def test_split_travels_whole(data):

@@ -42,6 +42,41 @@ def test_a_commit_and_what_differs_from_it(checkout):
     assert code_state() == f"{clean}-dirty"
 
 
+@pytest.mark.parametrize(
+    ("place", "differs"),
+    [
+        ("methods/mine.py", True),
+        ("bench/deep/er/mine.py", True),
+        ("compact_lookup/mine.py", True),
+        ("tuned/mine.toml", False),
+        ("methods/ignored.pyc", False),
+        ("mine.py", False),
+    ],
+)
+def test_a_new_file_is_a_change_where_there_is_code(checkout, place, differs):
+    home = checkout.parent
+    (home / ".gitignore").write_text("*.pyc\n")
+    git(home, "add", ".")
+    git(home, "commit", "-qm", "one")
+    clean = code_state()
+    (home / place).parent.mkdir(parents=True, exist_ok=True)
+    (home / place).write_text("")
+    code_state.cache_clear()
+    assert code_state() == (f"{clean}-dirty" if differs else clean)
+
+
+def test_code_that_git_says_nothing_of_is_unknown(checkout, monkeypatch):
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "one")
+    asked = environment._git
+    monkeypatch.setattr(
+        environment,
+        "_git",
+        lambda folder, *words: None if "--others" in words else asked(folder, *words),
+    )
+    assert code_state() == "unknown"
+
+
 def test_a_package_in_a_checkout_of_something_else_is_not_of_its_commit(checkout):
     (checkout.parent / "mine.py").write_text("")
     git(checkout, "add", "../mine.py")
@@ -57,6 +92,18 @@ def test_an_installed_package_is_known_by_its_files(checkout, monkeypatch):
     monkeypatch.setattr(environment, "distribution", lambda name: Installed())
     monkeypatch.setattr(environment, "_path", lambda file: file)
     assert code_state() == "package-1.2-e3b0c44298fc"  # sha256 of nothing
+
+
+def test_a_peak_that_cannot_be_started_anew_is_of_the_first_run_alone(monkeypatch):
+    monkeypatch.setattr(environment, "_measured", False)
+    assert [environment.reset_peak() for _ in range(2)] == [True, True]
+
+    def refuse(path, text):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(environment, "_measured", False)
+    assert [environment.reset_peak() for _ in range(3)] == [True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.data.numbering import number
+from bench.engine.checkpoint import Checkpoint
 from bench.engine.evaluate import Evaluator
 from bench.engine.settings import Training
 from bench.errors import Infeasible, SpecError
@@ -26,7 +27,7 @@ from bench.method.identity import source_hash
 from bench.method.registry import find_methods
 from bench.records.scan import scan
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
-from bench.runs import pipeline
+from bench.runs import environment, pipeline
 from bench.runs.execute import execute as run_it
 from bench.runs.popularity import Popularity
 from bench.runs.record import infeasible, new_record
@@ -220,6 +221,75 @@ def test_interrupted_run_ends_with_the_numbers_of_an_unbroken_one(name, tiny, st
         assert store.work(run.spec.id).exists()
         assert store.read(run.spec, run.spec.id) is None
     assert timeless(execute(run, tiny, METHODS, store)) == expected
+
+
+def broken_off(run, data, store, last) -> None:
+    """Execute a run until `last` is true of an entry."""
+
+    def report(entry):
+        if last(entry):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(run, data, METHODS, store, report=report)
+
+
+def in_refit(entry) -> bool:
+    return entry.get("refit", False) and entry["epoch"] == 2
+
+
+REFIT = TRAINING.model_copy(update={"refit": True})
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "last"),
+    [
+        ("hashing", TRAINING, lambda entry: entry["epoch"] == 3),
+        ("hashing", REFIT, in_refit),
+    ],
+)
+def test_what_other_code_has_begun_is_begun_anew(name, training, last, tiny, store, monkeypatch):
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
+    run, entries = run_of(name, training=training), []
+    for state in ("0123456789ab-dirty", "0123456789ab"):
+        monkeypatch.setattr(environment, "code_state", lambda state=state: state)
+        entries.clear()
+        broken_off(run, tiny, store, lambda entry: entries.append(entry) or last(entry))
+        assert (entries[0]["epoch"], entries[0].get("refit", False)) == (1, False)
+    entries.clear()
+    execute(run, tiny, METHODS, store, report=entries.append)  # of the same code
+    assert (entries[0]["epoch"], entries[0].get("refit", False)) != (1, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "last"),
+    [
+        ("hashing", TRAINING, lambda entry: entry["epoch"] == 3),
+        ("hashing", REFIT, in_refit),
+        ("rq", TRAINING, lambda entry: entry["phase"] == "teacher" and entry["epoch"] == 3),
+    ],
+)
+def test_seconds_of_a_run_that_was_broken_off_count(name, training, last, tiny, store, monkeypatch):
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
+    run = run_of(name, training=training)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "seconds", 1000.0)
+        broken_off(run, tiny, store, last)
+    times = execute(run, tiny, METHODS, store)["timings"]
+    expected = 2000 if training.refit else 1000
+    assert expected <= times["train_s"] < expected + 100
+    if name != "rq":  # the seconds of a teacher are those of several runs
+        assert times["train_s"] < times["total_s"]
+
+
+def test_a_peak_that_is_of_earlier_runs_too_is_not_recorded(tiny, store, monkeypatch):
+    run = run_of("dims")
+    assert execute(run, tiny, METHODS, store)["peak_memory_bytes"] > 0
+    monkeypatch.setattr("bench.runs.execute.reset_peak", lambda: False)
+    assert execute(run, tiny, METHODS, store)["peak_memory_bytes"] is None
+    found = scan(store.root)
+    assert [record.peak_memory_bytes for record in found.records] == [None]
+    assert found.rejected == ()
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from support.faults import (
 
 from bench.errors import BenchError
 from bench.records.store import Store
-from bench.runs import schedule
+from bench.runs import worklist as worklists
 from bench.runs.pool import _Attempts
 from bench.runs.worklist import Worklist
 
@@ -68,7 +68,7 @@ class Raises(Base):
 @pytest.fixture(autouse=True)
 def any_code(monkeypatch):
     """Workers write `-dirty` where files have changed; that is no reason to run them again here."""
-    monkeypatch.setattr(schedule, "replaceable", lambda record: False)
+    monkeypatch.setattr(worklists, "replaceable", lambda record: False)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from bench.method.registry import find_methods
 from bench.records.scan import scan
 from bench.records.schema import BackboneSpec
 from bench.records.store import Store
+from bench.runs import environment
 from bench.runs.execute import execute
 from bench.runs.pipeline import Pipeline
 from bench.runs.plan import plan
@@ -136,6 +137,35 @@ def test_damaged_teacher_is_made_again(tiny, store, caplog):
         assert torch.equal(lender.teacher(run.spec, tiny).rows, rows)
         assert "trained again" in caplog.text
         assert abs(path.stat().st_size - len(content)) < 50  # seconds have more or fewer digits
+
+
+def test_teacher_of_other_code_is_made_again(tiny, store, monkeypatch):
+    [run] = runs(tiny, "taught")
+    epochs = []
+    for code, made in (("a-dirty", True), ("a-dirty", False), ("a", True), ("a", False)):
+        monkeypatch.setattr(environment, "code_state", lambda code=code: code)
+        epochs.clear()
+        Lender(store, report=epochs.append).teacher(run.spec, tiny)
+        assert bool(epochs) == made
+    assert len(teachers(store)) == 1
+
+
+def test_interrupted_teacher_of_other_code_does_not_go_on(tiny, store, monkeypatch):
+    monkeypatch.setattr("bench.engine.checkpoint.SAVE_EVERY", 0.0)
+    [run] = runs(tiny, "taught")
+    told = []
+
+    def interrupt(entry):
+        told.append(entry)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    for code in ("a-dirty", "a"):
+        monkeypatch.setattr(environment, "code_state", lambda code=code: code)
+        told.clear()
+        with pytest.raises(KeyboardInterrupt):
+            Lender(store, report=interrupt).teacher(run.spec, tiny)
+        assert told[0]["epoch"] == 1
 
 
 def test_interrupted_teacher_goes_on_and_ends_the_same(tiny, store, tmp_path, monkeypatch):

@@ -224,6 +224,7 @@ def test_paths_may_have_an_at_sign(tmp_path):
         suite = with_tuned(SUITE.model_copy(update={"methods": ("qr",)}), name)
         assert ("add",) in configs(suite, "combine")
         assert [one.tuned for one in with_tuned(suite, f"{path}").override] == [f"{path}"]
+        assert f"--tuned {path}@{id_of(QR)} " in f"{runs(suite)['qr'].command} "
 
 
 def test_a_cited_id_must_still_be_there(tmp_path):
