@@ -200,8 +200,8 @@ def _ids(
         named = array.astype(str) if array.dtype.kind != "S" else np.char.decode(array, "utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: `{key}` has bytes that are not UTF-8 ({error.object!r}); decode the ids, as in"
-            f" np.char.decode({key}, 'latin-1')"
+            f"{path}: `{key}` has bytes that are not UTF-8 ({error.object!r}); decode the ids, as"
+            f" in np.char.decode({key}, 'latin-1')"
         ) from None
     ids = tuple(named.tolist())
     if len(ids) != rows or len(set(ids)) != rows:

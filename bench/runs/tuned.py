@@ -182,7 +182,7 @@ def find_tuned(name: str) -> TunedFile:
 
 
 def split_id(name: str) -> tuple[str, str]:
-    """The file or name in `NAME@ID`, and the id; "" without one. A path may have an @ of its own."""
+    """The file or name in `NAME@ID`, and the id; "" without one. A path may have an @ itself."""
     match = _ID.fullmatch(name)
     return (match[1], match[2]) if match and not Path(name).is_file() else (name, "")
 
