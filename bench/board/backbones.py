@@ -11,6 +11,7 @@ from typing import Any
 from bench.board.model import Board, Row, slug
 from bench.board.quantities import HEADLINE
 from bench.board.shares import Side, Sides, references, share
+from bench.board.standing import superseded, untraceable, whole
 from bench.board.titles import shortest, titles
 from bench.records.protocol import agrees, protocol_hash
 
@@ -60,6 +61,7 @@ def side_by_side(boards: Sequence[Board]) -> tuple[SideBySide, ...]:
 
     Backbones are comparable when all of their protocol but the backbone itself is the same. Where
     a split has several such protocols, the one with most backbones is taken, then with most rows.
+    Rows whose code cannot be found or is superseded are left out, as on leaderboards.
 
     Args:
         boards: the boards, any number for each split.
@@ -76,7 +78,7 @@ def side_by_side(boards: Sequence[Board]) -> tuple[SideBySide, ...]:
 
 
 def _split(boards: Sequence[Board]) -> SideBySide | None:
-    rows = {board.backbone: [entry.row for _, entry in board.rows()] for board in boards}
+    rows = {board.backbone: _traceable(board) for board in boards}
     protocols: dict[str, dict[str, Any]] = {}
     backbones: dict[str, set[str]] = defaultdict(set)
     count: dict[str, int] = defaultdict(int)
@@ -93,13 +95,13 @@ def _split(boards: Sequence[Board]) -> SideBySide | None:
     best = max(backbones, key=lambda n: (len(backbones[n]), count[n], n), default="")
     if len(backbones[best]) < 2:
         return None
-    whole = [board for board in boards if board.backbone in backbones[best]]
-    chosen = [_chosen(rows[board.backbone], protocols[best]) for board in whole]
+    complete = [board for board in boards if board.backbone in backbones[best]]
+    chosen = [_chosen(rows[board.backbone], protocols[best]) for board in complete]
     names = titles([r for _, kept in chosen for row in kept for r in row.records])
     return SideBySide(
         sides=tuple(
             _side(board, best, ceiling, kept, names)
-            for board, (ceiling, kept) in zip(whole, chosen, strict=True)
+            for board, (ceiling, kept) in zip(complete, chosen, strict=True)
         ),
         left_out=tuple(g.backbone for g in boards if g.backbone not in backbones[best]),
         dataset=boards[0].dataset,
@@ -107,6 +109,11 @@ def _split(boards: Sequence[Board]) -> SideBySide | None:
         note=boards[0].note,
         protocol=MappingProxyType(protocols[best]),
     )
+
+
+def _traceable(board: Board) -> list[Row]:
+    """Return the rows of a board whose code can be found, under whatever protocol."""
+    return [entry.row for _, entry in board.rows() if not untraceable(entry.row)]
 
 
 def _side(
@@ -139,14 +146,18 @@ def _side(
 
 def _chosen(rows: Sequence[Row], protocol: Mapping[str, Any]) -> tuple[Row, list[Row]]:
     """Return a backbone's ceiling under the protocol, which it has, and one row for each method."""
-    ceilings = [
-        r
-        for r in rows
-        if r.role == "ceiling" and r.mean(HEADLINE) and _less_backbone(r.protocol) == protocol
-    ]
+    ceilings = whole(
+        [
+            r
+            for r in rows
+            if r.role == "ceiling" and r.mean(HEADLINE) and _less_backbone(r.protocol) == protocol
+        ]
+    )
 
     def followers(ceiling: Row) -> list[Row]:
         found = [r for r in rows if r.first.budget and agrees(r.protocol, ceiling.protocol)]
+        replaced = superseded(found)
+        found = [r for r in found if r.key not in replaced]
         # A control may have any number of dimensions, thus budgets that no method had here.
         caps = {_budget_of(r) for r in found if r.role != "control"}
         return [r for r in found if _budget_of(r) in caps]
@@ -157,11 +168,11 @@ def _chosen(rows: Sequence[Row], protocol: Mapping[str, Any]) -> tuple[Row, list
 
 
 def _one_each(rows: Iterable[Row]) -> list[Row]:
-    """Return one row for each budget and method: the newest revision, then as validation says."""
+    """Return one row for each budget and method: of those with most seeds, as validation says."""
     found: dict[tuple[tuple[str, int], str], Row] = {}
 
-    def worth(row: Row) -> tuple[int, int, tuple[float, str]]:
-        return row.first.spec.method.revision, len(row.seeds), row.preference
+    def worth(row: Row) -> tuple[int, tuple[float, str]]:
+        return len(row.seeds), row.preference
 
     for row in rows:
         place = _budget_of(row), row.method

@@ -15,10 +15,11 @@ from bench.board.measure import row_key
 from bench.board.model import CONTROLS, NO_BUDGET, Board, Entry, Gap, Leaderboard, Row, UserScores
 from bench.board.quantities import HEADLINE, QUANTITIES
 from bench.board.significance import average_ranks, rank, score_users
-from bench.board.titles import shortest, titles
+from bench.board.standing import superseded, untraceable, whole
+from bench.board.titles import budget_label, titles
 from bench.errors import BenchError
 from bench.records.per_user import PerUser
-from bench.records.protocol import agrees, differences, protocol_hash, protocol_of, untraced
+from bench.records.protocol import agrees, differences, protocol_hash, protocol_of
 from bench.records.schema import Record
 
 NO_BACKBONE = "none"
@@ -68,11 +69,9 @@ def build(
     )
     split = first.spec.dataset.split
     own = [r for r in records if r.method.role != "reference"] or records
-    sound = [r for r in rows if agrees(r.protocol, protocol) and not _untraced(r)]
-    ceilings = [r for r in sound if r.role == "ceiling"]
-    # A full table of fewer bits is a compressed one.
-    whole = [r for r in ceilings if "bits" not in r.first.spec.method.config] or ceilings
-    ceiling = max(whole, key=lambda r: (len(r.seeds), r.preference), default=None)
+    sound = [r for r in rows if agrees(r.protocol, protocol) and not untraceable(r)]
+    ceilings = whole([r for r in sound if r.role == "ceiling"])
+    ceiling = max(ceilings, key=lambda r: (len(r.seeds), r.preference), default=None)
     references = tuple(
         sorted(
             (r for r in sound if r.role == "reference"),
@@ -157,8 +156,7 @@ def _rows(
 
 def _common_protocol(rows: Sequence[Row], records: Sequence[Record]) -> dict[str, Any]:
     """Return the protocol that most methods share, then most runs; the hash breaks a tie."""
-    full = [row for row in rows if row.role not in ("reference", "control")]
-    full = full or [row for row in rows if row.role != "reference"] or list(rows)
+    full = _deciding(rows)
     if not full:
         usual = [r for r in records if r.method.role not in ("reference", "control")]
         return protocol_of((usual or list(records))[0])
@@ -171,6 +169,16 @@ def _common_protocol(rows: Sequence[Row], records: Sequence[Record]) -> dict[str
         methods[name].add(row.method)
         runs[name] += len(row.records)
     return protocols[max(protocols, key=lambda name: (len(methods[name]), runs[name], name))]
+
+
+def _deciding(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows whose protocols count: methods, else controls, else references.
+
+    Rows whose code cannot be found are never ranked, so they count where no table has another code.
+    """
+    tables = [row for row in rows if row.role != "reference"]
+    sound = [row for row in tables if not untraceable(row)] or tables
+    return [row for row in sound if row.role != "control"] or sound or list(rows)
 
 
 def _wanted_seeds(path: Path) -> int | None:
@@ -198,19 +206,16 @@ def _leaderboards(
 ) -> tuple[Leaderboard, ...]:
     by_budget: dict[_Key, list[Row]] = defaultdict(list)
     gaps: dict[_Key, list[Record]] = defaultdict(list)
-    labels: dict[_Key, set[str]] = defaultdict(set)
     for row in rows:
         by_budget[_budget_of(row.first)].append(row)
     for record in missing:
         gaps[_budget_of(record)].append(record)
-    for record in (*(r for row in rows for r in row.records), *missing):
-        if record.budget:
-            labels[_budget_of(record)].add(record.budget.label)
     keys = sorted(set(by_budget) | set(gaps))
     several = len({accounting for accounting, _ in keys if accounting}) > 1
 
     def label(key: _Key) -> str:
-        found = shortest(labels[key]) or NO_BUDGET
+        records = [*(r for row in by_budget[key] for r in row.records), *gaps[key]]
+        found = budget_label(records, rules.protocol) or NO_BUDGET
         return f"{found} of {key[0]}" if several and key[0] else found
 
     return tuple(
@@ -230,12 +235,13 @@ def _leaderboard(
 ) -> Leaderboard:
     rows = _labelled(rows)
     same = [row for row in rows if agrees(row.protocol, rules.protocol)]
-    newest = {m: max(r.first.spec.method.revision for r in same if r.method == m)
-              for m in {r.method for r in same}}  # fmt: skip
-    asked = rules.wanted or max((len(row.seeds) for row in same), default=0)
+    same = [row for row in same if not untraceable(row)] or same
+    replaced = superseded(same)
+    current = [row for row in same if row.key not in replaced]
+    asked = rules.wanted or max((len(row.seeds) for row in current), default=0)
     ranked, apart = [], []
     for row in rows:
-        reason, incomplete = _reason(row, rules.protocol, newest.get(row.method, 0), asked, missing)
+        reason, incomplete = _reason(row, rules.protocol, replaced, asked, missing)
         if reason:
             apart.append(Entry(row, reason=reason, incomplete=incomplete))
         else:
@@ -257,27 +263,25 @@ def _leaderboard(
 
 
 def _reason(
-    row: Row, protocol: Mapping[str, Any], newest: int, asked: int, missing: Sequence[Record]
+    row: Row,
+    protocol: Mapping[str, Any],
+    replaced: Mapping[str, str],
+    asked: int,
+    missing: Sequence[Record],
 ) -> tuple[str, bool]:
     """Return why a row cannot be ranked, empty when it can, and whether it only lacks seeds."""
-    if unsound := _untraced(row):
+    if unsound := untraceable(row):
         return unsound, False
     if found := differences(row.protocol, protocol):
         shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
         return f"another protocol: {shown}", False
-    revision = row.first.spec.method.revision
-    if revision < newest:
-        return f"revision {revision} of the method, superseded by {newest}", False
+    if row.key in replaced:
+        return replaced[row.key], False
     if len(row.seeds) < asked:
         lost = Counter(r.status for r in missing if row_key(r) == row.key)
         note = "".join(f", {count} {status}" for status, count in sorted(lost.items()))
         return f"{len(row.seeds)} of {asked} seeds{note}", True
     return "", False
-
-
-def _untraced(row: Row) -> str:
-    """Return why the code of one of the row's runs cannot be found; empty if it can."""
-    return next((why for record in row.records if (why := untraced(record))), "")
 
 
 def _labelled(rows: Sequence[Row]) -> list[Row]:
@@ -296,7 +300,8 @@ def _labelled(rows: Sequence[Row]) -> list[Row]:
         for row in members:
             own = facts[row.key]
             told = ", ".join(f"{name}={own[name]}" for name in varied if name in own)
-            suffix = told if len(told) <= 60 else row.key
+            # A row may lack all of the settings that tell others apart.
+            suffix = told if 0 < len(told) <= 60 else row.key
             labelled.append(replace(row, label=f"{title} ({suffix})"))
     return sorted(labelled, key=lambda r: r.key)
 
@@ -304,6 +309,10 @@ def _labelled(rows: Sequence[Row]) -> list[Row]:
 def _facts(row: Row) -> dict[str, Any]:
     spec = row.first.spec
     facts = {**spec.method.config, **(spec.training or {})}
+    facts |= {f"backbone.{key}": value for key, value in spec.backbone.config.items()}
+    facts |= {f"teacher.{key}": value for key, value in (spec.teacher or {}).items()}
+    if spec.method.source:
+        facts["source"] = spec.method.source[:7]
     own = {"method": spec.method.name, "revision": spec.method.revision, "dim": spec.dim}
     return {**facts, **own}
 

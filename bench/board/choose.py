@@ -280,13 +280,15 @@ def verdict(advice: Advice) -> str:
     name = f"Take {first.name}"
     floor = _reference(advice.choices)
     tied = [c for c in others if c.tied and (_score(c) > floor or not c.embedded)]
-    unknown = [c for c in others if c.to_best is None or not c.to_best.tested]
+    # Popularity has one seed and is never tested, so the sentence is about tables alone.
+    tables = [c for c in others if c.embedded]
+    unknown = [c for c in tables if c.to_best is None or not c.to_best.tested]
     parts = []
     if tied:
         rivals = ", ".join(c.name for c in tied)
         parts.append(f"not better by more than noise than {rivals}, take the smallest or fastest")
-    elif others and not unknown:
-        parts.append("better than every other by more than noise")
+    elif tables and not unknown:
+        parts.append("better than every other table by more than noise")
     if unknown:
         parts.append("some differences could not be tested for want of seeds or per-user metrics")
     if first.embedded and first.row.numbers[HEADLINE].n == 1:

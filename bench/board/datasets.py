@@ -14,7 +14,7 @@ from bench.board import stats
 from bench.board.model import Board, Entry, Leaderboard, slug
 from bench.board.quantities import HEADLINE
 from bench.board.shares import Place, Side, Sides, references, share
-from bench.board.titles import shortest, titles
+from bench.board.titles import budget_label, titles
 from bench.records.schema import PROTOCOL
 
 LEAST = 3
@@ -114,7 +114,7 @@ def _entries(board: Board) -> Iterator[tuple[tuple[float, str, str], Entry]]:
             continue
         entries = (*leaderboard.entries, *leaderboard.apart)
         records = [record for entry in entries for record in entry.row.records]
-        label = shortest({record.budget.label for record in records if record.budget})
+        label = budget_label(records, board.protocol)
         percent = _PERCENT.fullmatch(label)
         if percent is None:
             continue

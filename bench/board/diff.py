@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,7 @@ class Difference:
 
 
 _Key = tuple[str, str, str, str]
+_Placed = tuple[Row, Board]
 
 
 def diff(a: Path, b: Path) -> Difference:
@@ -84,7 +85,8 @@ def diff(a: Path, b: Path) -> Difference:
 
     Rows are matched by data, backbone, budget and method, so that another revision or
     configuration of a method is compared with the one that it replaces. Where there are several
-    on one side, those with equal configurations are matched.
+    on one side, rows of equal specs are matched, then rows of equal settings if each side has one:
+    their revision or file may differ. The rest is gone or new.
 
     Args:
         a: the folder before.
@@ -98,7 +100,7 @@ def diff(a: Path, b: Path) -> Difference:
             raise BenchError(f"{folder}: no such results folder")
     before, after = load(a), load(b)
     old, new = _rows(before), _rows(after)
-    pairs: list[tuple[_Key, tuple[Row, Board] | None, tuple[Row, Board] | None]] = []
+    pairs: list[tuple[_Key, _Placed | None, _Placed | None]] = []
     for key in sorted(set(old) | set(new)):
         pairs += [(key, one, other) for one, other in _matched(old[key], new[key])]
     tested = [
@@ -156,8 +158,8 @@ def opened(source: str, results: Path = Path("results")) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _rows(boards: Boards) -> dict[_Key, list[tuple[Row, Board]]]:
-    found: dict[_Key, list[tuple[Row, Board]]] = defaultdict(list)
+def _rows(boards: Boards) -> dict[_Key, list[_Placed]]:
+    found: dict[_Key, list[_Placed]] = defaultdict(list)
     seen: set[str] = set()
     for board in boards.boards:
         for leaderboard, entry in board.rows():
@@ -175,26 +177,42 @@ def _rows(boards: Boards) -> dict[_Key, list[tuple[Row, Board]]]:
 
 
 def _matched(
-    old: Sequence[tuple[Row, Board]], new: Sequence[tuple[Row, Board]]
-) -> Iterable[tuple[tuple[Row, Board] | None, tuple[Row, Board] | None]]:
-    if len(old) <= 1 and len(new) <= 1:
-        yield (old[0] if old else None), (new[0] if new else None)
+    old: Sequence[_Placed], new: Sequence[_Placed]
+) -> Iterable[tuple[_Placed | None, _Placed | None]]:
+    """Yield every row of a key once: with the row that it is compared with, or alone."""
+    if len(old) == len(new) == 1:
+        yield old[0], new[0]
         return
-    left = {_settings(row): (row, board) for row, board in old}
-    right = {_settings(row): (row, board) for row, board in new}
-    for settings in sorted(set(left) | set(right)):
-        yield left.get(settings), right.get(settings)
+    left, right = ({row.key: (row, board) for row, board in side} for side in (old, new))
+    # The key of a row is the hash of its spec.
+    for identity in (lambda row: row.key, _settings):
+        for one, other in _pairs(left, right, identity):
+            yield left.pop(one), right.pop(other)
+    yield from ((placed, None) for placed in left.values())
+    yield from ((None, placed) for placed in right.values())
+
+
+def _pairs(
+    left: Mapping[str, _Placed], right: Mapping[str, _Placed], identity: Callable[[Row], str]
+) -> list[tuple[str, str]]:
+    """Return the keys of rows that are alike and have no like on their own side."""
+    found: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for side, rows in enumerate((left, right)):
+        for key, (row, _) in rows.items():
+            found[identity(row)][side].append(key)
+    return [(one[0], other[0]) for one, other in found.values() if len(one) == len(other) == 1]
 
 
 def _settings(row: Row) -> str:
     spec = row.first.spec
-    return canonical_json([spec.method.config, spec.training, spec.backbone.config, spec.dim])
+    method, backbone = spec.method.config, spec.backbone.config
+    return canonical_json([method, spec.training, spec.teacher, backbone, spec.dim])
 
 
 def _change(
     key: _Key,
-    left: tuple[Row, Board] | None,
-    right: tuple[Row, Board] | None,
+    left: _Placed | None,
+    right: _Placed | None,
     comparison: Comparison | None,
 ) -> Change:
     before, after = left[0] if left else None, right[0] if right else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -141,16 +143,25 @@ def _compare_all(
 def average_ranks(leaderboards: Sequence[Leaderboard]) -> stats.Ranking | None:
     """Return average ranks over the budgets, of the methods that stand on all of them.
 
-    None for one budget, which the leaderboard itself ranks, and for fewer than two methods.
+    Where budgets of bytes and of values stand side by side, those of which there are more count,
+    and those of bytes if there are as many. None for one budget, which the leaderboard itself
+    ranks, and for fewer than two methods.
     """
-    tables: list[dict[str, float]] = []
-    for leaderboard in leaderboards:
-        if leaderboard.entries:
-            ranked = [one for one in leaderboard.chosen.values() if one.rank is not None]
-            tables.append({one.row.title: one.row.mean(HEADLINE) or 0.0 for one in ranked})
+    # A full table with other settings stands on a leaderboard without a cap, often alone.
+    capped = [one for one in leaderboards if one.cap is not None and one.entries]
+    counts = Counter(one.accounting for one in capped)
+    chosen = max(counts, key=lambda name: (counts[name], name == "bytes"), default="")
+    tables = [_scores(one) for one in capped if one.accounting == chosen]
     if len(tables) < 2:
         return None
     names = sorted(set.intersection(*(set(table) for table in tables)))
     if len(names) < 2:
         return None
-    return stats.average_ranks(names, np.array([[t[n] for n in names] for t in tables]))
+    ranking = stats.average_ranks(names, np.array([[t[n] for n in names] for t in tables]))
+    return replace(ranking, accounting=chosen if len(counts) > 1 else "")
+
+
+def _scores(leaderboard: Leaderboard) -> dict[str, float]:
+    """Return the headline of the methods that are ranked on a leaderboard, by title."""
+    ranked = [one for one in leaderboard.chosen.values() if one.rank is not None]
+    return {one.row.title: one.row.mean(HEADLINE) or 0.0 for one in ranked}

@@ -87,6 +87,8 @@ class Ranking:
         boards: number of boards averaged over.
         p: p-value of Friedman's test that all methods rank alike; None for too few boards.
         critical: Nemenyi's critical difference at 5 %; None for too few boards.
+        accounting: what the budgets count that were averaged over, "bytes" or "values", where
+            there are budgets of both; empty otherwise.
     """
 
     names: tuple[str, ...]
@@ -94,6 +96,7 @@ class Ranking:
     boards: int
     p: float | None
     critical: float | None
+    accounting: str = ""
 
     @property
     def groups(self) -> tuple[tuple[int, int], ...]:

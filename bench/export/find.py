@@ -59,7 +59,8 @@ def best_run(
         splits = ", ".join(one.split for one in advice)
         raise BenchError(f"{results} has several data sets ({splits}); name one with --dataset")
     choices = advice[0].choices
-    if not choices:
+    # Popularity is nearly always small enough. It is no reason why there is no table.
+    if not any(choice.embedded for choice in choices):
         raise BenchError(
             f"no ranked table of {max_bytes:,} bytes or fewer in {results}; `bench report` names"
             " the runs that are not ranked, and why; name a run to export it all the same"

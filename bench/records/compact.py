@@ -35,7 +35,7 @@ def compact(results: Path, data_dir: Path | None = None) -> int:
     """
     packed, sets = 0, dict[str, Interactions]()
     for record in scan(results).records:
-        path = results / record.path.replace(".json", ".npz")
+        path = (results / record.path).with_suffix(".npz")
         if record.status != "ok" or not path.exists():
             continue
         with np.load(path, allow_pickle=False) as stored:

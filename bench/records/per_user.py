@@ -84,7 +84,7 @@ def read(results: Path, record: Record) -> PerUser | None:
     Raises:
         ValueError: the file is damaged, or contradicts the record.
     """
-    path = results / record.path.replace(".json", ".npz")
+    path = (results / record.path).with_suffix(".npz")
     if not path.exists():
         return None
     dataset = record.spec.dataset

@@ -281,7 +281,8 @@ def ranking_text(board: Board) -> str:
     ranking = board.ranking
     if ranking is None or ranking.p is None or ranking.critical is None:
         return ""
-    what = f"Methods that stand on all {ranking.boards} budgets, by NDCG@20."
+    counted = f" of {ranking.accounting}" if ranking.accounting else ""
+    what = f"Methods that stand on all {ranking.boards} budgets{counted}, by NDCG@20."
     verdict = "differ" if ranking.p < 0.05 else "do not differ significantly"
     return (
         f"{what} Friedman {p_text(ranking.p)}: the ranks {verdict}. Two methods differ (Nemenyi, "

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,42 @@ def test_another_setting_of_a_backbone_is_not_mixed_in(folder: Path) -> None:
     write(folder, record, users)
     side = only(folder).sides[1]
     assert {str(kept.row.protocol.get("backbone.similarity")) for kept in side.kept} == {"None"}
+
+
+@pytest.mark.parametrize("commit", ["0123456789ab-dirty", "unknown"])
+def test_runs_that_nobody_can_repeat_are_left_out(folder: Path, commit: str) -> None:
+    def put(backbone: str, method: str, fraction: float | None, **more: Any) -> None:
+        record, users = make(ML, backbone, method, fraction, 0, **more)
+        record["env"]["commit"] = commit
+        write(folder, record, users)
+
+    place = only(folder).budgets[0][0]
+    before = only(folder).sides[1].find(place, "cerp")
+    put("mf", "ttrec", 0.1)
+    put("mf", "cerp", 0.1, revision=2)
+    put("mf", "cerp", 0.1, training={"lr": 0.5}, shift=0.2)  # validation prefers it
+    put("mlp", "full", None)
+    one = only(folder)
+    assert one.sides[1].find(place, "ttrec") is None
+    after = one.sides[1].find(place, "cerp")
+    assert before is not None and after is not None and after.row.key == before.row.key
+    assert one.left_out == ("mlp",)
+
+
+def test_a_superseded_file_is_left_out(folder: Path) -> None:
+    for day, source, shift in ((1, "a" * 12, 0.2), (2, "b" * 12, 0.0)):
+        record, users = make(ML, "mf", "pep", 0.1, 0, shift=shift)
+        record["spec"]["method"]["source"] = source
+        record["finished"] = f"2026-11-{day:02}T12:00:00Z"
+        write(folder, record, users)
+    one = only(folder)
+    kept = one.sides[1].find(one.budgets[0][0], "pep")
+    assert kept is not None and kept.row.first.spec.method.source == "b" * 12
+
+
+def test_a_full_table_of_few_bits_is_no_ceiling(folder: Path) -> None:
+    write(folder, *make(ML, "mf", "full", None, 0, config={"bits": 8}, shift=0.2))
+    assert only(folder).sides[1].ceiling.first.spec.method.config == {}
 
 
 def test_missing_runs_are_gaps_and_missing_seeds_are_marked(folder: Path) -> None:

@@ -153,6 +153,26 @@ def test_a_tied_row_below_popularity_is_no_rival(tmp_path: Path) -> None:
     assert tied.name not in verdict(advice)
 
 
+@pytest.mark.parametrize("popularity", [False, True])
+def test_a_clear_winner_is_called_one(tmp_path: Path, popularity: bool) -> None:
+    """Popularity has one seed, and is no table."""
+    for seed in (0, 1, 2):
+        put(tmp_path, "cerp", 0.1, seed, shift=0.3)
+        put(tmp_path, "dims", 0.1, seed)
+    if popularity:
+        put(tmp_path, "popularity", None, backbone="none", shift=-0.2)
+    (advice,) = choose(load(tmp_path), FULL)
+    assert verdict(advice) == ("Take CERP on mf: better than every other table by more than noise.")
+
+
+def test_one_table_is_not_better_than_others(tmp_path: Path) -> None:
+    put(tmp_path, "popularity", None, backbone="none", shift=-0.2)
+    for seed in (0, 1, 2):
+        put(tmp_path, "cerp", 0.1, seed)
+    (advice,) = choose(load(tmp_path), FULL)
+    assert verdict(advice) == "Take CERP on mf."
+
+
 def test_the_run_to_take_is_the_one_that_validation_prefers(results: Path) -> None:
     (advice,) = choose(load(results), FULL // 10)
     first = advice.choices[0]

@@ -17,8 +17,18 @@ TOY = Toy("toy", 400, 500, 0.4)
 
 
 def put(folder: Path, method: str, seeds: tuple[int, ...] = (0, 1, 2), **other: Any) -> None:
+    commit, source, day = (
+        other.pop("commit", "0000000"),
+        other.pop("source", None),
+        other.pop("day", 1),
+    )
     for seed in seeds:
-        write(folder, *make(TOY, "mf", method, 0.1, seed, **other))
+        record, users = make(TOY, "mf", method, 0.1, seed, **other)
+        record["env"]["commit"] = commit
+        record["finished"] = f"2026-11-{day:02}T12:00:00Z"
+        if source:
+            record["spec"]["method"]["source"] = source
+        write(folder, record, users)
 
 
 @pytest.fixture
@@ -98,6 +108,47 @@ def test_several_settings_are_matched_by_setting(before: Path, tmp_path: Path) -
     put(after, "hashing", config={"k": 2})
     hashing = [c.verdict for c in diff(before, after).changes if c.title == "Hashing"]
     assert sorted(hashing) == ["new", "same"]
+
+
+def hashing(a: Path, b: Path) -> list[str]:
+    return sorted(c.verdict for c in diff(a, b).changes if c.title == "Hashing")
+
+
+def test_a_changed_file_is_not_hidden_by_the_one_that_it_replaced(
+    before: Path, tmp_path: Path
+) -> None:
+    after = tmp_path / "b"
+    for folder in (before, after):
+        put(folder, "hashing", source="a" * 12)
+    put(after, "hashing", source="b" * 12, day=2, shift=-0.1)
+    assert hashing(before, after) == ["worse"]
+    assert diff(before, after).worse
+
+
+def test_rows_of_equal_settings_all_have_a_verdict(before: Path, tmp_path: Path) -> None:
+    """Runs of uncommitted code supersede nothing, so both rows stand in the folder."""
+    after, dirty = tmp_path / "b", "0123456789ab-dirty"
+    for folder in (before, after):
+        put(folder, "hashing")
+    put(after, "hashing", revision=2, commit=dirty, shift=-0.1)
+    assert hashing(before, after) == ["new", "same"]
+    assert hashing(after, before) == ["gone", "same"]
+    put(before, "hashing", revision=3, commit=dirty)
+    assert hashing(before, after) == ["same", "worse"]
+    put(after, "hashing", revision=4, commit=dirty)  # which of the two was 3 before?
+    assert hashing(before, after) == ["gone", "new", "new", "same"]
+
+
+def test_rows_of_a_new_revision_are_matched_by_their_teacher(before: Path, tmp_path: Path) -> None:
+    after = tmp_path / "b"
+    for rate in (0.1, 0.2):
+        for seed in (0, 1, 2):
+            record, users = make(TOY, "mf", "hashing", 0.1, seed)
+            record["spec"]["teacher"] = record["spec"]["training"] | {"lr": rate}
+            write(before, record, users)
+            record["spec"]["method"]["revision"] = 2
+            write(after, record, users)
+    assert hashing(before, after) == ["same", "same"]
 
 
 def test_without_users_a_change_cannot_be_tested(before: Path, tmp_path: Path) -> None:

@@ -199,7 +199,9 @@ def test_a_folder_is_overwritten_on_request_only(exported, results, record):
         bench(*words)
     before = (folder / "embeddings.safetensors").read_bytes()
     (folder / "of-somebody-else").write_text("stays")
+    (folder / "embeddings.onnx").write_bytes(b"the graph of another table")
     bench(*words, "--force")
+    assert not (folder / "embeddings.onnx").exists()
     assert (folder / "of-somebody-else").read_text() == "stays"
     assert (folder / "embeddings.safetensors").read_bytes() == before
 
@@ -222,6 +224,16 @@ def test_what_cannot_be_exported_is_said(words, says, results, tmp_path, monkeyp
     with pytest.raises(BenchError, match=says):
         bench("export", "--to", tmp_path / "t", *words)
     assert not (tmp_path / "t").exists()
+
+
+def test_without_a_ranked_table_popularity_is_not_the_reason(results, record, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    path = copy / record.path
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("0123456789ab", "0123456789ab-dirty"), encoding="utf-8")
+    with pytest.raises(BenchError, match="no ranked table of 1,000,000 bytes"):
+        bench("export", "--best", "--max-bytes", "1MB", "--to", tmp_path / "t", "--results", copy)
 
 
 def test_a_ranking_without_a_table_has_nothing_to_export(results, tmp_path):

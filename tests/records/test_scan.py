@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.make_records import TOYS, make, write
+from support.make_records import TOYS, Toy, make, write
 
 from bench.board import load
+from bench.records import per_user
 from bench.records.scan import scan
 from bench.records.schema import canonical_json, digest
 
@@ -148,6 +149,16 @@ def test_damaged_users_are_named(tmp_path: Path) -> None:
     # An object array would be run as a pickle; it must not be.
     np.savez(users, users=np.array([{}], dtype=object))
     assert "cannot be read" in load(tmp_path).rejected[0].reason
+
+
+def test_users_are_found_whatever_the_data_are_called(tmp_path: Path) -> None:
+    toy = Toy("clicks.json", 60, 90, 0.4)
+    path = write(tmp_path, *make(toy, "mf", "cerp", 0.1, 0))
+    (record,) = scan(tmp_path).records
+    found = per_user.read(tmp_path, record)
+    assert found is not None
+    with np.load(path.with_suffix(".npz")) as users:
+        np.testing.assert_array_equal(found.ndcg, users["ndcg@20"])
 
 
 def test_the_rest_is_drawn_when_one_is_bad(tmp_path: Path) -> None:
