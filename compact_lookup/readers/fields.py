@@ -9,6 +9,8 @@ import numpy as np
 from compact_lookup.container import File
 from compact_lookup.values import Index
 
+_MOST = 2**32  # ids of a table
+
 
 def parts(file: File, joint: bool) -> tuple[int, ...]:
     """Numbers of ids that share rows: all, or users and items apart."""
@@ -29,7 +31,13 @@ def divide(count: int, share: float | None, most: tuple[int, int]) -> tuple[int,
 
 
 def least_prime(least: int) -> int:
-    """The first prime number from `least` on; at least 2."""
+    """The first prime number from `least` on; at least 2.
+
+    Raises:
+        ValueError: no table has so many ids, and the search would take hours.
+    """
+    if least > _MOST:
+        raise ValueError(f"{least} ids")
     prime = max(2, least)
     while any(prime % divisor == 0 for divisor in range(2, isqrt(prime) + 1)):
         prime += 1

@@ -121,6 +121,14 @@ def test_any_value_in_the_header(data, name, value, tmp_path):
     attempt(tmp_path / "f", changed(FILES[name], change))
 
 
+@pytest.mark.parametrize("head", [-(10**30), -1e30, -(2**40)])
+def test_a_share_that_cannot_be_does_not_start_an_endless_search(head, tmp_path):
+    def change(said, arrays):
+        said["method"]["config"]["head"] = head
+
+    assert "does not fit" in attempt(tmp_path / "f", changed(FILES["hashing"], change))
+
+
 @SETTINGS
 @given(data=st.data(), name=st.sampled_from(sorted(FILES)))
 def test_missing_arrays_and_wrong_shapes(data, name, tmp_path):
