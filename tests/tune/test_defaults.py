@@ -105,9 +105,9 @@ def test_defaults_are_written_for_boards_and_for_recbole_alike(tmp_path, monkeyp
 
 def test_data_without_a_suite_have_the_defaults_for_such_data():
     suite, data = find_suite("default"), tiny_data()
-    users = (data.train.nnz + data.valid.nnz) // 20
+    items = (data.train.nnz + data.valid.nnz) // 20
     dense, few = (for_data(suite, replace(data, items=n * data.items)) for n in (1, 100))
-    sparse = for_data(suite, replace(data, users=users, items=10_000 * data.items))
+    sparse = for_data(suite, replace(data, users=10_000 * data.users, items=items))
     for name in ("hashing", "cerp", "pep"):
         settings = resolve(dense, METHODS[name], "10%", "mf")
         assert settings.config.width_factor is not None
