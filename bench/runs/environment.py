@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import resource
 import subprocess
-import sys
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, PackagePath, distribution
@@ -23,8 +21,6 @@ from bench.records.schema import Record
 
 _CODE = ("bench", "methods", "compact_lookup")
 """Folders of a checkout that have code. The content of `tuned` and `datasets` is in records."""
-
-_measured = False  # whether a run has been measured in this process
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -129,28 +125,21 @@ def now() -> str:
 
 
 def reset_peak() -> bool:
-    """Start the kernel's peak-memory count anew, where it can be (Linux).
+    """Start the kernel's peak-memory count anew.
 
     Returns:
-        Whether `peak_memory` will be that of the run that starts now. Where the count goes on, this
-        holds for the first run of a process alone.
+        Whether that could be done (on Linux). If not, the peak would be that of earlier runs too.
     """
-    global _measured
-    first, _measured = not _measured, True
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return first
+        return False
     return True
 
 
-def peak_memory() -> int:
-    """The most bytes of memory that the process has had since the count was started."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def peak_memory() -> int | None:
+    """The most bytes of memory that the process has had since the count was started, on Linux."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return None
