@@ -89,7 +89,7 @@ def _settings(kind: type[Method]) -> Grid:
             continue
         space = kind.space.get(name)
         default = _written(field.get_default(call_default_factory=True))
-        grid.add(name, default, _may_be(schema[name]), _tuned(space) if space else "")
+        grid.add(name, default, _may_be(schema[name]), tried(space) if space else "")
     return grid
 
 
@@ -106,14 +106,14 @@ def _may_be(schema: Mapping[str, Any]) -> str:
     return " ".join((names.get(kind, kind), " and ".join(limits))).rstrip()
 
 
-def _tuned(space: Space) -> str:
-    """What `bench tune` tries."""
+def tried(space: Space) -> str:
+    """What `bench tune` tries, in words."""
     from bench.method.search_space import Choice, LogRange
 
     if isinstance(space, Choice):
         return ", ".join(map(_written, space.values))
     scale = ", by its logarithm" if isinstance(space, LogRange) else ""
-    return f"{space.low:g} to {space.high:g}{scale}"
+    return f"{space.low:.4g} to {space.high:.4g}{scale}"
 
 
 def _written(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bench.cli.grid import Column, Grid, number
+from bench.cli.show_methods import tried
 from bench.cli.terminal import Live, duration
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def spaces(subjects: Sequence[Subject]) -> Grid:
     for one in subjects:
         name = " ".join((*one.when.method, *one.when.form)) or "all methods"
         for setting, space in one.space.items():
-            grid.add(name, setting, str(space))
+            grid.add(name, setting, tried(space))
     return grid
 
 

@@ -19,9 +19,6 @@ class Choice:
     values: tuple[Any, ...]
     coarse: bool = field(default=False, repr=False)
 
-    def __str__(self) -> str:
-        return ", ".join("none" if one is None else str(one) for one in self.values)
-
 
 @dataclass(frozen=True)
 class Range:
@@ -29,9 +26,6 @@ class Range:
 
     low: float
     high: float
-
-    def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
 
 
 @dataclass(frozen=True)
@@ -44,9 +38,6 @@ class LogRange:
     low: float
     high: float
     coarse: bool = field(default=False, repr=False)
-
-    def __str__(self) -> str:
-        return f"{self.low:.3g} to {self.high:.3g}, logarithmic"
 
 
 Space = Choice | Range | LogRange

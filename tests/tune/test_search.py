@@ -544,6 +544,7 @@ def test_a_board_with_tuning_takes_what_it_finds_and_records_the_trials(tmp_path
     code, said = bench(*how, "--tune", 3, "--dry-run")
     assert code == 0, said.err
     assert "1 methods, each with 3 trials" in said.out
+    assert "training.lr 0.0006 to 0.015, by its logarithm" in " ".join(said.out.split())
     assert not inline
     code, said = bench(*how, "--tune", 3)
     assert code == 0, said.err
