@@ -70,11 +70,19 @@ def parse_budget(text: str, ids: int, dim: int, accounting: Accounting = "bytes"
 
 
 def canonical(text: str) -> str:
-    """A budget as a board shows it: `5 %`, `5.0%` and `05%` are `5%`; other text stays."""
+    """A budget as a board shows it: `5 %` and `5.0%` are `5%`, `256kb` is `256KB`.
+
+    Amounts keep their unit: `1000KB` stays apart from `1MB`. Other text stays.
+    """
     squeezed = "".join(text.split())
     if not (match := _AMOUNT.fullmatch(squeezed)):
         return squeezed
-    return f"{Decimal(match[1]).normalize():f}{match[2]}"
+    unit = match[2].lower()
+    if unit.endswith("b"):
+        unit = _BYTES.get(unit[:-1], "") or "B"
+    elif unit in ("m", "g"):
+        unit = unit.upper()
+    return f"{Decimal(match[1]).normalize():f}{unit}"
 
 
 def parse_bytes(text: str, option: str) -> int:

@@ -147,6 +147,11 @@ def test_what_is_no_size_in_bytes_is_refused_with_the_remedy(text: str, remedy: 
         ("100%", "100%"),
         ("1.50 MiB", "1.5MiB"),
         ("128k", "128k"),
+        ("128K", "128k"),
+        ("2m", "2M"),
+        ("256kb", "256KB"),
+        ("1 mib", "1MiB"),
+        ("4096b", "4096B"),
         ("half", "half"),
     ],
 )

@@ -70,11 +70,13 @@ def build(
     split = first.spec.dataset.split
     own = [r for r in records if r.method.role != "reference"] or records
     sound = [r for r in rows if agrees(r.protocol, protocol) and not untraceable(r)]
-    ceilings = whole([r for r in sound if r.role == "ceiling"])
+    replaced = superseded(sound)
+    current = [r for r in sound if r.key not in replaced]
+    ceilings = whole([r for r in current if r.role == "ceiling"])
     ceiling = max(ceilings, key=lambda r: (len(r.seeds), r.preference), default=None)
     references = tuple(
         sorted(
-            (r for r in sound if r.role == "reference"),
+            (r for r in current if r.role == "reference"),
             key=lambda r: (r.label, r.key),
         )
     )

@@ -46,10 +46,11 @@ def show(tuner: Tuner) -> None:
 
     console.out.print(spaces(tuner.subjects()))
     stages, search = tuner.terms.stages(), tuner.search
+    many = len(search.columns())
+    methods = f"{many} methods, each with" if many != 1 else "one method, with"
     console.out.say(
-        f"{sum(search.left().values()):,} runs: {len(search.columns())} methods, each with"
-        f" {stages['short']} trials at each budget, of which at most {stages['whole']} get all"
-        f" passes and {stages['again']} a second seed"
+        f"{sum(search.left().values()):,} runs: {methods} {stages['short']} trials at each budget,"
+        f" of which at most {stages['whole']} get all passes and {stages['again']} a second seed"
     )
 
 

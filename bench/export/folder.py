@@ -110,12 +110,16 @@ def reads_back(folder: Path, content: bytes, kind: type[Method]) -> bool:
 
 
 def write_files(folder: Path, content: bytes, ids: bytes, card: str) -> None:
-    """Write the files of a folder; the table last, when all else is there. A graph goes.
+    """Write the files of a folder; the table last, when all else is there.
+
+    Table and graph of an earlier export go first. Whoever reads the folder meanwhile, or after a
+    kill, finds no table, and not the old one with new ids.
 
     Raises:
         StoreError: the folder cannot be written.
     """
-    (folder / GRAPH).unlink(missing_ok=True)  # of a table that was here before
+    for old in (TABLE, GRAPH):
+        (folder / old).unlink(missing_ok=True)
     _write(folder / IDS, ids)
     _write(folder / CARD, card.encode())
     _write(folder / LICENCE, _licence().encode())

@@ -105,6 +105,13 @@ def test_an_old_revision_asks_for_no_seeds(clean: Path) -> None:
     ]
 
 
+def test_an_old_revision_is_no_ceiling(clean: Path) -> None:
+    put(clean, "full", 5, revision=0)
+    board, _ = only(clean)
+    assert board.ceiling is not None
+    assert (board.ceiling.first.spec.method.revision, len(board.ceiling.seeds)) == (1, 3)
+
+
 @pytest.mark.parametrize("newer", [OLD, NEW])
 def test_the_file_that_was_run_last_supersedes_the_other(clean: Path, newer: str) -> None:
     older = OLD if newer == NEW else NEW

@@ -18,7 +18,7 @@ import compact_lookup
 from bench.cli import app
 from bench.data import load_labels
 from bench.errors import BenchError
-from bench.export.folder import own_reader
+from bench.export.folder import own_reader, write_files
 from bench.method.registry import find_methods
 from bench.records.scan import scan
 from bench.runs import schedule
@@ -204,6 +204,21 @@ def test_a_folder_is_overwritten_on_request_only(exported, results, record):
     assert not (folder / "embeddings.onnx").exists()
     assert (folder / "of-somebody-else").read_text() == "stays"
     assert (folder / "embeddings.safetensors").read_bytes() == before
+
+
+def test_an_export_that_is_killed_leaves_no_old_table_beside_new_ids(tmp_path, monkeypatch):
+    write_files(tmp_path, b"old table", b"old ids", "old card")
+    written = []
+
+    def killed(path, content):
+        written.append(path.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.export.folder._write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_files(tmp_path, b"new table", b"new ids", "new card")
+    assert written == ["ids.safetensors"]
+    assert not (tmp_path / "embeddings.safetensors").exists()
 
 
 @pytest.mark.parametrize(
