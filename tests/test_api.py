@@ -15,8 +15,11 @@ from support.here import run_all_here
 from support.make_records import TOYS, make, write
 
 import bench
+from bench.api import ranks, single
 from bench.errors import BenchError
 from bench.runs import schedule
+from bench.runs.record import failed, new_record
+from bench.runs.request import Request
 
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
 
@@ -68,6 +71,34 @@ def test_one_board_is_drawn(results: Path) -> None:
         bench.plot(results)
     with pytest.raises(BenchError, match="'bytes' or 'values'"):
         bench.plot(results, "gowalla", size="rows")
+
+
+QUICK = {"dim": 8, "training.epochs": 1, "training.batch": 256}
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_a_board_has_no_rows_of_other_data_in_the_same_folder(
+    results: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = blocks(tmp_path_factory.mktemp("data") / "blocks")
+    options: dict[str, Any] = {"seeds": 1, "workers": 1, "settings": QUICK, "results": results}
+    board = bench.leaderboard(data, methods=["dims"], budgets=["40%"], **options)
+    assert set(board.method) == {"dims", "popularity"}
+    assert len(board) == 2
+    assert len(ranks(results)) > 2
+
+
+@pytest.mark.usefixtures("runs_here")
+def test_a_run_that_has_failed_is_not_done(tmp_path: Path) -> None:
+    data, words = blocks(tmp_path / "blocks"), [f"{key}={value}" for key, value in QUICK.items()]
+    asked = Request(dataset=str(data), settings=words)
+    one = single(asked, "dims", "40%", results=tmp_path / "results")
+    assert not one.done
+    run, store = one.planned.run, one.store
+    store.write(failed(new_record(run, one.plan.data, one.plan.methods), "Diverged", "lower lr"))
+    assert not one.done
+    assert one.execute().status == "ok"
+    assert one.done
 
 
 def test_the_frame_says_which_precision_and_form_a_run_has(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from support.make_records import Toy, make, write
 
 from bench.board import load
 from bench.board.choose import choose, latency_note, next_up, verdict
+from bench.board.stats import tukey
 from bench.errors import BenchError
 
 TOY = Toy("toy", 400, 500, 0.4, note="Invented.")
@@ -40,6 +41,14 @@ def test_what_fits_is_ranked_one_row_a_method(results: Path) -> None:
     assert all((c.row.mean("bytes") or 0) <= FULL // 10 for c in advice.choices)
     assert advice.choices[0].to_best is None
     assert all(c.to_best is not None and c.to_best.difference < 0 for c in advice.choices[1:])
+
+
+def test_differences_are_corrected_for_all_that_the_first_choice_was_picked_from(
+    results: Path,
+) -> None:
+    (advice,) = choose(load(results), FULL // 10)
+    found = [choice.to_best for choice in advice.choices[1:]]
+    assert [c.corrected for c in found if c] == tukey([c.p or 0.0 for c in found if c], 3)
 
 
 def test_the_next_size_up_is_named_with_its_gain(results: Path) -> None:

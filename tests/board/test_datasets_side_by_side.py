@@ -204,3 +204,15 @@ def test_groups_that_do_not_differ(
     ranks: tuple[float, ...], p: float | None, critical: float | None, groups: object
 ) -> None:
     assert ranking(ranks, p, critical).groups == groups
+
+
+def test_of_two_sizes_with_one_label_the_one_with_more_methods_counts(folder: Path) -> None:
+    record = exact(A, "pep", 0.1, 0.7)
+    for budget in (record["budget"], record["spec"]["budget"]):
+        budget["cap"] -= 40  # of another table, say
+    for key in ("bytes", "file_bytes"):
+        record["size"][key] -= 40
+    write(folder, record)
+    side = only(folder).sides[0]
+    kept = {one.row.method for one in side.kept if one.place == ("%", 10.0)}
+    assert kept == {"cerp", "qr", "pep", "hashing"}

@@ -209,3 +209,30 @@ def test_a_git_revision_stands_for_its_results(
     for wrong in ("no-such-revision", "--output=x"):
         with pytest.raises(BenchError, match="neither a folder nor a git revision"), opened(wrong):
             pass
+
+
+@pytest.mark.parametrize("keys", [("bytes", "file_bytes"), ("values",)])
+def test_a_row_of_another_size_is_resized_and_not_noise(
+    before: Path, tmp_path: Path, keys: tuple[str, ...]
+) -> None:
+    after = tmp_path / "b"
+    shutil.copytree(before, after)
+    shutil.rmtree(after / "toy-v10-s0" / "mf" / "cerp")
+    for seed in (7, 8, 9):
+        record, users = make(TOY, "mf", "cerp", 0.1, seed)
+        for key in keys:
+            record["size"][key] += 8
+        write(after, record, users)
+    assert verdicts(before, after)["CERP"] == "resized"
+
+
+def test_a_row_of_a_later_protocol_replaces_that_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.board.model.PROTOCOL", 2)
+    for folder, protocols in (("a", (2,)), ("b", (1, 2))):
+        for protocol in protocols:
+            record, users = make(TOY, "mf", "cerp", 0.1, 0)
+            record["spec"]["protocol"] = protocol
+            write(tmp_path / folder, record, users)
+    assert [change.verdict for change in diff(tmp_path / "a", tmp_path / "b").changes] == ["same"]

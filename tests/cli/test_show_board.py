@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.make_records import Toy, make, write
+from support.make_records import Toy, exact, make, write
 
 from bench.board import load
+from bench.board.choose import Advice, choose
+from bench.board.stats import Comparison
 from bench.cli import main
-from bench.cli.show_board import summary
+from bench.cli.show_board import advice, summary
 
 TOY = Toy("toy", 300, 400, 0.4)
 
@@ -46,3 +49,39 @@ def test_choose_prints_the_command_that_exports_its_first_choice(
     run = words[words.index("export") + 1]
     [record] = [record for record in load(results).records if record.id == run]
     assert f"Take {record.method.title} on mf" in out
+
+
+def larger(folder: Path, ndcg: dict[float, float], gain: Comparison | None) -> Advice:
+    """What to take at 10 % where 25 % is known, too."""
+    for fraction, score in ndcg.items():
+        write(folder, exact(TOY, "dims", fraction, score))
+    (found,) = choose(load(folder), (TOY.users + TOY.items) * 64 * 4 // 10)
+    assert found.larger is not None and found.larger.budget == "25%"
+    return replace(found, gain=gain)
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        (Comparison(0.1, 0.06, 0.14, 0.001, 0.002), ", 95 % interval +0.0600 to +0.1400."),
+        (Comparison(0.1, -0.1, 0.3, 0.3, 0.4), ", 95 % interval -0.1000 to +0.3000, within noise."),
+        (Comparison(0.1), ", not tested."),
+        (None, ", not tested."),
+    ],
+)
+def test_a_gain_within_noise_is_said_to_be(
+    tmp_path: Path, gain: Comparison | None, said: str
+) -> None:
+    found = larger(tmp_path, {0.1: 0.2, 0.25: 0.3}, gain)
+    (line,) = (one for one in advice([found], tmp_path) if "next size up" in str(one))
+    assert str(line).startswith("The next size up (Fewer dimensions on mf, ")
+    assert str(line).endswith(f" bytes) would buy +0.1000 NDCG@20 (+50.0 %){said}")
+
+
+@pytest.mark.parametrize(("score", "change"), [(0.15, "-0.0500"), (0.2, "+0.0000")])
+def test_a_larger_table_that_gains_nothing_is_no_better(
+    tmp_path: Path, score: float, change: str
+) -> None:
+    found = larger(tmp_path, {0.1: 0.2, 0.25: score}, None)
+    (line,) = (one for one in advice([found], tmp_path) if "next size up" in str(one))
+    assert f"is no better: {change} NDCG@20" in str(line) and "would buy" not in str(line)

@@ -195,6 +195,20 @@ def test_validation_interactions_choose_and_test_interactions_do_not(vectors: Ve
     assert judge.rule[0] == "valid ndcg@20" and Judge(vectors).rule[0] == "kept"
 
 
+def test_rows_come_in_the_order_of_the_data_by_their_ids(vectors: Vectors) -> None:
+    orders = ([119, 3, 40], [7, 89, 0, 12])
+    users, items = (
+        SimpleNamespace(texts=lambda names=[f"{side}{n}" for n in order]: names)
+        for side, order in zip("ui", orders, strict=True)
+    )
+    data = SimpleNamespace(title="Toy")
+    found = vectors.of(data, users, items, numbered=False)  # type: ignore[arg-type]
+    assert np.array_equal(found.users, vectors.users[orders[0]])
+    assert np.array_equal(found.items, vectors.items[orders[1]])
+    assert found.user_ids == ("u119", "u3", "u40")
+    assert found.item_ids == ("i7", "i89", "i0", "i12")
+
+
 def test_ids_that_the_data_lack_are_named(vectors: Vectors) -> None:
     labels = SimpleNamespace(texts=lambda: ["u1", "nobody"])
     data = SimpleNamespace(title="Toy")

@@ -330,6 +330,33 @@ def test_breakdown_of_a_case_worked_by_hand():
     assert groups["item_hits"].tolist() == [1, 1, 1, 1, 0]  # fewer items than 20: all are shown
 
 
+def test_activity_is_the_fifth_of_the_ranked_users_by_their_training_interactions():
+    """A user at an edge belongs above it; users without a test item do not move the edges."""
+    counts = [1, 2, 3, 4, 5, 6, 1, 1, 1, 1]
+    train = matrix([list(range(count)) for count in counts])
+    test = matrix([[10]] * 6 + [[]] * 4)
+    data = data_of(train, CSR.empty(10), test, 11)
+    result = Evaluator(test, [train], 11)(fixed(torch.zeros(10, 11)))
+    groups = breakdown(result, data)  # edges 2, 3, 4, 5
+    assert groups["users"].tolist() == list(range(6))
+    assert groups["activity"].tolist() == [0, 1, 2, 3, 4, 4]
+
+
+def test_a_column_of_few_rows_counts():
+    """Columns are left out only where they are zero in the rows of all ids."""
+    users, items = 8, 60
+    train, test = matrix([[1]] * users), matrix([[2]] * users)
+    rows = torch.zeros(users + items, 4)
+    rows[:, 0] = torch.rand(users + items, generator=torch.Generator().manual_seed(4))
+    last = users - 1
+    rows[last, 2] = rows[users + 50, 2] = 9.0
+    data = data_of(train, CSR.empty(users), test, items)
+    backbone = MF(data, 4, MF.Config(similarity="dot"))
+    top = rank(backbone, rows, Evaluator(test, [train], items)).top
+    assert top[last, 0] == 50
+    assert set(top[:last, 0].tolist()) == {int(rows[users:, 0].argmax())} != {50}
+
+
 def test_the_right_ranking_of_known_data_is_learned():
     data = replace(tiny_data(), name="known")
     table = Table(data.users, data.items, 16)

@@ -21,7 +21,9 @@ from bench.backbones.mf import MF
 from bench.check import tiny_data
 from bench.engine.adam import Adam
 from bench.engine.batches import seed_of
+from bench.engine.evaluate import Evaluator
 from bench.engine.loop import Diverged, Fit
+from bench.engine.rank import rank
 from bench.engine.settings import Training
 from bench.method import Method, Phase, Table
 from bench.method.registry import find_methods, get_method
@@ -178,6 +180,19 @@ def test_weights_of_the_best_epoch_are_kept():
     assert state.phases[0]["best_epoch"] == best["epoch"]
     again = fit.validate(fit._validate)
     assert again["ndcg@20"] == pytest.approx(best["ndcg@20"], abs=1e-12)
+
+
+def test_training_items_are_no_candidates_in_validation():
+    fit = make("full", None, epochs=1)
+    (entry,) = fit.run().history
+    data, found = fit.data, {}
+    with torch.no_grad():
+        rows = fit.method(torch.arange(data.ids))
+    for label, seen in (("masked", [data.train]), ("all", [])):
+        found[label] = rank(fit.backbone, rows, Evaluator(data.valid, seen, data.items)).metrics
+    assert found["masked"]["ndcg@20"] != found["all"]["ndcg@20"]
+    for name in ("recall@20", "ndcg@20"):
+        assert entry[name] == pytest.approx(found["masked"][name], abs=1e-12)
 
 
 def test_patience_counts_evaluations_without_a_better_score():
@@ -341,6 +356,25 @@ def test_l2_shrinks_rows():
     assert float(decayed.method.stored.weight.detach().norm()) < 0.8 * float(
         plain.method.stored.weight.detach().norm()
     )
+
+
+@pytest.mark.parametrize("batch", [16, 64])
+def test_l2_is_half_of_the_squares_of_a_positive_pair_and_its_negatives(batch):
+    """It is a mean over pairs, so that its strength does not depend on the batch."""
+
+    def first_loss(l2):
+        fit = make("full", None, l2=l2, batch=batch, objective={"name": "bpr", "negatives": 3})
+        _, steps = fit.practice(0)
+        rows = fit.method.stored.weight.detach().clone()
+        return fit, rows, float(next(steps))
+
+    fit, rows, decayed = first_loss(3.0)
+    users, positives, negatives = next(iter(fit.sampler.epoch(seed_of(fit.seed, 0))))
+    assert len(users) == batch
+    taken = torch.cat((users.unsqueeze(1), positives.unsqueeze(1), negatives), dim=1)
+    assert taken.shape == (batch, 1 + 1 + 3)
+    expected = 3.0 / 2 * float(rows[taken].square().sum((1, 2)).mean())
+    assert decayed - first_loss(0.0)[2] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("objective", [{"name": "bpr", "negatives": 3}, {"name": "softmax"}])

@@ -138,6 +138,13 @@ def test_knobs_of_the_header_have_to_be_those_of_the_run(data, kinds, seat):
         seat(changed)
 
 
+def test_the_backbone_of_the_header_has_to_be_that_of_the_run(data, kinds, seat):
+    """Rows are made for one similarity, and the header tells whoever reads the file which."""
+    backbone = SCORED.model_copy(update={"config": {"similarity": "dot"}})
+    with pytest.raises(Refused, match="has other knobs than the run"):
+        seat(handed(data, kinds["one-row"], backbone=backbone))
+
+
 class TextKnob(Sound):
     """`plan` writes what it knows into a knob."""
 

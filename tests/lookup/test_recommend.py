@@ -22,6 +22,7 @@ SCORES = [
     {"similarity": "dot"},
     {"similarity": "cosine"},
     {"similarity": "cosine", "lengths": 0.1},
+    {"similarity": "cosine", "norm_power": 0.1},
 ]
 
 

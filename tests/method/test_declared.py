@@ -9,8 +9,9 @@ from support.conformance import Sound
 from bench.budget import Budget
 from bench.errors import Infeasible
 from bench.method import Table
-from bench.method.declared import WrongDeclaration
+from bench.method.declared import WrongDeclaration, check_declared
 from bench.method.file import read_file, write_file
+from bench.method.index_map import bits_for, pack_numbers
 from bench.method.registry import get_method
 
 TABLE = Table(users=6, items=5, dim=4)
@@ -96,6 +97,52 @@ def test_a_declaration_that_is_not_true_is_refused(kind, message):
     with pytest.raises(WrongDeclaration, match=message) as caught:
         read_file(kind, file_of(kind))
     assert "\n" not in str(caught.value)
+
+
+class Streamed(Sound):
+    """Ids find their row by a map of as few bits as the rows take."""
+
+    name = "streamed"
+    entries, named = 11, 3  # as `packed_maps` says
+
+    @classmethod
+    def kind_of(cls, array, dtype):
+        return "indices" if array == "slot" else super().kind_of(array, dtype)
+
+    @classmethod
+    def packed_maps(cls, table, config):
+        return {"slot": (cls.entries, cls.named)}
+
+
+def streamed(numbers: torch.Tensor, kind: type[Streamed] = Streamed) -> dict[str, torch.Tensor]:
+    bits = bits_for(kind.named - 1)
+    return {"stored.weight": torch.zeros(3, 4), "slot": pack_numbers(numbers, bits)}
+
+
+def test_a_packed_map_names_rows_that_there_are():
+    config = Streamed.Config(rows=3)
+    check_declared(Streamed, streamed(torch.arange(11) % 3), TABLE, config)
+    wrong = streamed(torch.arange(11) % 4)
+    with pytest.raises(WrongDeclaration, match="slot names rows beyond the 3 that"):
+        check_declared(Streamed, wrong, TABLE, config)
+    shorter = wrong | {"slot": wrong["slot"][:-1]}
+    with pytest.raises(WrongDeclaration, match="slot has 2 bytes; 11 entries of 2 bits take 3"):
+        check_declared(Streamed, shorter, TABLE, config)
+
+
+@pytest.mark.parametrize(
+    ("entries", "named", "allowed"),
+    [(16 * 11, 3, True), (16 * 11 + 1, 3, False), (11, 4, False), (11, 2**32, False)],
+)
+def test_a_packed_map_is_no_larger_than_a_map_can_be(entries, named, allowed):
+    """Else any bits could be stored as one."""
+    kind = type("Own", (Streamed,), {"entries": entries, "named": named})
+    packed = streamed(torch.arange(entries) % 2, kind)
+    if allowed:
+        check_declared(kind, packed, TABLE, kind.Config(rows=3))
+        return
+    with pytest.raises(WrongDeclaration, match="a map has at most 16 entries an id, and the long"):
+        check_declared(kind, packed, TABLE, kind.Config(rows=3))
 
 
 def pruned(kept: int):

@@ -213,6 +213,23 @@ def test_rounding_starts_with_its_share_of_the_training():
     assert seen == [False] * 6 + [True] * 2
 
 
+def test_what_steps_share_of_the_scales_is_measured_anew_in_each_epoch():
+    kind = find_methods()["dims"]
+    config = kind.Config(width=4, bits=4, scale="side", aware=0.75)
+    method = kind(Table(20, 12, 8), config)
+    method.reset(torch.Generator().manual_seed(0))
+    rounding, first = method.stored.rounding, torch.arange(1)
+    exact = []
+    for step in range(8):
+        weight = method.stored.weight.detach()
+        weight.mul_(2)  # as training moves them
+        method.advance(kind.phases[0], Progress(step, 8, step // 2, 4))
+        near = rounding.nearest(weight[first], first)
+        exact.append(torch.equal(near, rounding.whole(weight)[first]))
+    # Rounding begins with the second epoch; the second step of each sees the scales of its first.
+    assert exact[2:] == [True, False] * 3
+
+
 def planned(kind: type[Method], **knobs: object) -> Method:
     data = tiny_data()
     budget = Budget(4 * (data.users + data.items) * 16)

@@ -60,6 +60,7 @@ def test_canonical_json_is_the_contract() -> None:
         (lambda r: r["metrics"]["test"].update({"ndcg@20": -0.1}), "metrics.test.ndcg@20"),
         (lambda r: r["metrics"]["test"].update({"ndcg@20": float("nan")}), "contains NaN"),
         (lambda r: r["metrics"]["test"].update({"recall@5": 0.99}), "recall@5 is above"),
+        (lambda r: r["metrics"]["valid"].update({"recall@5": 0.99}), "metrics.valid: recall@5 is"),
         (lambda r: r["metrics"]["test"].pop("recall@20"), "has no recall@20"),
         (lambda r: r["metrics"]["test"].update({"ndcg@20": "0.1"}), "metrics.test.ndcg@20"),
         (lambda r: r.update(metrics=None), "size or metrics are missing"),
@@ -131,12 +132,15 @@ def test_values_accounting_binds_the_values(tmp_path: Path) -> None:
     assert "values exceed its budget" in rejected.reason
 
 
-def test_metrics_must_be_the_mean_of_the_users(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["recall@20", "ndcg@20"])
+def test_metrics_must_be_the_mean_of_the_users(tmp_path: Path, key: str) -> None:
     path = one(tmp_path)
-    change(path, lambda r: r["metrics"]["test"].update({"ndcg@20": 0.9}))
+    # By little: Recall@20 has to stay between Recall@10 and Recall@50.
+    change(path, lambda r: r["metrics"]["test"].update({key: r["metrics"]["test"][key] + 1e-4}))
     board = load(tmp_path)
     assert not board.records
-    assert "its per-user metrics average" in board.rejected[0].reason
+    reason = board.rejected[0].reason
+    assert reason.startswith(f"metrics.test {key} is") and "per-user metrics average" in reason
 
 
 def test_damaged_users_are_named(tmp_path: Path) -> None:

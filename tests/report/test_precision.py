@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from support.make_records import Toy, make, write
+from support.make_records import Toy, exact, make, write
 
 from bench.board import Board, load
 from bench.report import build
@@ -62,6 +62,16 @@ def test_of_several_rows_with_the_same_bits_validation_chooses(results: Path) ->
         if cell.entry.row.method == "dims"
     }
     assert scores[4.0] == {"bits": 4, "scale": "side"}
+
+
+def test_test_scores_do_not_choose_among_rows_with_the_same_bits(tmp_path: Path) -> None:
+    write(tmp_path, exact(TOY, "cerp", 0.1, 0.3))
+    for scale, ndcg, valid in (("row", 0.5, 0.1), ("side", 0.4, 0.2)):
+        record = exact(TOY, "dims", 0.1, ndcg, valid=valid)
+        record["spec"]["method"]["config"] = {"bits": 4, "scale": scale}
+        write(tmp_path, record)
+    (found,) = (cell.entry.row for cell in cells(board(tmp_path)) if cell.bits == 4)
+    assert found.first.spec.method.config["scale"] == "side"
 
 
 def test_a_method_that_mixes_bits_has_their_average(tmp_path: Path) -> None:

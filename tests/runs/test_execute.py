@@ -348,16 +348,24 @@ def test_infeasible_is_a_result_with_its_minimum(tiny, store):
 
 
 def test_refit_uses_the_chosen_epochs_and_validation_data(tiny, store):
-    run = run_of("dims", training=TRAINING.model_copy(update={"refit": True}))
+    # Epochs after the best one, so that those are not all that were trained.
+    training = TRAINING.model_copy(update={"lr": 0.5, "epochs": 12, "patience": 2})
+    run = run_of("dims", training=training.model_copy(update={"refit": True}))
     record = execute(run, tiny, METHODS, store)
     assert record["status"] == "ok", record["error"]
     first, second = record["phases"]
-    assert second["epochs"] == first["best_epoch"]
+    assert second["epochs"] == first["best_epoch"] < first["epochs"]
     assert record["metrics"]["valid"] is None
     assert scan(store.root).rejected == ()
-    plain = execute(run_of("dims"), tiny, METHODS, store)
+    plain = execute(run_of("dims", training=training), tiny, METHODS, store)
     assert plain["id"] != record["id"]
     assert plain["metrics"]["test"] != record["metrics"]["test"]
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_record_says_whether_other_runs_shared_the_machine(parallel, tiny, store):
+    record = execute(run_of(Popularity.name, None), tiny, METHODS, store, parallel=parallel)
+    assert record["timings"]["parallel"] is parallel
 
 
 def test_test_data_is_touched_once(tiny, store, monkeypatch):

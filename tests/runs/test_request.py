@@ -143,3 +143,10 @@ def test_budgets_that_are_the_same_cap_are_run_once(data, tmp_path):
     plan = asked.plan(chosen)
     assert [one.run.label for one in plan.runs if one.run.label] == ["1k", "2k"]
     assert len({one.run.spec.id for one in plan.runs}) == len(plan.runs)
+
+
+@pytest.mark.parametrize(("workers", "parallel"), [(1, False), (2, True)])
+def test_times_are_of_parallel_runs_where_there_is_more_than_one_worker(
+    workers, parallel, tmp_path
+):
+    assert Request().job(tmp_path, "cpu", 1, workers).parallel is parallel

@@ -39,7 +39,7 @@ from bench.tune.cell import Cell, subject
 from bench.tune.log import read_log
 from bench.tune.objective import objective_subject, with_objective
 from bench.tune.search import Search
-from bench.tune.study import AGAIN, FULL, SHORT
+from bench.tune.study import AGAIN, FULL, SHORT, Asked
 from bench.tune.terms import Terms
 from bench.tune.trial import TRIALS, trial
 
@@ -379,6 +379,63 @@ def test_conditions_that_change_results_start_another_study(tmp_path):
     assert path(trials=20) == path()
 
 
+def test_other_code_other_interactions_and_another_accounting_start_another_study(tmp_path):
+    class Revised(METHODS["full"]):
+        revision = METHODS["full"].revision + 1
+
+    def path(kind=METHODS["full"], data=tiny_data(), suite=SUITE):  # noqa: B008
+        one = terms(suite=suite)
+        return Cell(one, subject(one, kind, None), data, tmp_path).study.path
+
+    assert path() == path()
+    assert path(kind=Revised) != path()
+    # A split of the same name, as of a file that has changed since.
+    assert path(data=replace(tiny_data(), fingerprint="0" * 64)) != path()
+    assert path(suite=SUITE.model_copy(update={"accounting": "values"})) != path()
+
+
+def test_what_is_found_is_told_with_the_mean_of_two_seeds_and_the_score_of_the_start(tmp_path):
+    one = cell(tmp_path)
+    settings = [{"bits": bits, "training.lr": 0.1} for bits in (None, 8, 4)]
+    values = {(0, FULL): 0.1, (1, FULL): 0.9, (1, AGAIN): 0.3, (2, FULL): 0.5, (2, AGAIN): 0.8}
+    one.study.outcomes = {
+        key: {"value": value, "params": settings[key[0]]} for key, value in values.items()
+    }
+    found = one.found()
+    assert found.set == settings[2]
+    assert (found.valid, found.default) == (0.65, 0.1)
+    del one.study.outcomes[2, AGAIN], one.study.outcomes[1, AGAIN]
+    assert (one.found().set, one.found().valid) == (settings[1], 0.9)  # killed before the second
+
+
+def test_a_trial_with_the_settings_of_another_costs_nothing(tmp_path):
+    one = cell(tmp_path, "twofold")
+    params = {"mode": "good", "bits": None, "training.lr": 0.05}
+    (run,) = one._runs([Asked(number, SHORT, params) for number in (0, 1)])
+    one.take(run.spec.id, {"status": "complete", "value": 0.5, "passes": 5, "seconds": 9.0})
+    first, again = (one.study.outcomes[number, SHORT] for number in (0, 1))
+    assert (first["passes"], first["seconds"]) == (5, 9.0) and "of" not in first
+    assert (again["passes"], again["seconds"], again["of"]) == (0, 0.0, 0)
+    assert again["value"] == first["value"]
+    assert one._runs([Asked(2, SHORT, params)]) == []  # nor in a later round
+    assert one.study.outcomes[2, SHORT]["of"] == 0
+    counts = one.study.counts()
+    assert (counts["passes"], counts["pruned"], counts["repeated"]) == (5, 1, 2)
+
+
+def test_runs_that_are_left_are_fewer_with_every_outcome(tmp_path):
+    search = Search(terms(), [KINDS["dims"]], tiny_data(), tmp_path)
+    stages = terms().stages()
+    assert search.left() == {stage: 2 * many for stage, many in stages.items()}  # two budgets
+    going = search._rounds(KINDS["dims"], "tuned")
+    one, runs = next(going)
+    for done, run in enumerate(runs, 1):
+        one.take(run.spec.id, {"status": "complete", "value": 0.5, "passes": 1})
+        assert search.left()[SHORT] == 2 * stages[SHORT] - done
+    assert search.left()[FULL] == 2 * stages[FULL]
+    going.close()
+
+
 def test_a_search_starts_from_the_settings_of_the_suite_and_of_the_files_that_are_named(tmp_path):
     suite = SUITE.model_copy(update={"method": {"hashing": {"hashes": 3, "head": 0.25}}})
     suite = with_override(suite, {"hashes": 2, "training.lr": 0.4}, method="hashing", budget="40%")
@@ -543,7 +600,7 @@ def test_a_board_with_tuning_takes_what_it_finds_and_records_the_trials(tmp_path
     how = ("leaderboard", "-d", folder, "-b", "30%", "-m", "dims", "--seeds", 1, "--workers", 1)
     code, said = bench(*how, "--tune", 3, "--dry-run")
     assert code == 0, said.err
-    assert "1 methods, each with 3 trials" in said.out
+    assert "one method, with 3 trials" in said.out
     assert "training.lr 0.0006 to 0.015, by its logarithm" in " ".join(said.out.split())
     assert not inline
     code, said = bench(*how, "--tune", 3)

@@ -239,6 +239,18 @@ def test_first_settings_outside_of_the_space_are_tried_as_they_are(tmp_path):
     assert study.chosen() == 0
 
 
+def test_settings_that_fail_are_avoided(tmp_path):
+    """The sampler is told that a trial without a score is worse than one with a low score."""
+
+    def value(params, stage):
+        return None if params["kind"] == "a" else 0.2 - params["x"] ** 2 / 10
+
+    study = played(tmp_path / "log.jsonl", 24, value=value)
+    kinds = [study.outcomes[number, SHORT]["params"]["kind"] for number in range(24)]
+    assert "a" in kinds[:12]
+    assert kinds[12:].count("a") < 12 / 2
+
+
 def test_counts_of_trials_by_outcome(tmp_path):
     study = Study(tmp_path / "log.jsonl", {}, SPACE, [START], 5, 0)
     study.outcomes = {

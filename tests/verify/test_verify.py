@@ -224,6 +224,25 @@ def test_records_of_the_same_settings_are_found_and_no_others(place):
     assert popularity.method.name == "popularity"
 
 
+@pytest.mark.parametrize("other", ["data set", "backbone", "budget"])
+def test_the_same_settings_elsewhere_are_not_the_run_of_a_reference(place, other):
+    """All that differs is what the case names; the others would be taken for the reference's."""
+    suite = find_suite(str(place / "own.toml"))
+    toy = Toy("other", 100, 200, 0.3) if other == "data set" else TOY
+    backbone = "lightgcn" if other == "backbone" else "mf"
+    training = suite.training.model_dump(mode="json")
+    budget = 0.1 if other == "budget" else None
+    made, users = make(toy, backbone, "full", budget, 0, training=training)
+    kind = find_methods()["full"]
+    made["spec"]["backbone"]["config"] = resolve(suite, kind, None, backbone).backbone.stored()
+    write(place / "results", made, users)
+    record(place, seed=1)
+    records = read(place)
+    assert len(records) == 2
+    (found,) = matching(reference(place), records)
+    assert found.spec.seed == 1
+
+
 def test_records_of_tuned_settings_are_found(place):
     (place / "t.toml").write_text(
         "[[override]]\nwhen = { method = 'full' }\nset = { 'training.lr' = 0.02 }\n"
