@@ -43,7 +43,8 @@ def guard_reading(plugins: Iterable[str]) -> None:
         real = os.path.realpath(path)
         if path == os.devnull or (not writes and (real in own or _under(real, roots))):
             return
-        if not writes and real.startswith((*_HARMLESS, f"/proc/{os.getpid()}/")):
+        harmless = not writes and real.startswith((*_HARMLESS, f"/proc/{os.getpid()}/"))
+        if harmless and not real.endswith("/environ"):  # which the process started with
             return
         raise NotAllowed(
             f"{path} was opened while the file of a method was read; a method may only use its"

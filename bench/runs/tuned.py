@@ -222,15 +222,28 @@ def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> 
         return ()
     before, replaced, study = read_tuned(path), list(cells), _toml(study)
     kept = tuple(one for one in before.override if one.when not in replaced)
-    keys = sorted({*before.study, *study})
-    other = [key for key in keys if before.study.get(key) != study.get(key)]
-    if kept and other:
+    if kept and (other := _first_difference(before.study, study)):
+        key, held, new = other
         raise SpecError(
-            f"{path}: it holds {_named(kept[0].when)}, tuned with {other[0]} ="
-            f" {before.study.get(other[0])!r}, not {study.get(other[0])!r}; tune all methods alike,"
-            " or name another --out"
+            f"{path}: it holds {_named(kept[0].when)}, tuned with {key} = {held!r}, not {new!r};"
+            " tune all methods alike, or name another --out"
         )
     return kept
+
+
+def _first_difference(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> tuple[str, object, object] | None:
+    """Return a key with dots that two tables differ in, and its values; None if they are equal."""
+    for key in sorted({*one, *other}):
+        left, right = one.get(key), other.get(key)
+        if left == right:
+            continue
+        found = None
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found = _first_difference(left, right)
+        return (f"{key}.{found[0]}", *found[1:]) if found else (key, left, right)
+    return None
 
 
 def write_tuned(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from multiprocessing.connection import Pipe
+from pathlib import Path
 
 import pytest
 from support.faults import in_child
@@ -47,6 +48,18 @@ def test_what_reads_a_file_has_no_network(connect):
         guard_reading([])
         with pytest.raises(NotAllowed, match="was called while the file of a method is read"):
             CONNECTS[connect]()
+
+    assert in_child(work) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+def test_what_reads_a_file_sees_no_environment_of_the_start():
+    def work():
+        guard_reading([])
+        Path("/proc/self/status").read_bytes()
+        for pid in ("self", os.getpid()):
+            with pytest.raises(NotAllowed, match="environ was opened"):
+                Path(f"/proc/{pid}/environ").read_bytes()
 
     assert in_child(work) == 0
 
