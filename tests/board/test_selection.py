@@ -117,6 +117,16 @@ def test_most_runs_of_a_row_have_to_rise_for_it_to_be_marked(
     assert leaderboard.entries[0].row.improving is marked
 
 
+def test_a_search_that_rose_to_its_end_is_no_reason_for_the_mark(tmp_path: Path) -> None:
+    record = exact(TOY, "cerp", 0.1, 0.2)
+    search, last = record["phases"]
+    search |= {"epochs": 10, "best_epoch": 10, "gain": 0.02}
+    last |= {"epochs": 30, "best_epoch": 30, "gain": 0.0}
+    write(tmp_path, record)
+    (leaderboard,) = only(tmp_path).leaderboards
+    assert not leaderboard.entries[0].row.improving
+
+
 def test_only_ranked_rows_have_average_ranks(tmp_path: Path) -> None:
     for fraction in (0.05, 0.1):
         for seed in range(2):

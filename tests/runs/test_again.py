@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.faults import QUICK, Board, blocks
 
 import bench
+from bench.errors import Infeasible
+from bench.records.store import KEPT
 from bench.runs import worklist as worklists
+from bench.runs.record import failed, new_record
+from bench.runs.schedule import finished
 from bench.runs.worklist import Worklist
 
 
@@ -56,6 +62,37 @@ def test_a_record_whose_arrays_are_lost_does_not_count(damage, board):
     if damage == "cut off":
         path.write_bytes(content[:-30])
     assert handed_out(board) == [None]
+
+
+def test_a_failed_run_is_left_alone_unless_it_is_to_be_retried(board):
+    (one,) = board.planned
+    board.store.write(failed(new_record(one.run, board.data, board.methods), "ValueError", "NaN"))
+    assert finished(board.planned, board.store) == {one.run.spec.id}
+    assert finished(board.planned, board.store, retry_failed=True) == set()
+    # Then the record from before does not count.
+    assert handed_out(board) == [None]
+
+
+def test_a_size_that_cannot_be_had_is_recorded_without_a_run(board):
+    board.planned = [replace(one, infeasible=Infeasible(999, "bytes")) for one in board.planned]
+    (one,) = board.planned
+    board.store.path(one.run.spec, one.run.spec.id).unlink()
+    board.told.clear()
+    board.run()
+    record = board.store.read(one.run.spec, one.run.spec.id)
+    assert (record.status, record.error.minimum) == ("infeasible", 999)
+    assert board.told == []
+
+
+def test_a_run_that_keeps_no_files_removes_those_of_an_earlier_one(board):
+    (one,) = board.planned
+    kept = [board.store.kept(one.run.spec, one.run.spec.id, suffix) for suffix in KEPT]
+    for path in kept:
+        path.write_bytes(b"of other weights")
+    board.store.path(one.run.spec, one.run.spec.id).unlink()
+    board.run_here()
+    assert board.store.read(one.run.spec, one.run.spec.id).status == "ok"
+    assert not any(path.exists() for path in kept)
 
 
 def test_a_run_is_trained_again_from_python(data, tmp_path, monkeypatch):

@@ -207,6 +207,7 @@ def test_blind_data_keep_their_identity():
     data = tiny_data()
     assert data.test.nnz
     assert data.blind().test.nnz == 0
+    assert replace(data, files=("where/the/test/data/are",)).blind().files == ()
     assert data.blind().fingerprint == data.fingerprint
 
 
