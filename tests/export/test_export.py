@@ -20,6 +20,7 @@ from bench.data import load_labels
 from bench.errors import BenchError
 from bench.export.folder import own_reader, write_files
 from bench.method.registry import find_methods
+from bench.records.per_user import read
 from bench.records.scan import scan
 from bench.runs import schedule
 
@@ -158,6 +159,16 @@ def test_a_run_of_a_plugin_that_is_not_given_is_refused_in_one_line(
         BenchError, match=r"of the method '[a-z-]+', which the program does not have"
     ):
         bench("export", record.id, "--to", tmp_path / "t", "--results", results)
+
+
+def test_the_card_has_the_interval_of_a_mean_over_users(exported, results, record):
+    card = (exported[0] / "README.md").read_text(encoding="utf-8")
+    scores = read(results, record).ndcg.astype(float)
+    error = scores.std(ddof=1) / len(scores) ** 0.5
+    low, high = map(float, re.findall(r"NDCG@20 \| [.\d]+ \| ([.\d]+) to ([.\d]+)", card)[0])
+    assert (high - low) / 2 == pytest.approx(1.96 * error, abs=1e-4)
+    assert (high + low) / 2 == pytest.approx(scores.mean(), abs=1e-4)
+    assert error > 1e-3
 
 
 def test_a_kept_file_is_exported_byte_for_byte(exported, results, record):
