@@ -75,11 +75,12 @@ def canonical(text: str) -> str:
     Amounts keep their unit: `1000KB` stays apart from `1MB`. Other text stays.
     """
     squeezed = "".join(text.split())
-    if not (match := _AMOUNT.fullmatch(squeezed)):
+    match = _AMOUNT.fullmatch(squeezed)
+    unit = match[2].lower() if match else ""
+    if not match or unit == "ib":  # no amount
         return squeezed
-    unit = match[2].lower()
     if unit.endswith("b"):
-        unit = _BYTES.get(unit[:-1], "") or "B"
+        unit = _BYTES.get(unit[:-1], "B")
     elif unit in ("m", "g"):
         unit = unit.upper()
     return f"{Decimal(match[1]).normalize():f}{unit}"

@@ -153,6 +153,7 @@ def test_what_is_no_size_in_bytes_is_refused_with_the_remedy(text: str, remedy: 
         ("1 mib", "1MiB"),
         ("4096b", "4096B"),
         ("half", "half"),
+        ("5ib", "5ib"),
     ],
 )
 def test_a_budget_is_shown_in_one_way(text: str, shown: str) -> None:

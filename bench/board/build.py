@@ -82,7 +82,7 @@ def build(
     )
     lifted = {row.key for row in (*((ceiling,) if ceiling else ()), *references)}
     wanted = _wanted_seeds(results / split / "board.json")
-    rules = _Rules(protocol, wanted, references, score_users(rows, users), names)
+    rules = _Rules(protocol, wanted, replaced, references, score_users(rows, users), names)
     leaderboards = _leaderboards(
         [row for row in rows if row.key not in lifted],
         [r for r in records if r.status != "ok"],
@@ -113,6 +113,7 @@ class _Rules:
     Attributes:
         protocol: the protocol that ranked rows share.
         wanted: seeds that a row must have; None for as many as any row has.
+        replaced: why rows are not current, by row key.
         references: the rankings without embeddings.
         scores: the headline by user, by row key.
         titles: how methods are called on the board, by run id.
@@ -120,6 +121,7 @@ class _Rules:
 
     protocol: Mapping[str, Any]
     wanted: int | None
+    replaced: Mapping[str, str]
     references: Sequence[Row]
     scores: Mapping[str, UserScores]
     titles: Mapping[str, str]
@@ -238,12 +240,11 @@ def _leaderboard(
     rows = _labelled(rows)
     same = [row for row in rows if agrees(row.protocol, rules.protocol)]
     same = [row for row in same if not untraceable(row)] or same
-    replaced = superseded(same)
-    current = [row for row in same if row.key not in replaced]
+    current = [row for row in same if row.key not in rules.replaced]
     asked = rules.wanted or max((len(row.seeds) for row in current), default=0)
     ranked, apart = [], []
     for row in rows:
-        reason, incomplete = _reason(row, rules.protocol, replaced, asked, missing)
+        reason, incomplete = _reason(row, rules, asked, missing)
         if reason:
             apart.append(Entry(row, reason=reason, incomplete=incomplete))
         else:
@@ -264,21 +265,15 @@ def _leaderboard(
     )
 
 
-def _reason(
-    row: Row,
-    protocol: Mapping[str, Any],
-    replaced: Mapping[str, str],
-    asked: int,
-    missing: Sequence[Record],
-) -> tuple[str, bool]:
+def _reason(row: Row, rules: _Rules, asked: int, missing: Sequence[Record]) -> tuple[str, bool]:
     """Return why a row cannot be ranked, empty when it can, and whether it only lacks seeds."""
     if unsound := untraceable(row):
         return unsound, False
-    if found := differences(row.protocol, protocol):
+    if found := differences(row.protocol, rules.protocol):
         shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
         return f"another protocol: {shown}", False
-    if row.key in replaced:
-        return replaced[row.key], False
+    if row.key in rules.replaced:
+        return rules.replaced[row.key], False
     if len(row.seeds) < asked:
         lost = Counter(r.status for r in missing if row_key(r) == row.key)
         note = "".join(f", {count} {status}" for status, count in sorted(lost.items()))

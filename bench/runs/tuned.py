@@ -232,17 +232,16 @@ def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> 
 
 
 def _first_difference(
-    one: Mapping[str, Any], other: Mapping[str, Any]
+    one: Mapping[str, Any], other: Mapping[str, Any], under: str = ""
 ) -> tuple[str, object, object] | None:
     """Return a key with dots that two tables differ in, and its values; None if they are equal."""
     for key in sorted({*one, *other}):
         left, right = one.get(key), other.get(key)
         if left == right:
             continue
-        found = None
         if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found = _first_difference(left, right)
-        return (f"{key}.{found[0]}", *found[1:]) if found else (key, left, right)
+            return _first_difference(left, right, f"{under}{key}.")
+        return under + key, left, right
     return None
 
 

@@ -110,6 +110,8 @@ def test_an_old_revision_is_no_ceiling(clean: Path) -> None:
     board, _ = only(clean)
     assert board.ceiling is not None
     assert (board.ceiling.first.spec.method.revision, len(board.ceiling.seeds)) == (1, 3)
+    [old] = board.leaderboards[0].apart
+    assert old.reason == "revision 0 of the method, superseded by 1"
 
 
 @pytest.mark.parametrize("newer", [OLD, NEW])
