@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import typer
 
+from bench.board import load
 from bench.check import check_method
 from bench.cli import app
 from bench.method.registry import find_methods
 from bench.records.scan import scan
+from bench.report.markdown import render
 from bench.runs.settings import check_names
 from bench.runs.suite import read_suite
 from bench.studies.tried import render_studies
@@ -55,18 +57,19 @@ def test_studies_are_those_of_the_records():
 
 
 @pytest.mark.parametrize(
-    ("page", "report"),
+    ("page", "source"),
     [
         ("README.md", "reports/index.md"),
         ("docs/lab/pruning.md", "reports/index.md"),
-        ("docs/lab/backbones.md", "reports/backbones/index.md"),
-        ("docs/lab/lengths.md", "reports/cosine/index.md"),
+        ("docs/lab/backbones.md", "results/backbones"),
+        ("docs/lab/lengths.md", "results/cosine"),
     ],
 )
-def test_boards_in_the_text_are_those_of_the_reports(page: str, report: str) -> None:
-    if not (ROOT / report).is_file():
-        pytest.skip("the report comes with the repository, not with the package")
-    text = (ROOT / report).read_text(encoding="utf-8")
+def test_boards_in_the_text_are_those_of_the_records(page: str, source: str) -> None:
+    path = ROOT / source
+    if not path.exists():
+        pytest.skip("reports and records come with the repository, not with the package")
+    text = path.read_text(encoding="utf-8") if path.is_file() else render(load(path), figures=False)
     shown = (ROOT / page).read_text(encoding="utf-8").split("<!-- board")[1:]
     assert shown, f"{page} has no board"
     for block in shown:
