@@ -76,7 +76,7 @@ def spend(board: Board) -> Chart:
         )
         for kind in used
     ]
-    margin = (0.2 + LETTER * max(len(line[1]) for line in lines)) / WIDTH
+    margin = (0.3 + LETTER * max(len(line[1]) for line in lines)) / WIDTH
     below = 0.72 + (0.2 if board.note else 0)
     figure.subplots_adjust(
         left=max(0.22, margin), right=0.97, top=1 - 0.52 / height, bottom=below / height,
