@@ -64,6 +64,15 @@ def test_shares_are_of_the_own_ceiling(folder: Path) -> None:
     assert len(ceilings) == 3
 
 
+def test_methods_of_a_budget_stand_best_on_average_first(folder: Path) -> None:
+    one = only(folder)
+    for cap, _ in one.budgets:
+        kept = [[side.find(cap, name) for side in one.sides] for name, _ in one.methods(cap)]
+        shares = [sum(x.ndcg for x in row if x) / len(row) for row in kept]
+        assert len(set(shares)) == 3
+        assert shares == sorted(shares, reverse=True)
+
+
 def test_the_interval_is_that_of_the_ratio_over_users(folder: Path) -> None:
     side = only(folder).sides[1]
     cap, _ = only(folder).budgets[0]
@@ -195,6 +204,8 @@ def test_tables_and_json_hold_what_the_board_says(folder: Path, tmp_path: Path) 
             row = found[side.name, kept.row.method, str(kept.place[1])]
             assert float(row["ndcg_kept"]) == pytest.approx(kept.ndcg)
             assert float(row["recall_kept"]) == pytest.approx(kept.recall)
+            for key in ("ndcg@20", "recall@20"):
+                assert float(row[key]) == pytest.approx(kept.row.mean(key))
             assert float(row["ndcg_kept_low"]) < kept.ndcg < float(row["ndcg_kept_high"])
     content = json.loads((tmp_path / "out" / "backbones.json").read_text())
     (split,) = content["splits"]

@@ -106,6 +106,8 @@ def test_mean_sd_and_derived_quantities(tmp_path: Path) -> None:
     full_bytes = (60 + 90) * 64 * 4
     assert row.mean("compression") == pytest.approx(full_bytes / row.first.size.bytes)
     assert row.mean("latency") == pytest.approx(1e6 / row.mean("lookup_1"))
+    assert quantity("peak_memory").unit == "MB"
+    assert row.mean("peak_memory") == pytest.approx(row.first.peak_memory_bytes / 1e6) == 400
 
 
 def test_quintiles_are_sums_over_their_users_and_items(tmp_path: Path) -> None:

@@ -56,3 +56,9 @@ def test_shares_of_data_sets_have_the_same_label(tmp_path: Path) -> None:
         put(tmp_path, "qr", "5%", toy, training={"batch": 4096})
     (one,) = load(tmp_path).datasets
     assert [label for _, label in one.budgets] == ["10%"]
+
+
+def test_a_share_is_preferred_to_a_shorter_number_of_bytes(tmp_path: Path) -> None:
+    put(tmp_path, "cerp", "12.5%")
+    put(tmp_path, "pep", "3KB")
+    assert [one.label for one in only(tmp_path).leaderboards] == ["12.5%"]

@@ -110,6 +110,30 @@ def test_nothing_fits(results: Path) -> None:
     assert "The next size up" in next_up(advice)
 
 
+def test_the_smallest_size_that_a_method_needs_is_known_without_a_run_of_it(
+    results: Path,
+) -> None:
+    put(results, "dims", 0.01, status="infeasible")
+    (advice,) = choose(load(results), 100)
+    least = int(0.016 * FULL)
+    assert advice.notes[0] == f"nothing fits; the smallest table that is known has {least:,} bytes"
+
+
+def test_rows_that_lack_seeds_are_named_where_they_would_fit(results: Path) -> None:
+    (advice,) = choose(load(results), FULL // 10)
+    assert advice.notes == ()
+    put(results, "pep", 0.1)
+    put(results, "qr", 0.25)
+    (advice,) = choose(load(results), FULL // 10)
+    assert advice.notes == ("not ranked for want of seeds, so left out: PEP",)
+
+
+def test_a_first_choice_of_one_seed_is_said_to_be(tmp_path: Path) -> None:
+    put(tmp_path, "cerp", 0.1)
+    (advice,) = choose(load(tmp_path), FULL)
+    assert verdict(advice) == "Take CERP on mf: one seed, so noise between seeds is unknown."
+
+
 def test_backbones_compete_and_data_sets_do_not(results: Path) -> None:
     for seed in (0, 1, 2):
         put(results, "cerp", 0.1, seed, backbone="lightgcn")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from support.make_records import Toy, make, write
 
-from bench.board.diff import diff, opened, render_diff
+from bench.board.diff import Change, Difference, diff, opened, render_diff
+from bench.board.stats import Comparison, holm
 from bench.errors import BenchError
 
 TOY = Toy("toy", 400, 500, 0.4)
@@ -236,3 +237,25 @@ def test_a_row_of_a_later_protocol_replaces_that_of_an_earlier_one(
             record["spec"]["protocol"] = protocol
             write(tmp_path / folder, record, users)
     assert [change.verdict for change in diff(tmp_path / "a", tmp_path / "b").changes] == ["same"]
+
+
+def test_p_values_are_corrected_over_all_rows_of_the_two_folders(
+    before: Path, tmp_path: Path
+) -> None:
+    after = tmp_path / "b"
+    for method, shift in (("cerp", -0.004), ("dims", 0.004), ("pep", 0.006)):
+        put(after, method, revision=2, shift=shift)
+    found = [change.comparison for change in diff(before, after).changes if change.comparison]
+    alone = [one.p for one in found if one.p is not None]
+    assert len(alone) == 3 and max(alone) < 1
+    assert [one.corrected for one in found] == pytest.approx(holm(alone))
+    assert holm(alone) != alone
+
+
+def test_the_column_of_corrected_p_values_shows_no_others() -> None:
+    comparison = Comparison(-0.05, -0.08, -0.02, p=0.012, corrected=0.036)
+    change = Change(("toy-v10-s0", "mf", "10%"), "CERP", "worse", None, None, comparison)
+    head, _, row, *_ = render_diff(Difference((change,), ())).splitlines()
+    names, cells = ([cell.strip() for cell in line.split("|")] for line in (head, row))
+    assert cells[names.index("p (Holm)")] == "0.036"
+    assert cells[names.index("95 % interval")] == "-0.0800 to -0.0200"

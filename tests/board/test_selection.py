@@ -147,6 +147,13 @@ def test_a_popularity_ranking_of_an_earlier_revision_is_history(tmp_path: Path) 
     assert reference.first.spec.method.revision == 2
 
 
+def test_the_best_curve_at_the_largest_budget_comes_first(tmp_path: Path) -> None:
+    for method, small, large in (("cerp", 0.4, 0.3), ("qr", 0.2, 0.5), ("dims", 0.1, 0.2)):
+        put(tmp_path, method, 0.1, small)
+        put(tmp_path, method, 0.25, large)
+    assert [curve.method for curve in only(tmp_path).curves] == ["qr", "cerp", "dims"]
+
+
 class TestBackbonesSideBySide:
     def two(self, folder: Path) -> None:
         for backbone in ("mf", "lightgcn"):

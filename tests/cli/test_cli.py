@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.faults import blocks
+from support.make_records import Toy, make, write
 from typer.testing import CliRunner
 
 from bench.cli import app, main
@@ -126,3 +127,46 @@ def test_a_method_that_fails_is_a_failed_record_and_status_1(
     assert "OverBudget" in capsys.readouterr().err
     (path,) = (tmp_path / "results/local").rglob("liar/*.json")
     assert json.loads(path.read_text())["status"] == "failed"
+
+
+def three(folder: Path, method: str, **changes: object) -> None:
+    """A row of three seeds."""
+    for seed in range(3):
+        write(folder, *make(Toy("toy", 300, 400, 0.4), "mf", method, 0.1, seed, **changes))
+
+
+@pytest.mark.parametrize(
+    ("method", "shift", "verdict", "status"),
+    [
+        ("cerp", 0.0, "0 of 1 rows moved", 0),
+        ("cerp", 0.1, "better", 0),
+        ("cerp", -0.1, "worse", 1),
+        ("pep", 0.0, "gone", 1),
+    ],
+)
+def test_diff_is_status_1_where_a_row_got_worse_or_was_lost(
+    method: str,
+    shift: float,
+    verdict: str,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before, after = tmp_path / "a", tmp_path / "b"
+    three(before, "cerp")
+    three(after, method, shift=shift)
+    assert bench(monkeypatch, "diff", before, after) == status
+    assert verdict in capsys.readouterr().out
+
+
+def test_status_counts_the_runs_of_each_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three(tmp_path, "cerp")
+    write(tmp_path, *make(Toy("toy", 300, 400, 0.4), "mf", "pep", 0.1, 0, status="failed"))
+    assert bench(monkeypatch, "status", "--results", tmp_path) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "toy-v10-s0  mf  failed: 1",
+        "toy-v10-s0  mf  ok: 3",
+    ]

@@ -12,7 +12,7 @@ from bench.board import load
 from bench.board.choose import Advice, choose
 from bench.board.stats import Comparison
 from bench.cli import main
-from bench.cli.show_board import advice, summary
+from bench.cli.show_board import advice, not_ranked, summary
 
 TOY = Toy("toy", 300, 400, 0.4)
 
@@ -49,6 +49,27 @@ def test_choose_prints_the_command_that_exports_its_first_choice(
     run = words[words.index("export") + 1]
     [record] = [record for record in load(results).records if record.id == run]
     assert f"Take {record.method.title} on mf" in out
+
+
+def test_popularity_has_no_table_to_export(results: Path) -> None:
+    write(results, *make(TOY, "none", "popularity", None, 0, shift=0.5))
+    shown = [str(one) for one in advice(choose(load(results), 24 * 1024), results)]
+    assert any(one.startswith("Take Popularity") for one in shown)
+    assert not any("bench export" in one for one in shown)
+
+
+@pytest.mark.parametrize(("count", "rest"), [(3, ""), (5, " and 2 more")])
+def test_three_rows_that_are_not_ranked_are_named_and_others_counted(
+    results: Path, count: int, rest: str
+) -> None:
+    for method in ("cerp", "dhe", "pep", "qr", "ttrec")[:count]:
+        write(results, *make(TOY, "mf", method, 0.1, 0))
+    [board] = load(results).boards
+    [line] = not_ranked(board)
+    apart = board.leaderboards[0].apart
+    assert len(apart) == count
+    named = ", ".join(f"{entry.row.label} at 10%" for entry in apart[:3])
+    assert line == f"Not ranked: {named}{rest}: {apart[0].reason}."
 
 
 def larger(folder: Path, ndcg: dict[float, float], gain: Comparison | None) -> Advice:

@@ -13,7 +13,11 @@ from bench.cli import console, main
 from bench.cli.console import Terminal
 from bench.cli.encoding import degrade_output
 from bench.cli.grid import Column, Grid, number
+from bench.cli.show_tune import outcomes
 from bench.cli.terminal import in_words
+from bench.runs.suite import When
+from bench.runs.tuned import Found
+from bench.tune.search import Outcome
 
 TITLE = "[bold]x[/items/7]"
 PLUGIN = f'''
@@ -55,6 +59,18 @@ def screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def test_estimates_have_units() -> None:
     found = [in_words(one) for one in (0.4, 59, 60, 1040, 3599, 3600, 61_500)]
     assert found == ["0 s", "59 s", "1 min", "17 min", "1 h 0 min", "1 h 0 min", "17 h 5 min"]
+
+
+def test_a_study_has_the_score_of_its_start_and_that_of_its_best_trial() -> None:
+    when = When(method=("cerp",), budget=("10%",))
+    best = Found(when=when, set={"gamma": 0.1}, default=0.1, valid=0.3)
+    counts = {"complete": 4, "failed": 0, "passes": 1200}
+    grid = outcomes([Outcome(when, counts, best, Path()), Outcome(when, counts, None, Path())])
+    names = [column.name for column in grid.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in grid.rows]
+    assert [(row["start"], row["best"]) for row in rows] == [("0.1000", "0.3000"), ("", "")]
+    assert (rows[0]["trials"], rows[0]["passes"]) == ("4 complete", "1,200")
+    assert [row["settings"] for row in rows] == ["gamma=0.1", "none"]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

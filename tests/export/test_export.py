@@ -6,19 +6,25 @@ import csv
 import random
 import re
 import shutil
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.exported import made, rows_of, write
 from support.here import run_all_here
+from support.make_records import Toy, make
+from support.make_records import write as write_record
 from typer.testing import CliRunner
 
 import compact_lookup
 from bench.cli import app
 from bench.data import load_labels
 from bench.errors import BenchError
-from bench.export.folder import own_reader, write_files
+from bench.export.again import Table
+from bench.export.card import Card
+from bench.export.find import find_run
+from bench.export.folder import Sizes, own_reader, write_files
 from bench.method.registry import find_methods
 from bench.records.per_user import read
 from bench.records.scan import scan
@@ -171,6 +177,22 @@ def test_the_card_has_the_interval_of_a_mean_over_users(exported, results, recor
     assert error > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("name", "licence"), [("ml-100k", "GroupLens: research use"), ("clicks", "not stated; ")]
+)
+def test_the_card_has_the_licence_of_the_data_and_the_share_of_a_full_table(
+    name, licence, tmp_path
+):
+    toy = Toy(name, 60, 40, 0.4)
+    write_record(tmp_path, *make(toy, "mf", "dims", 0.1, 0))
+    [record] = scan(tmp_path).records
+    quarter = record.size.full_bytes // 4
+    table = Table(b"", None, None)
+    text = Card(tmp_path, kept=True).text(record, table, Sizes(quarter, 1, {}, read=True))
+    assert f"| licence of the data | {licence}" in text
+    assert f"{record.size.full_bytes:,} bytes; this is 25.0 % of it." in text
+
+
 def test_a_kept_file_is_exported_byte_for_byte(exported, results, record):
     folder, said = exported
     kept = (results / record.path).with_suffix(".safetensors")
@@ -250,6 +272,17 @@ def test_what_cannot_be_exported_is_said(words, says, results, tmp_path, monkeyp
     with pytest.raises(BenchError, match=says):
         bench("export", "--to", tmp_path / "t", *words)
     assert not (tmp_path / "t").exists()
+
+
+def test_an_id_that_several_runs_begin_with_is_refused(tmp_path):
+    for seed in range(17):  # more runs than there are digits
+        write_record(tmp_path, *make(Toy("toy", 60, 40, 0.4), "mf", "dims", 0.1, seed))
+    ids = sorted(record.id for record in scan(tmp_path).records)
+    by_digit = [list(some) for _, some in groupby(ids, lambda one: one[0])]
+    several = max(by_digit, key=len)
+    with pytest.raises(BenchError, match=f"{len(several)} runs begin with .*{several[0]}"):
+        find_run(tmp_path, several[0][0])
+    assert find_run(tmp_path, several[0]).id == several[0]
 
 
 def test_without_a_ranked_table_popularity_is_not_the_reason(results, record, tmp_path):

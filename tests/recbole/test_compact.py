@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import safetensors.torch
 import torch
 from support.recbole import world
 
+from bench.budget import Budget
 from bench.errors import BenchError, Infeasible, SpecError
 from bench.method import Rounding
 from bench.recbole import compact
@@ -292,6 +294,28 @@ def test_mistakes_are_clear(tmp_path, monkeypatch):
         compact(model, "cerp")
         with pytest.raises(BenchError, match="compacted already"):
             compact(model, "cerp")
+
+
+def test_a_table_larger_than_its_budget_is_not_deployed(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR", users=40) as here:
+        small = compact(here.model(), "qr", "30%", config=PLAIN)
+        size = small.size()
+        small.table = replace(small.table, budget=Budget(size.bytes - 1))
+        said = rf"qr packs {size.bytes:,} bytes, more than its budget of {size.bytes - 1:,}"
+        with pytest.raises(BenchError, match=said):
+            small.deploy()
+        small.table = replace(small.table, budget=Budget(size.bytes))
+        assert small.deploy() == size
+
+
+def test_defaults_round_nothing_where_values_are_counted(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR", users=40) as here:
+        bits = {
+            unit: compact(here.model(), "cerp", "30%", accounting=unit).method.config.bits
+            for unit in ("bytes", "values")
+        }
+    assert bits["bytes"] is not None and bits["bytes"] < 32
+    assert bits["values"] is None
 
 
 def test_seed_decides_the_initial_weights(tmp_path, monkeypatch):

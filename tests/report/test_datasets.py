@@ -7,10 +7,12 @@ import io
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.markers import MarkerStyle
 from support.latex import no_latex
 from support.make_records import SIX, exact, make, write
@@ -235,6 +237,24 @@ def hollow(one: Sides, folder: Path) -> list[str]:
 def test_rows_that_lack_seeds_are_hollow(results: Path, tmp_path: Path) -> None:
     (panel,) = hollow(only(results), tmp_path)
     assert panel.startswith("yelp2020-sample (0.")
+
+
+def test_bars_of_the_figure_end_where_the_intervals_do(tmp_path: Path) -> None:
+    for toy in SIX[:2]:
+        write(tmp_path, exact(toy, "full", None, 0.8))
+        write(tmp_path, exact(toy, "cerp", 0.05, 0.4))
+    one = only(tmp_path)
+    # Real ends are equally far from the mean, which would hide a swap.
+    sides = tuple(
+        replace(side, kept=tuple(replace(x, low=45.0, high=51.0) for x in side.kept))
+        for side in one.sides
+    )
+    with settings():
+        chart = kept_of_datasets(replace(one, sides=sides), styles([("cerp", "method")]))
+    for axis in chart.figure.axes[:2]:
+        (bars,) = (x for x in axis.collections if isinstance(x, LineCollection))
+        ((_, low), (_, high)) = bars.get_segments()[0]
+        assert (low, high) == pytest.approx((45.0, 51.0))
 
 
 def test_nothing_of_the_diagram_is_cut_off(tmp_path: Path) -> None:

@@ -6,16 +6,22 @@ import csv
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from support.make_records import Toy, exact, write
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from support.make_records import Toy, exact, make, write
 
 from bench.board import Board, Boards, load
 from bench.board.quantities import quantity
 from bench.board.stats import Comparison, Ranking
 from bench.report import tables
+from bench.report.byte_kinds import spending
+from bench.report.figures.bytes_by_kind import spend
+from bench.report.figures.layout import settings
 from bench.report.html.page import payload
-from bench.report.markdown import ranking_text
+from bench.report.markdown import ranking_text, render
+from bench.report.pareto import fronts
 
 TOY = Toy("toy", 60, 90, 0.4)
 BETTER = Comparison(0.05, 0.03, 0.07, 0.001, 0.002)
@@ -133,3 +139,93 @@ def test_the_sentence_on_the_first_row_names_those_that_may_be_as_good(
 def test_ranks_differ_where_friedmans_p_is_small(boards: Boards, p: float, said: str) -> None:
     ranking = Ranking(("CERP", "QR", "Fewer dimensions"), (1.0, 2.0, 3.0), 4, p, 1.7)
     assert said in ranking_text(replace(boards.boards[0], ranking=ranking))
+
+
+def test_intervals_go_from_the_lower_end_to_the_upper_one(boards: Boards) -> None:
+    (board,) = boards.boards
+    first = board.leaderboards[0].entries[0].row
+    number = first.numbers["ndcg@20"]
+    assert number.low is not None and number.mean is not None and number.high is not None
+    assert number.low < number.mean < number.high
+    (group,) = fronts(boards)["groups"]  # type: ignore[misc, attr-defined]
+    (on_front,) = (one for one in group["fronts"][0]["rows"] if one["row"] == first.key)
+    assert on_front["ndcg@20_interval"] == [number.low, number.high]
+    (on_page,) = (row for row in payload(boards)["rows"] if row["key"] == first.key)
+    mean, low, high, sd, seeds = on_page["numbers"]["ndcg@20"]
+    assert [mean, low, high, sd] == pytest.approx([0.42, number.low, number.high, 0.02], rel=1e-4)
+    assert seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("to_control", "sign"), [(BETTER, r"$^{\star}$"), (NOISE, r"$^{\dagger}$"), (None, "")]
+)
+def test_latex_has_the_signs_of_the_other_tables(
+    boards: Boards, to_control: Comparison | None, sign: str
+) -> None:
+    (board,) = compared(boards, cerp=(None, to_control)).boards
+    (line,) = (one for one in tables.latex(board).splitlines() if one.startswith("CERP"))
+    assert line.partition(" &")[0] == f"CERP{sign}"
+
+
+def test_the_page_says_why_a_row_is_not_ranked(tmp_path: Path) -> None:
+    for method, seeds in (("cerp", 1), ("qr", 2), ("dims", 2)):
+        for seed in range(seeds):
+            write(tmp_path, exact(TOY, method, 0.1, 0.4, seed=seed))
+    boards = load(tmp_path)
+    reasons = {row["method"]: row["reason"] for row in payload(boards)["rows"]}
+    (apart,) = boards.boards[0].leaderboards[0].apart
+    assert apart.reason
+    assert reasons == {"cerp": apart.reason, "qr": "", "dims": ""}
+
+
+def test_the_page_knows_which_runs_shared_the_machine(tmp_path: Path) -> None:
+    for method in ("ttrec", "cerp"):
+        record, users = make(TOY, "mf", method, 0.1, 0)
+        record["timings"]["parallel"] = method == "ttrec"
+        write(tmp_path, record, users)
+    shared = {
+        row["method"]: [run["shared"] for run in row["runs"]]
+        for row in payload(load(tmp_path))["rows"]
+    }
+    assert shared == {"ttrec": [True], "cerp": [False]}
+
+
+def test_bytes_by_kind_are_all_bytes_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path, *make(TOY, "mf", "cerp", 0.1, 0))
+    (entry,) = load(tmp_path).boards[0].leaderboards[0].entries
+    kinds = spending(entry)
+    assert sum(kinds.values()) == entry.row.mean("bytes")
+    assert kinds["header"] == 100 and kinds["values"] > 0 and kinds["mask"] > 0
+
+
+def test_the_best_method_on_average_stands_first_in_the_overview(tmp_path: Path) -> None:
+    for fraction in (0.05, 0.1):
+        for method, ndcg in (("qr", 0.4), ("cerp", 0.3), ("dims", 0.2)):
+            write(tmp_path, exact(TOY, method, fraction, ndcg))
+    page = render(load(tmp_path), figures=False)
+    section = page.partition("### NDCG@20 at all budgets\n\n")[2]
+    rows = section.partition("\n\n")[0].splitlines()[2:]
+    names = [line.split("|")[1].strip() for line in rows]
+    assert names == ["QR", "CERP", "Fewer dimensions"]
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "CERP",
+        "Fewer dimensions, quantised",
+        "Residual quantisation, books trained, on graded codes",
+    ],
+)
+def test_titles_beside_the_bars_of_bytes_are_not_cut_off(boards: Boards, title: str) -> None:
+    (board,) = boards.boards
+    (leaderboard,) = board.leaderboards
+    first, *others = leaderboard.entries
+    named = replace(first, row=replace(first.row, label=title))
+    leaderboard = replace(leaderboard, entries=(named, *others))
+    with settings():
+        figure = spend(replace(board, leaderboards=(leaderboard,))).figure
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        labels = [text for axis in figure.axes for text in axis.get_yticklabels()]
+        assert title in [text.get_text() for text in labels]
+        assert min(text.get_window_extent(renderer).x0 for text in labels) >= 0

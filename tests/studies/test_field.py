@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.make_records import TOYS, make, write
+from support.make_records import TOYS, exact, make, write
 
 from bench.records.scan import scan
 from bench.studies.field import compared, newest, table
@@ -45,3 +45,20 @@ def test_a_newer_revision_replaces_the_same_precision_only(tmp_path: Path) -> No
     runs = newest(compared(scan(tmp_path).records, SPLIT))["pep", "10%"]
     revisions = {bits: record.spec.method.revision for bits, record in runs.items()}
     assert revisions == {32: 1, 4: 2}
+
+
+def test_test_scores_do_not_choose_the_precision(tmp_path: Path) -> None:
+    for bits, test, valid in ((8, 0.5, 0.1), (4, 0.4, 0.2)):
+        record = exact(TOYS[0], "hashing", 0.1, test, valid=valid)
+        record["spec"]["method"]["config"] = {"bits": bits}
+        write(tmp_path, record)
+    _, _, row = table(scan(tmp_path).records, SPLIT, ("10%",)).splitlines()
+    assert [cell.strip() for cell in row.split("|")][2:5] == ["", ".4000", "4"]
+
+
+def test_methods_stand_by_their_best_row_at_the_middle_budget(tmp_path: Path) -> None:
+    for method, small, middle in (("cerp", 0.5, 0.2), ("pep", 0.3, 0.4), ("qr", 0.4, 0.3)):
+        write(tmp_path, exact(TOYS[0], method, 0.05, small))
+        write(tmp_path, exact(TOYS[0], method, 0.1, middle))
+    _, _, *rows = table(scan(tmp_path).records, SPLIT, ("5%", "10%", "25%")).splitlines()
+    assert [row.split("|")[1].strip() for row in rows] == ["`pep`", "`qr`", "`cerp`"]

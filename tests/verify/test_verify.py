@@ -278,6 +278,15 @@ def test_a_metric_stays_in_one_line_of_80_characters(place):
     assert "BARS" not in ndcg  # said once
 
 
+def test_differences_are_shown_as_shares_of_the_published_value(place):
+    record(place, 0, recall=0.3)
+    (grid,) = comparison(
+        compare([reference(place, Published(source="s", recall=0.2, ndcg=0.4))], read(place))
+    )
+    at = [column.name for column in grid.columns].index("off by")
+    assert [row[at] for row in grid.rows] == ["+50.0%", "-25.0%"]
+
+
 @pytest.mark.parametrize(
     ("ours", "verdict", "failed"),
     [(0.2, "agrees", False), (0.2095, "agrees", False), (0.2105, "higher", True),
