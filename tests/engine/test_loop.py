@@ -18,6 +18,7 @@ from support.fit_child import make
 
 from bench.backbones.lightgcn import LightGCN
 from bench.backbones.mf import MF
+from bench.backbones.mlp import MLP
 from bench.check import tiny_data
 from bench.engine.adam import Adam
 from bench.engine.batches import seed_of
@@ -193,6 +194,33 @@ def test_training_items_are_no_candidates_in_validation():
     assert found["masked"]["ndcg@20"] != found["all"]["ndcg@20"]
     for name in ("recall@20", "ndcg@20"):
         assert entry[name] == pytest.approx(found["masked"][name], abs=1e-12)
+
+
+def test_a_network_is_validated_with_the_statistics_of_its_training():
+    data, generator = tiny_data(), torch.Generator().manual_seed(1)
+    kind = get_method("full")
+    backbone = MLP(data, 16, MLP.Config())
+    fit = Fit(kind(Table(data.users, data.items, 16), kind.Config()), backbone, data, Training(), 7)
+    fit.method.reset(generator)
+    backbone.reset(generator)
+    for norm in backbone.norms:
+        norm.running_mean.normal_(generator=generator)
+        norm.running_var.uniform_(0.1, 3, generator=generator)
+    backbone.train()
+    before = {name: one.clone() for name, one in backbone.state_dict().items()}
+    evaluator = Evaluator(data.valid, [data.train], data.items)
+    found = fit.validate(evaluator)
+    assert backbone.training
+    assert all(torch.equal(one, before[name]) for name, one in backbone.state_dict().items())
+    rows = fit.method(torch.arange(data.users + data.items)).detach()
+    assert found == rank(backbone.eval(), rows, evaluator).metrics
+    assert found != rank(backbone.train(), rows, evaluator).metrics
+
+
+def test_validation_ranks_for_as_many_users_as_asked():
+    few, all_of_them = (make(ONE_PHASE, None, valid_users=number) for number in (20, 0))
+    assert len(few._validate.users) == 20
+    assert len(all_of_them._validate.users) > 20
 
 
 def test_patience_counts_evaluations_without_a_better_score():

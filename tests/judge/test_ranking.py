@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import fields, replace
+from multiprocessing import Pipe
+
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from bench.backbones.lightgcn import LightGCN
+from bench.backbones.mlp import MLP
 from bench.data.numbering import number
 from bench.engine.deploy import BrokenContract
 from bench.engine.rank import rank
-from bench.judge.model import Reading, Submission
+from bench.judge.model import Reading, Submission, Verdict, receive_verdict, send_verdict
 from bench.judge.ranking import Ranker, evaluator, in_file_order
 from bench.method.file import OverBudget
 from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec, Size, Spec
@@ -82,6 +88,41 @@ def test_the_graph_of_a_refit_has_the_validation_part_too(refit, tiny):
         metrics[merged] = rank(backbone, found.rows, evaluator(data, "test")).metrics
     assert metrics[True] != metrics[False]
     assert metrics[refit].items() <= verdict.metrics.test.items()
+
+
+def test_a_network_ranks_with_the_statistics_of_its_training(tiny):
+    """Not with those of the pairs that happen to be scored together."""
+    backbone, generator = MLP(tiny, DIM, MLP.Config()), torch.Generator().manual_seed(1)
+    backbone.reset(generator)
+    for norm in backbone.norms:
+        norm.running_mean.normal_(generator=generator)
+        norm.running_var.uniform_(0.1, 3, generator=generator)
+    weights = {name: one.clone() for name, one in backbone.state_dict().items()}
+    one, found = submission(tiny, "mlp"), reading(tiny)
+    verdict = Ranker(tiny)(Submission(one.spec, CONTENT, safetensors.torch.save(weights)), found)
+    data, metrics = number(tiny, "popularity").data, {}
+    for trained in (False, True):  # last, as it moves the statistics
+        backbone.train(trained)
+        metrics[trained] = rank(backbone, found.rows, evaluator(data, "test")).metrics
+    assert metrics[True] != metrics[False]
+    assert metrics[False].items() <= verdict.metrics.test.items()
+
+
+def test_a_verdict_arrives_as_it_was_sent(tiny):
+    sent = replace(Ranker(tiny)(submission(tiny), reading(tiny)), seconds=1.5, outcome="3 rows")
+    sent = replace(sent, lookup={"rows_per_s_1": 2.5})
+    near, far = Pipe()
+    with near, far:
+        sender = threading.Thread(target=send_verdict, args=(near, sent))  # more than a pipe holds
+        sender.start()
+        found = receive_verdict(far)
+        sender.join()
+    for field in fields(Verdict):
+        if field.name != "per_user":
+            assert getattr(found, field.name) == getattr(sent, field.name), field.name
+    assert found.per_user.keys() == sent.per_user.keys()
+    for name, array in sent.per_user.items():
+        assert np.array_equal(found.per_user[name], array)
 
 
 def test_arrays_of_users_are_put_under_their_original_numbers():

@@ -64,6 +64,33 @@ def test_rows_are_those_of_the_program_to_the_bit(name, whole, tmp_path):
     assert tried
 
 
+@pytest.mark.parametrize(
+    ("name", "share", "knobs", "distinct"),
+    [
+        ("hashing", 0.4, {"head": 0.5, "hashes": 2}, 70),
+        ("hashing", 0.4, {"head": 0.3, "hashes": 3, "joint": True}, 90),
+        ("hashing", 0.4, {"user_share": 0.8}, 70),
+        ("qr", 0.6, {"divisor_size": "large", "user_share": 0.8}, 102),
+        ("qr", 0.6, {"divisor_size": "large", "combine": "add", "user_share": 0.3}, 102),
+        ("optembed", 0.5, {"item_columns": 0.5}, 100),
+        ("optembed", 0.5, {"kept_user_share": 0.8}, 80),
+        ("mgqe", 0.6, {"head": 0.4}, 90),
+        ("robe", 0.4, {"user_share": 0.8}, 80),
+        ("cce", 0.6, {"user_share": 0.8}, 100),
+        ("graphhash", 0.6, {"head": 0.5}, 50),
+    ],
+)
+def test_knobs_count_in_tables_of_many_rows(name, share, knobs, distinct, tmp_path):
+    """The smallest tables have two rows, which leave most knobs without an effect."""
+    method = made(METHODS[name], shares=(share,), **knobs)
+    wanted = rows_of(method)
+    assert len(np.unique(wanted, axis=0)) >= distinct
+    table = compact_lookup.load(write(tmp_path, method))
+    assert not wanted[:, table.columns :].any()
+    found = table.rows(np.arange(method.table.ids))
+    np.testing.assert_array_equal(found, wanted[:, : table.columns])
+
+
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("shape", [(5, 1, 8), (1, 5, 8), (40, 30, 3)])
 def test_tables_of_few_ids_or_columns_are_read(shape, name, tmp_path):

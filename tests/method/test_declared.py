@@ -173,3 +173,18 @@ def test_a_table_that_is_too_large_cannot_be_pruned(monkeypatch):
     monkeypatch.setattr(kind, "pruned_tables", classmethod(lambda *_: {"stored": (101, 2**31)}))
     with pytest.raises(WrongDeclaration, match="16 columns can be pruned"):
         read_file(kind, write_file(method))
+
+
+@pytest.mark.parametrize(("rows", "allowed"), [(202, True), (203, False)])
+def test_at_most_two_rows_an_id_can_be_pruned(rows, allowed, monkeypatch):
+    """Else the positions of a few values among very many entries could hold anything."""
+    method = pruned(20)
+    kind, table = type(method), method.table
+    monkeypatch.setattr(kind, "pruned_tables", classmethod(lambda *_: {"stored": (rows, 16)}))
+    mask = pack_numbers(torch.arange(rows * 16) < 20, 1)
+    packed = {"stored": torch.ones(20), "stored.mask": mask}
+    if allowed:
+        check_declared(kind, packed, table, method.config)
+        return
+    with pytest.raises(WrongDeclaration, match="at most two rows an id"):
+        check_declared(kind, packed, table, method.config)

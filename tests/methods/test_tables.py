@@ -109,6 +109,18 @@ def test_hashes_are_drawn_and_stored():
     assert "functions" in one.pack()
 
 
+@pytest.mark.parametrize("hashes", [1, 4])
+def test_own_and_shared_rows_start_with_the_deviation_of_the_table(hashes):
+    """A sum of the same row would start with a larger one than a sum of several."""
+    method = make(
+        "hashing", Table(900, 700, 16, std=0.1), rows=800, hashes=hashes, head=0.5, joint=True
+    )
+    found, (own, _) = rows(method), method.heads()
+    assert own == 400
+    assert float(found[:own].std()) == pytest.approx(0.1, rel=0.03)
+    assert float(found[own:].std()) == pytest.approx(0.1, rel=0.03)
+
+
 def test_hashing_uses_every_row_the_budget_holds():
     assert planned("hashing", Budget(64 * 500 + 63, "values")).rows == 500
     assert planned("hashing", Budget(10**9)).rows == sum(GOWALLA)  # more would be a waste

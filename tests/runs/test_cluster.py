@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +259,40 @@ def test_a_worker_that_cannot_work_ends_the_board(data, tmp_path, monkeypatch):
     with pytest.raises(BenchError, match="worker tcp://here:1: no room"):
         ended_by(BenchError("no room"), board, tmp_path, monkeypatch)
     assert "failed" not in {r["status"] for r, _ in outcome(tmp_path / "r").values()}
+
+
+@pytest.mark.parametrize("differs", ["run", "spec"])
+def test_a_record_of_another_run_ends_the_board(differs, data, tmp_path, monkeypatch):
+    """A worker of another version may come to another id, or to another spec under the same."""
+    board = Board(data, tmp_path / "r", ("dims",), 1)
+    other, run = (one.run for one in board.planned)
+    executed = cluster.WorkerState._executed
+
+    def execute(state, _):
+        text, files = executed(state, other if differs == "run" else run)
+        raw = json.loads(text)
+        if differs == "spec":
+            raw["spec"]["seed"] += 1
+        return json.dumps(raw).encode(), files
+
+    board.planned = board.planned[1:]
+    monkeypatch.setattr(cluster.WorkerState, "_executed", execute)
+    monkeypatch.setattr(cluster, "connect", lambda *_: contextlib.nullcontext(Here(tmp_path)))
+    with pytest.raises(BenchError, match=r"a worker sent the record .* install the same version"):
+        board.run(cluster="here")
+    assert outcome(tmp_path / "r") == {}
+
+
+def test_files_that_are_to_be_kept_come_to_the_results(data, tmp_path, monkeypatch):
+    board = Board(data, tmp_path / "r", ("dims",), 1)
+    job = replace(board.job(), keep=True)
+    monkeypatch.setattr(board, "job", lambda: job)
+    monkeypatch.setattr(cluster, "connect", lambda *_: contextlib.nullcontext(Here(tmp_path)))
+    board.run(cluster="here")
+    spec = board.planned[1].run.spec
+    kept = board.store.kept(spec, spec.id, ".safetensors")
+    record = json.loads(board.store.path(spec, spec.id).read_text())
+    assert kept.stat().st_size == record["size"]["bytes"]
 
 
 def test_split_travels_whole(data):

@@ -105,6 +105,11 @@ def test_whether_the_count_of_memory_could_be_started_anew_is_said(monkeypatch):
     assert not environment.reset_peak()
 
 
+@pytest.mark.parametrize(("device", "kind"), [("cpu", "cpu"), ("cuda", "cuda"), ("cuda:1", "cuda")])
+def test_a_training_is_not_continued_on_another_kind_of_device(device, kind):
+    assert environment.origin(device)["device"] == kind
+
+
 @pytest.mark.parametrize(
     ("then", "now", "gives_way"),
     [

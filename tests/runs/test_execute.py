@@ -168,6 +168,21 @@ def test_a_record_says_what_the_method_made_of_its_budget(tiny, store):
     assert record["method"]["outcome"] == f"{width} columns of 32 bits"
 
 
+def test_a_record_says_what_was_mended_in_the_data_and_what_a_reader_must_know(tiny):
+    data = replace(tiny, note="A sample.", repairs={"duplicate pairs dropped": 7})
+    found = new_record(run_of("dims"), data, METHODS).stored()["data"]
+    assert found["note"] == "A sample."
+    assert found["repairs"] == {"duplicate pairs dropped": 7}
+
+
+def test_a_method_gets_the_seed_and_the_start_of_its_run(tiny):
+    run = run_of("dims", training=TRAINING.model_copy(update={"init_std": 0.03}))
+    built = pipeline.Pipeline(run.spec, tiny, METHODS)
+    table = built.build(built.data)[0].table
+    assert (table.seed, table.std) == (run.spec.seed, 0.03)
+    assert run.spec.seed != Table(1, 1, 1).seed
+
+
 def test_a_search_that_ends_above_its_budget_is_infeasible(tiny, store):
     training = TRAINING.model_copy(update={"init_std": 30.0})  # beyond all thresholds below 1/2
     record = execute(run_of("pep", training=training, gain=1.0), tiny, METHODS, store)

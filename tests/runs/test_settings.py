@@ -8,7 +8,13 @@ from bench.check import tiny_data
 from bench.errors import SpecError
 from bench.method.registry import find_methods
 from bench.runs.plan import plan
-from bench.runs.settings import override, resolve, shared_training, with_override
+from bench.runs.settings import (
+    override,
+    resolve,
+    shared_backbone,
+    shared_training,
+    with_override,
+)
 from bench.runs.suite import list_suites, validated
 
 METHODS = find_methods()
@@ -78,6 +84,16 @@ def test_an_override_of_a_budget_is_not_for_methods_without_one():
     assert found(one, "full", None).training.lr == 0.001
     assert found(one).training.lr == 0.1
     assert shared_training(one).lr == 0.001
+
+
+@pytest.mark.parametrize("when", [{"method": "qr"}, {"budget": "50%"}, {"form": "tuned"}])
+def test_what_some_of_the_runs_have_is_not_shared_by_all(when):
+    common = over(backbone="mf", set={"backbone.similarity": "dot", "training.lr": 0.1})
+    own = {"backbone.similarity": "cosine", "training.lr": 0.2}
+    one = suite(common, over(backbone="mf", set=own, **when))
+    assert found(one, "qr").backbone.similarity == "cosine"
+    assert shared_backbone(one, "mf") == {"similarity": "dot"}
+    assert shared_training(one, "mf").lr == 0.1
 
 
 def test_a_backbone_may_be_set_and_another_objective_drops_the_knobs_of_the_first():

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 
 import pytest
+from support.make_records import TOYS, make
 from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.data import load
 from bench.engine.settings import Training
 from bench.method.registry import find_methods
+from bench.records.schema import Phase, Record
 from bench.runs.plan import plan
 from bench.runs.settings import override
 from bench.runs.suite import find_suite
 from bench.speed import estimate as estimation
-from bench.speed.estimate import Cost, run_seconds, spread
+from bench.speed.estimate import Cost, epoch_shares, run_seconds, spread
 
 COST = Cost({"search": (2.0, True), "retrain": (1.0, False)}, (0.5, 0.01))
 
@@ -81,10 +83,47 @@ def test_a_teacher_that_runs_share_counts_once(monkeypatch):
     assert work('methods=["ptq"]', "seeds=2").work == pytest.approx(2 * full.work)
 
 
-def _estimated(monkeypatch, costs):
+def _ended(method="dims", status="ok", split="ml-100k", **phases) -> Record:
+    """A record of mf with a cap of 30 epochs and these phases; a search has no best epoch."""
+    content, _ = make(TOYS[0], "mf", method, 0.1, 0)
+    content["spec"]["dataset"]["split"] = split
+    found = tuple(
+        Phase(name=name, epochs=n, best_epoch=None if name == "search" else n, seconds=1.0)
+        for name, n in phases.items()
+    )
+    record = Record.model_validate({**content, "id": "0" * 12})
+    return record.model_copy(update={"status": status, "phases": found})
+
+
+def test_shares_are_of_what_searches_leave_and_of_runs_that_ended_well():
+    records = [
+        _ended("dims", train=15),
+        _ended("dims", status="failed", train=30),
+        _ended("pep", search=10, retrain=15),
+    ]
+    assert epoch_shares(records) == {
+        ("mf", "dims"): [pytest.approx(15 / 30)],
+        ("mf", "pep"): [pytest.approx(15 / (30 - 10))],
+    }
+
+
+def test_records_of_the_same_split_and_method_say_how_many_epochs_are_expected(monkeypatch):
+    split, free = load("ml-100k").split, Cost({}, (0.0, 0.0))
+    costs = {"dims": Cost({"train": (1.0, False)}, (0.0, 0.0)), "full": free}
+    unknown = _estimated(monkeypatch, costs)
+    assert (unknown.epochs, unknown.from_records) == (1.0, False)
+    elsewhere = _estimated(monkeypatch, costs, [_ended("dims", split="other", train=6)])
+    assert elsewhere == unknown
+    records = [_ended("dims", split=split, train=15), _ended("full", split=split, train=30)]
+    own = _estimated(monkeypatch, costs, records)
+    assert (own.epochs, own.from_records) == (0.75, True)  # of all methods
+    assert own.work == pytest.approx(unknown.work * 0.5)
+
+
+def _estimated(monkeypatch, costs, records=()):
     """The estimate of the smoke suite's two methods, of which only these can be timed."""
     data, methods = load("ml-100k"), find_methods()
     suite = override(find_suite("smoke"), ["seeds=1", 'methods=["dims", "full"]'])
     planned = plan(suite, data, methods, "bench")
     monkeypatch.setattr(estimation, "measure", lambda spec, *rest: costs[spec.method.name])
-    return estimation.estimate(planned, set(), data, methods, [], 1)
+    return estimation.estimate(planned, set(), data, methods, records, 1)

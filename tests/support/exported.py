@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,31 @@ from bench.method.search_space import Choice
 COSINE = {"name": "mf", "config": {"similarity": "cosine", "lengths": 0.1}}
 
 
+SHARES = (0.05, 0.1, 0.15, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0)
+
+
 def made(
-    kind: type[Method], users: int = 61, items: int = 41, dim: int = 13, **knobs: Any
+    kind: type[Method],
+    users: int = 61,
+    items: int = 41,
+    dim: int = 13,
+    shares: Sequence[float] = SHARES,
+    **knobs: Any,
 ) -> Method:
     """A method with these knobs under the smallest of several budgets that it can have.
+
+    Args:
+        kind: the method.
+        users, items, dim: of the table.
+        shares: the budgets, as shares of the full table.
+        knobs: of the method.
 
     Raises:
         Infeasible: it has no size.
     """
     subject = Subject(kind)
     config, last = kind.Config.model_validate(knobs), Infeasible(1, "bytes")
-    for share in (0.05, 0.1, 0.15, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0):
+    for share in shares:
         table = subject.table(users, items, dim, Budget(int(share * (users + items) * dim * 4)))
         try:
             return subject.settled(table, kind.plan(table, config))

@@ -34,7 +34,7 @@ TEMPERATURE = "training.objective.temperature"
 @pytest.fixture(name="tuned")
 def tuned_fixture(tmp_path, monkeypatch):
     """Tunes methods without training; the lowest temperature is the best. Gives their specs."""
-    ran = []
+    ran, failing = [], set()
 
     class Workers:
         def __init__(self, *_):
@@ -53,16 +53,20 @@ def tuned_fixture(tmp_path, monkeypatch):
                 ran.append(run.spec)
                 value = 1 - run.spec.training.objective.temperature / 10
                 outcome = {"status": "complete", "value": value, "passes": 1, "seconds": 0.0}
+                if run.spec.method.name in failing:
+                    outcome = {"status": "failed", "error": "out of luck"}
                 waiting.extend(take(run.spec.id, outcome))
 
     monkeypatch.setattr(tuner, "Workers", Workers)
 
-    def tune(*methods, objective, trials=5):
+    def tune(*methods, objective, trials=5, results="r", fail=()):
         ran.clear()
+        failing.clear()
+        failing.update(fail)
         chosen = SUITE.model_copy(update={"methods": methods})
         out = tmp_path / "found.toml"
         options = Options(
-            trials, (), 1000, objective, out, tmp_path / "r", 1, None, 1, "cpu", None
+            trials, (), 1000, objective, out, tmp_path / results, 1, None, 1, "cpu", None
         )  # fmt: skip
         Tuner(Request(), chosen, tiny_data(), options).run(lambda *_: None)
         return {name: [one for one in ran if one.method.name == name] for name in methods}
@@ -109,3 +113,12 @@ def test_another_objective_is_refused_before_methods_are_tuned_that_would_not_be
         tuned("hashing", objective=True, trials=6)
     assert {one.method.name for one in tuned.ran} == {"full"}
     assert (tmp_path / "found.toml").read_text() == before
+
+
+def test_a_search_without_a_result_takes_what_the_file_held_away(tuned, tmp_path):
+    """Its trials say that those settings cannot be had any more."""
+    path = tmp_path / "found.toml"
+    tuned("dims", "hashing", objective=False)
+    assert {one.method for one in read_tuned(path).rows()} == {"dims", "hashing"}
+    tuned("dims", "hashing", objective=False, results="again", fail=("hashing",))
+    assert {one.method for one in read_tuned(path).rows()} == {"dims"}
