@@ -71,6 +71,7 @@ def leaderboard(
     from bench.records.store import Store
     from bench.report import check_folder
     from bench.runs import schedule
+    from bench.runs.plan import left_out
     from bench.tune.options import Options
 
     if cluster is None and not dry_run:
@@ -93,6 +94,8 @@ def leaderboard(
     done = schedule.finished(plan.runs, store, retry_failed)
     console.out.say(about(plan.data))
     console.out.print(plan_table(plan.runs, done))
+    for line in left_out(chosen, plan.methods):
+        console.out.say(line)
     if dry_run:
         _estimate(plan, done, store.root, many, threads, device)
         return

@@ -65,8 +65,7 @@ def plan(
     planner = Planner(suite, data, command, tuned)
     planned = [planner.popularity()]
     for backbone in suite.backbones:
-        # If nothing is left, the planner says why.
-        for kind in [kind for kind in wanted if suits(suite, kind, backbone)] or wanted:
+        for kind in suited(suite, wanted, backbone):
             for label in suite.budgets if kind.budgeted else (None,):
                 for form, bits in _variants(suite, kind):
                     for seed in range(suite.seeds) if seeds is None else seeds:
@@ -89,15 +88,38 @@ def wanted_methods(suite: Suite, methods: Mapping[str, type[Method]]) -> list[ty
     return [methods[name] for name in names if name != Popularity.name]
 
 
-def suits(suite: Suite, kind: type[Method], backbone: str) -> bool:
-    """Whether a board with several methods has one: others have no place on it.
+def unsuited(suite: Suite, kind: type[Method], backbone: str) -> str:
+    """Why a board with several methods leaves one out; "" if it has a place on it.
 
     Methods that store few bits a value have none where budgets count values, and methods that keep
     products have none where scores are no products.
     """
     if suite.accounting == "values" and rounds(kind):
-        return False
-    return get_backbone(backbone).narrow or not keeps_products(kind)
+        return "store few bits a value, which budgets in values do not count"
+    if not get_backbone(backbone).narrow and keeps_products(kind):
+        return f"keep products of the rows of a trained table, and {backbone} scores by none"
+    return ""
+
+
+def suited(suite: Suite, wanted: Sequence[type[Method]], backbone: str) -> Sequence[type[Method]]:
+    """The methods of a board under a backbone; all if it had none, and the planner says why."""
+    return [kind for kind in wanted if not unsuited(suite, kind, backbone)] or wanted
+
+
+def left_out(suite: Suite, methods: Mapping[str, type[Method]]) -> Iterator[str]:
+    """A sentence for the methods that a backbone of a suite goes without, for each reason.
+
+    Raises:
+        SpecError: there is no method of a name.
+    """
+    wanted = wanted_methods(suite, methods)
+    for backbone in suite.backbones:
+        present, reasons = suited(suite, wanted, backbone), dict[str, list[str]]()
+        for kind in wanted:
+            if kind not in present:
+                reasons.setdefault(unsuited(suite, kind, backbone), []).append(kind.name)
+        for reason, names in reasons.items():
+            yield f"Not under {backbone}: {', '.join(names)} ({reason})."
 
 
 def _precisions(suite: Suite, kind: type[Method]) -> Sequence[int | None]:

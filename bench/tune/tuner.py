@@ -9,7 +9,7 @@ from bench.data import Interactions
 from bench.errors import BenchError
 from bench.method import Method
 from bench.method.registry import find_methods
-from bench.runs.plan import suits, wanted_methods
+from bench.runs.plan import suited, wanted_methods
 from bench.runs.pool import Listener
 from bench.runs.request import Request
 from bench.runs.settings import for_data, with_override
@@ -103,8 +103,7 @@ class Tuner:
         return found
 
     def _kinds(self, chosen: Suite) -> Sequence[type[Method]]:
-        wanted = wanted_methods(chosen, self.methods)
-        return [one for one in wanted if suits(chosen, one, chosen.backbones[0])] or wanted
+        return suited(chosen, wanted_methods(chosen, self.methods), chosen.backbones[0])
 
 
 def _shared(chosen: Suite, path: Path) -> tuple[Found, ...]:

@@ -71,6 +71,15 @@ def test_dry_run_prints_sizes_and_trains_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_names_what_a_backbone_goes_without(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("-m", "full", "-m", "ptq", "-b", "50%", "--backbone", "mf", "--backbone", "neumf")
+    arguments = (*few, "--seeds", "1", *QUICK[4:], "--dry-run")
+    assert bench(monkeypatch, "leaderboard", "-d", data, *arguments) == 0
+    assert "Not under neumf: ptq (" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
