@@ -83,8 +83,9 @@ def _slices() -> Iterable[Quantity]:
             "",
             "higher",
             ".4f",
-            f"Share of the test interactions with the {word} popular fifth of the items"
-            " that are among the user's first 20.",
+            f"Share of the test interactions with the {word} popular of five groups of items"
+            " that are among the user's first 20. Each group has a fifth of the training"
+            " interactions.",
         )
     for q, word in enumerate(FIFTHS):
         yield Quantity(

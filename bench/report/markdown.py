@@ -11,7 +11,7 @@ from bench.board.quantities import CUTOFFS, HEADLINE, quantity
 from bench.board.stats import LEAST_SEEDS
 from bench.board.trials import trials_statement
 from bench.records.schema import PROTOCOL, canonical_json
-from bench.report import backbones, datasets, precision
+from bench.report import backbones, datasets, popularity, precision
 from bench.report.splits import split_statement
 from bench.report.tables import MARKS, leaderboard_columns, markdown, marks, p_text, wide_columns
 
@@ -128,17 +128,15 @@ def _board(board: Board, figures: bool) -> Iterable[str]:
     yield from _data(board)
     yield ""
     if figures:
-        for name, what in (
-            ("bytes", "accuracy versus stored bytes"),
-            ("values", "accuracy versus stored values"),
-            ("spend", "what the budget is spent on"),
-            ("learning", "learning curves"),
+        ranked = any(leaderboard.entries for leaderboard in board.leaderboards)
+        for name, what, drawn in (
+            ("bytes", "accuracy versus stored bytes", True),
+            ("values", "accuracy versus stored values", True),
+            ("spend", "what the budget is spent on", ranked),
+            ("popularity", "rare and popular items", bool(popularity.profiles(board))),
+            ("learning", "learning curves", _has_history(board)),
         ):
-            if name == "learning" and not _has_history(board):
-                continue
-            if name == "spend" and not any(
-                leaderboard.entries for leaderboard in board.leaderboards
-            ):
+            if not drawn:
                 continue
             yield f"![{title(board)}: {what}](figures/{board.slug}-{name}.png)"
             yield ""

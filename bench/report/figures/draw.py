@@ -14,10 +14,12 @@ from bench.report.figures.kept import kept, kept_of_datasets
 from bench.report.figures.layout import Chart, settings
 from bench.report.figures.learning import learned, learning
 from bench.report.figures.parallel import spread
+from bench.report.figures.popularity import popularity
 from bench.report.figures.precision import precision
 from bench.report.figures.ranks import ranks
 from bench.report.figures.sizes import sizes
 from bench.report.figures.style import Style, styles
+from bench.report.popularity import profiles
 from bench.report.precision import cells
 from bench.report.tables import to_csv
 
@@ -62,6 +64,8 @@ def _makers(board: Board, looks: Mapping[str, Style]) -> Iterator[tuple[str, Cal
         yield f"{board.slug}-spend", partial(spend, board)
     if cells(board):
         yield f"{board.slug}-precision", partial(precision, board, looks)
+    if profiles(board):
+        yield f"{board.slug}-popularity", partial(popularity, board, looks)
     if any(learned(board)):
         yield f"{board.slug}-learning", partial(learning, board, looks)
 
