@@ -43,8 +43,11 @@ def tuned_suite(asked: Request, chosen: Suite, options: Options, dry_run: bool) 
 def show(tuner: Tuner) -> None:
     """Print what is searched, and in how many runs."""
     from bench.cli.show_tune import spaces
+    from bench.runs.plan import left_out
 
     console.out.print(spaces(tuner.subjects()))
+    for line in left_out(tuner.terms.suite, tuner.methods):
+        console.out.say(line)
     stages, search = tuner.terms.stages(), tuner.search
     many = len(search.columns())
     methods = f"{many} methods, each with" if many != 1 else "one method, with"

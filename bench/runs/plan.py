@@ -89,15 +89,15 @@ def wanted_methods(suite: Suite, methods: Mapping[str, type[Method]]) -> list[ty
 
 
 def unsuited(suite: Suite, kind: type[Method], backbone: str) -> str:
-    """Why a board with several methods leaves one out; "" if it has a place on it.
+    """Why a board with several methods leaves one out, after a comma; "" if it has a place there.
 
     Methods that store few bits a value have none where budgets count values, and methods that keep
     products have none where scores are no products.
     """
     if suite.accounting == "values" and rounds(kind):
-        return "store few bits a value, which budgets in values do not count"
+        return "as few bits a value save no values"
     if not get_backbone(backbone).narrow and keeps_products(kind):
-        return f"keep products of the rows of a trained table, and {backbone} scores by none"
+        return "which does not score by products of rows"
     return ""
 
 
@@ -119,7 +119,7 @@ def left_out(suite: Suite, methods: Mapping[str, type[Method]]) -> Iterator[str]
             if kind not in present:
                 reasons.setdefault(unsuited(suite, kind, backbone), []).append(kind.name)
         for reason, names in reasons.items():
-            yield f"Not under {backbone}: {', '.join(names)} ({reason})."
+            yield f"Left out under {backbone}, {reason}: {', '.join(names)}."
 
 
 def _precisions(suite: Suite, kind: type[Method]) -> Sequence[int | None]:

@@ -33,9 +33,9 @@ def test_methods_without_a_place_under_a_backbone_are_named(backbone):
     if find_backbones()[backbone].narrow:
         assert not list(left_out(asked, METHODS))
         return
-    reason = f"keep products of the rows of a trained table, and {backbone} scores by none"
     assert list(left_out(asked, METHODS)) == [
-        f"Not under {backbone}: {', '.join(products)} ({reason})."
+        f"Left out under {backbone}, which does not score by products of rows:"
+        f" {', '.join(products)}."
     ]
     assert planned(asked) == {(backbone, "full"), ("none", "popularity")}
 
@@ -43,8 +43,9 @@ def test_methods_without_a_place_under_a_backbone_are_named(backbone):
 def test_methods_of_few_bits_are_named_where_budgets_count_values():
     few = [name for name, kind in METHODS.items() if rounds(kind)]
     asked = suite("dims", *few, backbones=("mf",), accounting="values")
-    reason = "store few bits a value, which budgets in values do not count"
-    assert list(left_out(asked, METHODS)) == [f"Not under mf: {', '.join(few)} ({reason})."]
+    assert list(left_out(asked, METHODS)) == [
+        f"Left out under mf, as few bits a value save no values: {', '.join(few)}."
+    ]
     assert not {("mf", name) for name in few} & planned(asked)
 
 

@@ -21,8 +21,12 @@ from bench.report.figures.layout import (
     LINE,
     WIDTH,
     Chart,
+    draw_full_table,
     footnotes,
+    full_table_key,
+    legend_below,
     legend_columns,
+    method_keys,
     place_labels,
 )
 from bench.report.figures.layout import points as draw_points
@@ -133,10 +137,7 @@ def _draw(one: Sides, titles: Mapping[str, str], looks: Mapping[str, Style], loo
     )  # fmt: skip
     place_labels(axes, left=0.34)
     figure.suptitle(look.title, fontsize=10, y=1 - 0.06 / height, va="top")
-    figure.legend(
-        handles=handles, loc="lower center", ncols=wide, frameon=False, handlelength=3.4,
-        borderpad=0, columnspacing=1.4, labelspacing=0.35, bbox_to_anchor=(0.5, foot / height),
-    )  # fmt: skip
+    legend_below(figure, handles, wide, foot / height)
     footnotes(figure, look.notes, height)
     return Chart(figure, HEAD, list(lines(one)))
 
@@ -155,7 +156,7 @@ def _panel(
 ) -> None:
     top = quantity("ndcg@20").text(side.ceiling.mean("ndcg@20"))
     axis.set_title(look.panel.format(name=side.name, top=top), loc="left", pad=3, fontsize=9)
-    axis.axhline(100, color="#444444", linestyle=(0, (8, 2)), linewidth=1.1, zorder=1)
+    draw_full_table(axis, 100)
     for reference in side.references:
         axis.axhline(
             reference.ndcg, color="#444444", linestyle=(0, (1, 2)), linewidth=1.1, zorder=1
@@ -192,13 +193,7 @@ def _legend(
     references: Mapping[str, str],
     looks: Mapping[str, Style],
 ) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=looks[name].colour, linestyle=looks[name].line, linewidth=1.4,
-               marker=looks[name].marker, markersize=5, markeredgecolor="white",
-               markeredgewidth=0.5, label=title)
-        for name, title in sorted(titles.items(), key=lambda t: t[1])
-    ]  # fmt: skip
-    handles.append(Line2D([], [], color="#444444", linestyle=(0, (8, 2)), label="Full table"))
+    handles = [*method_keys(titles, looks), full_table_key()]
     handles += [
         Line2D([], [], color="#444444", linestyle=(0, (1, 2)), label=title)
         for title in references.values()

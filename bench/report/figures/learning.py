@@ -16,9 +16,12 @@ from bench.report.figures.layout import (
     LEGEND_ROW,
     WIDTH,
     Chart,
+    budget_title,
     footnote,
     heading,
+    legend_below,
     legend_columns,
+    method_keys,
     place_labels,
 )
 from bench.report.figures.style import Style
@@ -65,7 +68,7 @@ def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
     for axis, (leaderboard, entries) in zip(axes, leaderboards, strict=False):
         for entry in entries:
             _line(axis, entry, looks[entry.row.method], metric, leaderboard.label, rows)
-        axis.set_title(f"budget {leaderboard.label}", loc="left", pad=3)
+        axis.set_title(budget_title(leaderboard.label), loc="left", pad=3)
         sns.despine(ax=axis)
     for axis in axes[len(leaderboards) :]:
         axis.set_visible(False)
@@ -74,12 +77,7 @@ def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
             axis.set_ylabel(f"{quantity(metric).axis} (validation)")
         if index + columns >= len(leaderboards):
             axis.set_xlabel("Epochs, search included")
-    handles = [
-        Line2D([], [], color=looks[name].colour, linestyle=looks[name].line, linewidth=1.3,
-               marker=looks[name].marker, markersize=4.5, markeredgecolor="white",
-               markeredgewidth=0.5, label=row.title)
-        for name, row in sorted(methods.items())
-    ]  # fmt: skip
+    handles = method_keys({name: row.title for name, row in methods.items()}, looks)
     handles.append(Line2D([], [], color="#444444", linestyle="", marker="|", markersize=9,
                           label="search ends"))  # fmt: skip
     bottom = (LEGEND_ROW * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
@@ -91,11 +89,7 @@ def learning(board: Board, looks: Mapping[str, Style]) -> Chart:
         f"{heading(board)}: learning curves, mean over seeds", fontsize=10, y=1 - 0.06 / height,
         va="top",
     )  # fmt: skip
-    figure.legend(
-        handles=handles, loc="lower center", ncols=wide, frameon=False, handlelength=3.4,
-        borderpad=0,
-        labelspacing=0.35, bbox_to_anchor=(0.5, (0.22 if board.note else 0.02) / height),
-    )  # fmt: skip
+    legend_below(figure, handles, wide, (0.22 if board.note else 0.02) / height)
     footnote(figure, board.note, height)
     head = ("budget", "method", "title", "phase", "epoch", metric, "seeds")
     return Chart(figure, head, rows)

@@ -15,12 +15,16 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from bench.board import Board, Curve
 from bench.board.quantities import quantity
 from bench.report.figures.layout import (
+    CEILING,
     LEGEND_ROW,
     WIDTH,
     Chart,
     footnote,
+    full_table_key,
     heading,
+    legend_below,
     legend_columns,
+    method_key,
     place_labels,
     points,
 )
@@ -62,17 +66,7 @@ def sizes(board: Board, looks: Mapping[str, Style], size: str) -> Chart:
         y=1 - 0.06 / height,
         va="top",
     )
-    figure.legend(
-        handles=handles,
-        loc="lower center",
-        ncols=columns,
-        frameon=False,
-        bbox_to_anchor=(0.5, (0.22 if board.note else 0.02) / height),
-        handlelength=3.4,
-        columnspacing=1.4,
-        labelspacing=0.35,
-        borderpad=0,
-    )
+    legend_below(figure, handles, columns, (0.22 if board.note else 0.02) / height)
     footnote(figure, board.note, height)
     head = ("kind", "method", "title", "budget", size, "metric", "mean", "low", "high", "seeds")
     return Chart(figure, head, rows)
@@ -108,7 +102,7 @@ def _references(
 ) -> None:
     lines = [(row, (0, (1, 2)), "reference") for row in board.references]
     if board.ceiling:
-        lines.insert(0, (board.ceiling, (0, (8, 2)), "ceiling"))
+        lines.insert(0, (board.ceiling, CEILING, "ceiling"))
     for row, dashes, kind in lines:
         number = row.numbers.get(metric)
         if number is None:
@@ -141,26 +135,10 @@ def _front(
 
 
 def _legend(board: Board, curves: Sequence[Curve], looks: Mapping[str, Style]) -> list[Line2D]:
-    handles = []
-    for curve in curves:
-        style = looks[curve.method]
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=style.colour,
-                linestyle=style.line,
-                marker=style.marker,
-                markersize=5,
-                linewidth=1.4,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
-                label=curve.title,
-            )
-        )
+    handles = [method_key(curve.title, looks[curve.method]) for curve in curves]
     if board.ceiling:
-        label = f"{board.ceiling.label} ({quantity('bytes').text(board.ceiling.mean('bytes'))} B)"
-        handles.append(Line2D([], [], color="#444444", linestyle=(0, (8, 2)), label=label))
+        size = quantity("bytes").text(board.ceiling.mean("bytes"))
+        handles.append(full_table_key(f"{board.ceiling.label} ({size} B)"))
     for row in board.references:
         handles.append(Line2D([], [], color="#444444", linestyle=(0, (1, 2)), label=row.label))
     ring = Line2D(
