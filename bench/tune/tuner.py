@@ -56,7 +56,7 @@ class Tuner:
 
     def subjects(self) -> list[Subject]:
         """What is searched: the objective, if asked for, and each method in each of its forms."""
-        found = [objective_subject(self.terms, self.methods)] * self.options.objective
+        found = [objective_subject(self.terms, self.methods)] if self.options.objective else []
         for kind, form in self.search.columns():
             found.append(subject(self.terms, kind, self.search.budgets(kind)[0], form))
         return found

@@ -122,3 +122,18 @@ def test_a_search_without_a_result_takes_what_the_file_held_away(tuned, tmp_path
     assert {one.method for one in read_tuned(path).rows()} == {"dims", "hashing"}
     tuned("dims", "hashing", objective=False, results="again", fail=("hashing",))
     assert {one.method for one in read_tuned(path).rows()} == {"dims"}
+
+
+@pytest.mark.parametrize("objective", [False, True])
+def test_methods_are_tuned_under_an_objective_without_settings(objective, tmp_path):
+    bpr = SUITE.model_copy(update={"methods": ("dims",)})
+    bpr = override(bpr, ["training.objective={name='bpr', negatives=1}"])
+    options = Options(
+        5, (), 1000, objective, tmp_path / "found.toml", tmp_path / "r", 1, None, 1, "cpu", None
+    )
+    one = Tuner(Request(), bpr, tiny_data(), options)
+    if objective:
+        with pytest.raises(SpecError, match="--objective: the objective bpr has no settings"):
+            one.subjects()
+    else:
+        assert len(one.subjects()) == 1
