@@ -46,7 +46,27 @@ class Backbone(nn.Module):
     @property
     def dot(self) -> bool:
         """Whether the score is the dot product of what `embed` returns."""
-        return type(self).pairs is Backbone.pairs and type(self).matrix is Backbone.matrix
+        return self._is_dot()
+
+    @classmethod
+    def _is_dot(cls) -> bool:
+        return cls.pairs is Backbone.pairs and cls.matrix is Backbone.matrix
+
+    @classmethod
+    def refusal(cls, config: Any, *, shared: bool = False, whole: bool = False) -> str:
+        """Why the backbone cannot be trained under an objective, and the remedy; "" if it can.
+
+        Args:
+            config: of the backbone.
+            shared: all pairs of a step have the same negatives.
+            whole: the objective takes the vectors of all ids, and multiplies them.
+        """
+        if whole and not cls._is_dot():
+            return (
+                f"objective squared needs a dot-product score, {cls.name} has none; use"
+                " --set training.objective.name=bpr"
+            )
+        return ""
 
     def reset(self, generator: torch.Generator) -> None:
         """(Re)initialise the backbone's own parameters, if it has any."""

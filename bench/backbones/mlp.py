@@ -50,6 +50,21 @@ class MLP(PairNetwork):
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in sizes[1:] if config.norm)
         self.last = nn.Linear(sizes[-1], 1, bias=False)
 
+    @classmethod
+    def refusal(cls, config: Config, *, shared: bool = False, whole: bool = False) -> str:
+        """With shared negatives, positives and negatives would be normalised separately.
+
+        Each would be normalised by its own mean. That removes the difference which the loss is to
+        learn, and only evaluation would show it.
+        """
+        if config.norm and shared:
+            return (
+                "mlp: batch normalisation needs positives and negatives in one batch, which shared"
+                " negatives are not; use the objective bpr (--set training.objective.name=bpr), or"
+                " --set mlp.norm=false"
+            )
+        return super().refusal(config, shared=shared, whole=whole)
+
     def reset(self, generator: torch.Generator) -> None:
         """(Re)initialise the network."""
         for layer in (self.first, *self.rest, self.last):
@@ -91,11 +106,7 @@ class MLP(PairNetwork):
         Raises:
             SpecError: called in training with batch normalisation.
         """
-        if self.norms and self.training and torch.is_grad_enabled():
-            # Positives and negatives would be normalised separately, each by its own mean. That
-            # removes the difference which the loss is to learn, and only evaluation would show it.
-            raise SpecError(
-                "mlp: batch normalisation needs positives and negatives in one batch, which shared"
-                " negatives are not; use the objective bpr, or set mlp.norm=false"
-            )
+        why = self.refusal(self.config, shared=True)
+        if why and self.training and torch.is_grad_enabled():
+            raise SpecError(why)
         return super().matrix(users, items, out)

@@ -160,11 +160,8 @@ def _squared(
     Raises:
         BenchError: the backbone's score is not a dot product.
     """
-    if not backbone.dot:
-        raise BenchError(
-            f"objective squared needs a dot-product score, {backbone.name} has none; use"
-            " --set training.objective.name=bpr"
-        )
+    if why := backbone.refusal(backbone.config, whole=True):
+        raise BenchError(why)
     missed = (1 - (users * positives).sum(-1)).square().mean()
     left, right = everyone[: backbone.users], everyone[backbone.users :]
     cells = ((left.T @ left) * (right.T @ right)).sum() / (len(left) * len(right))

@@ -34,6 +34,8 @@ class _SharedNegatives(_Objective):
 
     negatives: int = Field(1024, ge=1)
 
+    shared: ClassVar[bool] = True
+
     def negatives_shape(self, batch: int) -> tuple[int, ...]:
         """Shape of the negatives of a batch."""
         return (self.negatives,)
@@ -76,6 +78,7 @@ class Squared(_Objective):
     name: Literal["squared"] = "squared"
     weight: float = Field(30.0, ge=0)
 
+    shared: ClassVar[bool] = False  # there are none
     whole: ClassVar[bool] = True
 
     def negatives_shape(self, batch: int) -> tuple[int, ...]:

@@ -191,7 +191,8 @@ class Planner:
         Raises:
             SpecError: a bad configuration or budget.
         """
-        if keeps_products(kind) and not get_backbone(backbone).narrow:
+        scorer = get_backbone(backbone)
+        if keeps_products(kind) and not scorer.narrow:
             raise SpecError(
                 f"{kind.name} keeps products of the rows of a trained table, and {backbone} does"
                 " not score by products; take mf or lightgcn, or leave the method out (-m)"
@@ -204,6 +205,9 @@ class Planner:
         fraction = budgets.fraction(cap, ids, suite.dim) if cap else None
         found = resolve(suite, kind, label, backbone, fraction, form)
         training = found.training
+        objective = training.objective
+        if why := scorer.refusal(found.backbone, shared=objective.shared, whole=objective.whole):
+            raise SpecError(why)
         counts = self._counted(training.numbering)
         scored = BackboneSpec(name=backbone, config=found.backbone.stored())
         table = Table(
@@ -214,7 +218,7 @@ class Planner:
             seed=seed,
             std=training.init_std,
             counts=counts,
-            wide=get_backbone(backbone).narrow,
+            wide=scorer.narrow,
             backbone=scored.model_dump(),
         )
         config, infeasible = found.config, None

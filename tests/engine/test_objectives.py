@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch.nn import functional
 
 from bench.backbones.mf import MF
+from bench.backbones.mlp import MLP
 from bench.engine import shared_loss
 from bench.engine.losses import mean_loss
 from bench.engine.objectives import BPR, Contrastive, Objective, Softmax, Squared
@@ -154,7 +155,7 @@ def test_squared_loss_is_that_of_all_cells():
     """5 users x 7 items, 4 positives: the Gramians give what a loop over all cells gives."""
     generator = torch.Generator().manual_seed(3)
     everyone = torch.randn(12, 4, generator=generator, dtype=torch.float64, requires_grad=True)
-    backbone = SimpleNamespace(users=5, items=7, dot=True, name="mf")
+    backbone = MF(SimpleNamespace(users=5, items=7), 4, MF.Config())
     pairs = [(0, 0), (0, 3), (2, 6), (4, 1)]
     users, items = (torch.tensor(side) for side in zip(*pairs, strict=True))
     loss = mean_loss(Squared(weight=2.5), backbone, everyone[users], everyone[5 + items], everyone)
@@ -167,6 +168,6 @@ def test_squared_loss_is_that_of_all_cells():
 
 
 def test_squared_loss_refuses_a_score_that_is_no_dot_product():
-    backbone = SimpleNamespace(users=1, items=1, dot=False, name="mlp")
+    backbone = MLP(SimpleNamespace(users=1, items=1), 2, MLP.Config())
     with pytest.raises(BenchError, match=r"mlp has none; use --set training\.objective\.name"):
         mean_loss(Squared(), backbone, torch.ones(1, 2), torch.ones(1, 2), torch.ones(2, 2))
