@@ -60,6 +60,7 @@ def test_studies_are_those_of_the_records():
     ("page", "source"),
     [
         ("README.md", "reports/index.md"),
+        ("docs/boards.md", "reports/index.md"),
         ("docs/lab/pruning.md", "reports/index.md"),
         ("docs/lab/backbones.md", "results/backbones"),
         ("docs/lab/lengths.md", "results/cosine"),
