@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
@@ -161,6 +162,7 @@ def _serve(pipe: Connection, start: Start, link: Connection | None, send: Send) 
     environment(job.device)  # asks other programs, once
     guard_training(start.closed, start.folders)
     methods = find_methods([Path(plugin) for plugin in job.plugins])
+    gc.freeze()  # what is loaded stays, so that each collection looks at the objects of runs alone
 
     send("ready", {})
     while True:

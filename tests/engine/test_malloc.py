@@ -66,6 +66,28 @@ def test_freed_memory_between_arrays_goes_back_between_runs():
     assert given_back > 150  # of 180 MB
 
 
+_CIRCLE = """
+import gc
+import weakref
+from bench.engine.malloc import memory_returner
+
+class Run:
+    pass
+
+gc.disable()  # Python would collect it sooner or later
+run = Run()
+run.itself, seen = run, weakref.ref(run)
+del run
+assert seen() is not None
+memory_returner()()
+assert seen() is None
+"""
+
+
+def test_a_run_that_refers_to_itself_is_freed_between_runs():
+    subprocess.run([sys.executable, "-c", _CIRCLE], check=True)
+
+
 def test_another_system_is_left_alone(monkeypatch):
     from bench.engine.malloc import keep_freed_memory
 
