@@ -114,7 +114,7 @@ def detect(path: Path, start: bytes, columns: Columns, rated: bool) -> Layout:
         )
     fields = split_line(line, separator, quotes)
     quotes = quotes and separator != "::"
-    numeric = all(number_in(field, separator) is not None for field in fields)
+    numeric = _numeric(fields, separator, columns)
     named = any(n and not n.isdigit() for n in (columns.user, columns.item, columns.rating))
     bare = preamble.header is None and not is_header(fields, columns) and not named
     if bare and (numeric or columns.counted):
@@ -195,6 +195,17 @@ class _Preamble:
         self.repairs["comment lines above the table skipped"] += 1
 
 
+def _numeric(fields: Sequence[str], separator: str, columns: Columns) -> bool:
+    """Whether all fields are numbers, without a tab beside them, and no id has a decimal comma.
+
+    Else something else may separate: commas in `0,;,0`, say.
+    """
+    if any(field != field.strip() or number_in(field, separator) is None for field in fields):
+        return False
+    ids = (columns.user, columns.item) if columns.counted else ("1", "2")
+    return not any("," in field for place in ids for field in fields[int(place) - 1 : int(place)])
+
+
 def _separator(where: str, line: str, below: Sequence[str], columns: Columns, quotes: bool) -> str:
     """What separates the columns, by the first line and by the lines below it."""
     there = [mark for mark in SEPARATORS if mark in line.strip(" ")]
@@ -205,7 +216,7 @@ def _separator(where: str, line: str, below: Sequence[str], columns: Columns, qu
         if len(fields) > 1 and (has_both(fields) or (stated and stated <= names)):
             return mark
     for mark in there:
-        if all(number_in(field, mark) is not None for field in split_line(line, mark, quotes)):
+        if _numeric(split_line(line, mark, quotes), mark, columns):
             return mark
     rows = [row for row in below if row.strip()]
 

@@ -57,6 +57,26 @@ def check(path, rows, columns=None):
     return True
 
 
+@pytest.mark.parametrize("line", ["0,;,0", "0,0;0,0", "0;0,0", "1,;2,;3"])
+def test_commas_in_ids_are_not_taken_for_decimal_commas(tmp_path, line):
+    path = write(tmp_path, x_csv=f"{line}\n") / "x.csv"
+    with pytest.raises(DataError, match="is no header"):
+        read_tables([path])
+    with pytest.raises(DataError, match="may be separated by ';' or ','"):
+        read_tables([path], Columns(user="1", item="2"))
+    write(tmp_path, x_csv=f"sep=,\n{line}\n")
+    _, users, _ = read_tables([path], Columns(user="1", item="2"))
+    assert users.texts() == [line.split(",")[0]]
+
+
+def test_a_tab_is_not_taken_for_a_part_of_a_number(tmp_path):
+    path = write(tmp_path, x_csv="0,\t0\t\n") / "x.csv"
+    with pytest.raises(DataError, match="is no header"):
+        read_tables([path])
+    with pytest.raises(DataError, match="may be separated by tabs or ','"):
+        read_tables([path], Columns(user="1", item="2"))
+
+
 def frame_of(rows, order):
     places = {"user_id": 0, "item_id": 1, "title": 2}
     return {name: [row[places[name]] for row in rows] for name in order}
@@ -71,6 +91,9 @@ def csv_writes(rows) -> bool:
 @QUICK
 def test_written_by_the_csv_module(tmp_path, rows, order, separator, newline, quoted, named):
     assume(csv_writes(rows))
+    # Without a header nobody can tell that a blank separates in `0, 0`, and not the comma.
+    clear = named or quoted or separator != " "
+    assume(clear or not any(mark in text for row in rows for text in row for mark in ",;|\t:"))
     columns = frame_of(rows, order)
     path = tmp_path / "x.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
