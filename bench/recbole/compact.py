@@ -231,6 +231,8 @@ class Compact:
     def _begin(self, trainer: Any, steps: int, phase: Phase, epochs: int) -> None:
         if phase.rewind:
             self._rewind()
+        goes_on = self._phase is not None and not phase.fresh_optimizer
+        before = trainer.optimizer.state if goes_on else {}
         self._phase = phase
         self._step, self._steps, self._epochs = 0, steps, epochs
         lr = trainer.learning_rate
@@ -239,10 +241,11 @@ class Compact:
         groups = list(self.method.groups(lr))
         if self._others:
             groups.append({"params": self._others})
-        before = trainer.optimizer.state_dict() if not phase.fresh_optimizer else None
         trainer.optimizer = trainer._build_optimizer(params=groups)
-        if before is not None and self._searching is not None:
-            trainer.optimizer.load_state_dict(before)
+        for group in trainer.optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter in before:
+                    trainer.optimizer.state[parameter] = before[parameter]
 
     def _search(self, trainer: Any, train_data: Any, phase: Phase) -> None:
         epochs, trainer.epochs = trainer.epochs, self._epochs

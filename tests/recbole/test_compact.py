@@ -9,7 +9,8 @@ from support.recbole import world
 
 from bench.budget import Budget
 from bench.errors import BenchError, Infeasible, SpecError
-from bench.method import Rounding
+from bench.method import Phase, Rounding
+from bench.method.registry import get_method
 from bench.recbole import compact
 from bench.recbole.tables import Lookup
 
@@ -143,6 +144,28 @@ def test_a_search_needs_adam(tmp_path, monkeypatch):
         small = compact(model, "pep", "30%")
         with pytest.raises(BenchError, match="learner: adam"):
             small.prepare(here.trainer(model), here.train)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_phase_goes_on_with_the_optimiser_of_the_last_unless_it_asks_for_a_new_one(
+    fresh, tmp_path, monkeypatch
+):
+    class Twice(get_method("dims")):
+        name = "twice"
+        phases = (Phase("first"), Phase("second", rewind=False, fresh_optimizer=fresh))
+
+    monkeypatch.setitem(compact.__globals__, "get_method", lambda name: Twice)
+    with world(tmp_path, monkeypatch, "NeuMF", users=40, **SETTINGS["NeuMF"]) as here:
+        model = here.model()
+        small, trainer = compact(model, "twice", "50%"), here.trainer(model)
+        before = trainer.optimizer
+        small.prepare(trainer, here.train, search_epochs=2)
+        assert trainer.optimizer is not before
+        steps = {float(state["step"]) for state in trainer.optimizer.state.values()}
+        assert steps == (set() if fresh else {2.0 * len(here.train)})
+        if not fresh:
+            known = {id(one) for group in trainer.optimizer.param_groups for one in group["params"]}
+            assert {id(one) for one in trainer.optimizer.state} == known
 
 
 def test_search_leaves_the_exact_mask_the_initial_weights_and_a_fresh_trainer(
