@@ -16,7 +16,7 @@ from bench.cli import main
 from bench.compress import Judge, Vectors, compress, read_vectors, write
 from bench.compress.tables import best, candidates
 from bench.data import CSR, Interactions
-from bench.errors import DataError
+from bench.errors import DataError, SpecError
 from bench.method.registry import find_methods
 
 
@@ -59,6 +59,10 @@ def test_own_ids_are_kept(tmp_path: Path) -> None:
     assert (found.user_ids[3], found.item_ids[3]) == ("u3", "1003")
     np.savez(tmp_path / "b.npz", **drawn(), user_ids=ids[0].astype("S"), item_ids=ids[1])
     assert read_vectors(tmp_path / "b.npz")[0].user_ids == found.user_ids
+    np.savez(tmp_path / "c.npz", **drawn(), item_ids=ids[1])
+    found, numbered = read_vectors(tmp_path / "c.npz")
+    assert not numbered
+    assert (found.user_ids[3], found.item_ids[3]) == ("3", "1003")
     with pytest.raises(DataError, match="--items goes with an"):
         read_vectors(tmp_path / "b.npz", tmp_path / "items.npy")
 
@@ -72,10 +76,12 @@ def test_own_ids_are_kept(tmp_path: Path) -> None:
         ({"items": np.zeros((4, 5), np.float32)}, "16 columns and items 5"),
         ({"items": np.full((4, 16), np.nan, np.float32)}, "row 0 of `items`"),
         ({"user_ids": np.arange(3)}, "one id for each of 120 rows"),
+        ({"user_ids": np.arange(120) // 2}, "one id for each of 120 rows, all different"),
         ({"user_ids": np.array([{}] * 120)}, r"ids\.astype\(str\)"),
         ({"user_ids": np.arange(120) / 1.0}, "`user_ids` is of type float64"),
         ({"user_ids": np.array([b"caf\xe9"] * 120)}, "not UTF-8"),
         ({"items": np.full((4, 16), 1e30, np.float32)}, r"`items` has a value of 1e\+30"),
+        ({"items": np.full((4, 16), -1e30, np.float32)}, r"`items` has a value of 1e\+30"),
     ],
 )
 def test_other_content_is_refused_in_one_line(
@@ -96,6 +102,11 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "config": object()}, tmp_path / "b.pth")
     with pytest.raises(DataError, match="without executing"):
         read_vectors(tmp_path / "b.pth")
+    names = "item_embedding", "a.user_embedding", "b.user_embedding"
+    state = {f"{name}.weight": torch.ones(3, 2) for name in names}
+    torch.save({"state_dict": state}, tmp_path / "c.pth")
+    with pytest.raises(DataError, match=r"c\.pth: needs one table of users and one of items"):
+        read_vectors(tmp_path / "c.pth")
     with pytest.raises(DataError, match="--items"):
         read_vectors(tmp_path / "a.npy")
 
@@ -139,6 +150,8 @@ def test_the_folder_gives_the_rows_by_own_ids(vectors: Vectors, tmp_path: Path) 
     assert winner
     sizes = write(tmp_path / "table", winner, vectors)
     assert sizes.table == len(winner.content) <= budgets["40%"].cap and sizes.read
+    card = (tmp_path / "table" / "README.md").read_text()
+    assert f"{sizes.table:,} bytes, {sizes.table / 134.4:.1f} % of the\n13,440 bytes" in card
     table = compact_lookup.load(tmp_path / "table")
     scores = vectors.items @ vectors.users[17]
     mine = [name for name, _ in table.recommend("u17", k=20)]
@@ -216,3 +229,56 @@ def test_ids_that_the_data_lack_are_named(vectors: Vectors) -> None:
         vectors.of(data, labels, labels, numbered=False)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="120 vectors of users, and Toy has 2 users"):
         vectors.of(data, labels, labels, numbered=True)  # type: ignore[arg-type]
+
+
+def test_items_of_earlier_parts_are_left_out_of_the_rankings() -> None:
+    """A user likes items in their order; the first is for training, the second for validation."""
+    items = np.arange(30, 0, -1, dtype=np.float32)[:, None]
+    ids = tuple(f"i{n}" for n in range(30))
+    train, valid, test = (
+        CSR.from_pairs(np.array([0]), np.array([item]), 1)[0] for item in range(3)
+    )
+    data = SimpleNamespace(train=train, valid=valid, test=test)
+    vectors = Vectors(np.ones((1, 1), np.float32), items, ("u",), ids)
+    found = Judge(vectors, data)(torch.cat([torch.ones(1, 1), torch.from_numpy(items)]))  # type: ignore[arg-type]
+    assert found["valid ndcg@20"] == found["test ndcg@20"] == found["kept"] == 1
+
+
+SVD = find_methods()["svd"]
+
+
+def test_methods_that_train_or_have_no_budget_do_not_compress() -> None:
+    class Trained(SVD):
+        phases = find_methods()["dims"].phases
+
+    class Unbudgeted(SVD):
+        budgeted = False
+
+    assert candidates({"svd": SVD})
+    assert candidates({"trained": Trained, "unbudgeted": Unbudgeted}) == []
+
+
+def test_the_same_knobs_come_out_once(vectors: Vectors) -> None:
+    class Plain(find_methods()["ptq"]):
+        """Its plan has 4 bits whatever is asked for."""
+
+        @classmethod
+        def plan(cls, table, config):  # type: ignore[no-untyped-def]
+            return super().plan(table, cls.Config(bits=4))
+
+    budgets = {text: parse_budget(text, 210, 16) for text in ("30%", "60%")}
+    assert len(candidates({"plain": Plain})) > 1
+    found = compress(vectors, budgets, {"plain": Plain}, Judge(vectors))
+    assert [one.budget for one in found] == ["30%", "60%"]
+
+
+def test_knobs_that_a_method_refuses_are_a_reason(vectors: Vectors) -> None:
+    class Refusing(SVD):
+        @classmethod
+        def plan(cls, table, config):  # type: ignore[no-untyped-def]
+            raise SpecError("odd knobs")
+
+    methods = {"refusing": Refusing, "svd": SVD}
+    found = compress(vectors, {"60%": parse_budget("60%", 210, 16)}, methods, Judge(vectors))
+    assert {one.kind for one in found if one.content} == {SVD}
+    assert {one.reason for one in found if not one.content} == {"odd knobs"}

@@ -178,3 +178,24 @@ def test_where_the_cache_is(tmp_path, monkeypatch):
     assert cache_root(None).name in ("compact-embedding-benchmark", "Cache")
     if sys.platform == "linux":
         assert cache_root(None) == tmp_path / "compact-embedding-benchmark"
+
+
+def test_what_a_card_says_is_kept_too(own, builds):
+    write(own, dataset_toml='name = "own"\ntitle = "Own"\nnote = "mine"\ntemporal = true\n')
+    first, second = load(own), load(own)
+    assert len(builds) == 1
+    same(first, second)
+    assert (second.title, second.note, second.temporal) == ("Own", "mine", True)
+
+
+def test_an_item_behind_the_last_one_is_not_used(tmp_path, own, builds):
+    whole = load(own)
+    (path,) = kept(tmp_path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    assert arrays["test.indices"].max() < whole.items
+    for item, made in ((whole.items - 1, 1), (whole.items, 2)):
+        arrays["test.indices"][0] = item
+        np.savez(path, **arrays)
+        load(own)
+        assert len(builds) == made

@@ -13,6 +13,7 @@ from support.data import alone_fixture, write  # noqa: F401
 
 from bench.data import load
 from bench.data.blocks import read_blocks
+from bench.data.tables import read_tables
 from bench.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -113,6 +114,17 @@ def test_parquet_that_cannot_be_used(tmp_path):
         load(write(tmp_path, a_parquet=parquet(frame)[:99]) / "a.parquet")
 
 
+def test_a_rating_may_be_missing_where_no_threshold_needs_it(tmp_path):
+    frame = pl.DataFrame(
+        {"user": ["a", "b"] * 9, "item": [n // 2 for n in range(18)], "rating": [4.0] * 17 + [None]}
+    )
+    write(tmp_path, a_parquet=parquet(frame))
+    assert load(tmp_path / "a.parquet").items == 9
+    write(tmp_path, dataset_toml='name = "a"\nmin_rating = 3\n')
+    with pytest.raises(DataError, match="row 18: the rating is missing; complete or drop the row"):
+        load(tmp_path / "a.parquet")
+
+
 def records(user, item, rating, **more):
     return "".join(
         json.dumps({user: f"u{u}", item: f"b{i}", rating: 1.0 + i % 5, **more}) + "\n"
@@ -146,6 +158,23 @@ def test_json_that_cannot_be_used(tmp_path):
             load(write(tmp_path, a_jsonl=text) / "a.jsonl")
 
 
+@pytest.mark.parametrize("rating", ["-Infinity", "Infinity", "NaN", '"inf"', '"good"', "null"])
+def test_json_with_a_rating_that_is_no_finite_number(tmp_path, rating):
+    good = '{"user": 1, "item": 2, "rating": 5}\n'
+    text = f'{good}{{"user": 1, "item": 3, "rating": {rating}}}\n'
+    write(tmp_path, a_jsonl=text, dataset_toml='name = "a"\nmin_rating = 1\n')
+    with pytest.raises(DataError, match=r"a\.jsonl, line 2: rating '.*' is not a number"):
+        load(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("end", ["", "\n"], ids=["fast", "line by line"])
+def test_json_ids_with_a_point_are_whole_numbers(tmp_path, end):
+    users = ("12.0", "12", '"12"', "1e3", "0.5")
+    text = "".join(f'{{"user": {user}, "item": {n}}}\n' for n, user in enumerate(users))
+    _, labels, _ = read_tables([write(tmp_path, a_jsonl=text + end) / "a.jsonl"])
+    assert labels.texts() == ["0.5", "1000", "12"]
+
+
 def test_json_numbers_and_texts_are_one_label(tmp_path):
     text = "".join(
         f'{{"user": {u}, "item": {i}}}\n{{"item": "{i}", "user": "{u}"}}\n' for u, i in PAIRS
@@ -167,3 +196,20 @@ def test_blocks_are_whole_lines_however_they_fall(tmp_path, size, newline):
         assert block.line == at
         assert block.lines == block.data.count(b"\n")
         at += block.lines
+
+
+@pytest.mark.parametrize("folder", ["__MACOSX", ".git", "shop/.cache"])
+def test_tables_in_hidden_folders_of_an_archive_are_passed_over(tmp_path, plain, folder):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(f"{folder}/b.csv", "user,item\n1,2\n")
+        archive.writestr("shop/a.csv", CSV)
+    assert load(write(tmp_path, a_zip=stream.getvalue()) / "a.zip").fingerprint == plain
+
+
+def test_parts_with_suffixes_in_capital_letters(tmp_path):
+    for name, text in (("X_TRAIN.CSV.GZ", "a,x\na,y\nb,x\n"), ("X_Test.Csv.Gz", "a,z\nb,y\n")):
+        (tmp_path / name).write_bytes(gzip.compress(f"user,item\n{text}".encode()))
+    data = load(tmp_path)
+    assert "t20" not in data.split
+    assert data.test.nnz == 2

@@ -86,8 +86,24 @@ def test_columns_are_counted_where_there_is_no_header(tmp_path):
         read(path)
     assert read(path, columns=Columns(user="2", item="3")) == PAIRS
     assert read(path, columns=Columns(user="2", item="3", rating="1"), min_rating=4) == PAIRS
-    with pytest.raises(DataError, match=r"3 column\(s\)"):
-        read(path, columns=Columns(user="2", item="9"))
+    for columns in (Columns(user="2", item="9"), Columns(user="2", item="3", rating="4")):
+        with pytest.raises(DataError, match=r"3 column\(s\)"):
+            read(path, columns=columns)
+
+
+def test_a_counted_column_of_ids_is_not_one_of_labels(tmp_path):
+    """The third column is the rating where no other is said to be, but here it has the users."""
+    path = write(tmp_path, a_csv="7,5,0\n8,5,1\n7,5,1\n") / "a.csv"
+    for columns, notes in (
+        (Columns(user="3", item="1"), 0),
+        (Columns(user="1", item="3"), 0),
+        (Columns(user="1", item="2"), 1),
+        (Columns(user="2", item="1", rating="3"), 1),
+    ):
+        (part,), _, _ = read_tables([path], columns)
+        assert [times for what, times in part.repairs.items() if "0 in column 3" in what] == (
+            [1] * notes
+        )
 
 
 def test_a_counted_column_is_no_name(tmp_path):
@@ -97,8 +113,9 @@ def test_a_counted_column_is_no_name(tmp_path):
         path = write(tmp_path, a_csv=text) / "a.csv"
         assert len(read(path, columns=columns)) == 3
     path = write(tmp_path, a_csv="user,2,item\n7,8,9\n") / "a.csv"
-    _, _, items = read_tables([path], Columns(user="1", item="3"))
+    (part,), _, items = read_tables([path], Columns(user="1", item="3"))
     assert items.text(0) == "9"
+    assert dict(part.repairs) == {"header lines passed over": 1}
 
 
 SEPARATORS = [",", ";", "\t", "|", "::", " "]

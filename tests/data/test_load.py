@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.data import TEST, TRAIN, alone_fixture, cards_fixture, fingerprint, pairs, write  # noqa: F401
 
-from bench.data import CSR, Interactions, export_recbole, fetch, load, name_of
+from bench.data import CSR, Interactions, export_recbole, fetch, is_own, load, name_of
 from bench.data.cards import PackagedFile
 from bench.data.loading import LONGEST
 from bench.errors import DataError
@@ -117,6 +117,19 @@ def test_records_call_data_by_their_card_or_by_the_split_of_own_files(tmp_path, 
     assert found != name_of(str(tmp_path / "other" / "my clicks.csv"))
     assert name_of("gowalla") == "gowalla"
     assert name_of("toy-v10-s0") == "toy-v10-s0"  # the id of a split
+    (tmp_path / "one" / "gowalla").mkdir()
+    assert name_of("gowalla") == "gowalla"
+    assert not is_own("gowalla") and is_own("./gowalla")
+
+
+def test_the_data_folder_may_be_in_the_home_of_the_user(cards, tmp_path, monkeypatch):
+    _, train, test = big(tmp_path / "data" / "toy")
+    toy_card(cards, train, test)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wanted = load("toy", data_dir=tmp_path / "data").fingerprint
+    assert load("toy", data_dir="~/data").fingerprint == wanted
+    monkeypatch.setenv("BENCH_DATA", "~/data")
+    assert load("toy").fingerprint == wanted
 
 
 def test_counts_are_of_training_alone(tmp_path):
@@ -463,3 +476,30 @@ def test_a_test_part_of_training_pairs_alone_is_named_with_the_reason(tmp_path):
     (tmp_path / "test.csv").write_text(rows)
     with pytest.raises(DataError, match=r"test\.csv: .*\(40 pairs of the training part dropped\)"):
         load(str(tmp_path))
+
+
+def test_a_part_of_other_data_in_the_folder_does_not_make_a_table_a_part(tmp_path):
+    rows = "".join(f"{user},{item}\n" for user in range(5) for item in range(8))
+    write(tmp_path, a_train_csv="user,item\n" + rows, b_test_csv="user,item\n1,2\n")
+    assert load(tmp_path / "a.train.csv").split.startswith("a-train-t20-")
+    write(tmp_path, a_test_csv="user,item\n1,2\n")
+    with pytest.raises(DataError, match=r"one part of a split \(a\.test\.csv stands beside it\)"):
+        load(tmp_path / "a.train.csv")
+
+
+@pytest.mark.parametrize(
+    ("check", "says"),
+    [
+        ("[counts]\ninteractions = 41", "40 interactions, but the card x has 41"),
+        (f'[fingerprints]\ninteractions = "{"0" * 64}"', "has 000000000000…, so the pairs differ"),
+    ],
+)
+def test_a_card_checks_a_file_that_the_parts_are_drawn_from(tmp_path, check, says):
+    wanted = [(user, item) for user in range(5) for item in range(8)]
+    rows = "".join(f"{user},{item}\n" for user, item in wanted)
+    write(tmp_path, a_csv="user,item\n" + rows, dataset_toml=f'name = "x"\n{check}\n')
+    with pytest.raises(DataError, match=rf"a\.csv: .*{says}; fetch the files again"):
+        load(tmp_path)
+    right = check.replace("41", "40").replace("0" * 64, fingerprint(wanted))
+    write(tmp_path, dataset_toml=f'name = "x"\n{right}\n')
+    assert load(tmp_path).users == 5

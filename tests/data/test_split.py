@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.data import pairs
 
-from bench.data import CSR
+from bench.data import CSR, split
 from bench.data.split import cut
 
 MASK = 2**64 - 1
@@ -83,3 +83,12 @@ def test_seeds_and_purposes_cut_differently():
         for purpose in ("valid", "test")
     }
     assert len(set(cuts.values())) == 6
+
+
+def test_of_pairs_with_the_same_hash_the_smaller_items_are_cut(monkeypatch):
+    monkeypatch.setattr(split, "_mix", np.zeros_like)
+    wanted = {(0, i) for i in range(10)} | {(2, i) for i in (4, 6, 9)}
+    kept, taken = cut(matrix_of(wanted, 3), 30, 0, "valid")
+    # 3 of the 10, and 0.9 of the 3, which a hash of 0 rounds up.
+    assert pairs(taken) == [(0, 0), (0, 1), (0, 2), (2, 4)]
+    assert sorted(pairs(kept) + pairs(taken)) == sorted(wanted)

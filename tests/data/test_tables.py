@@ -1,4 +1,5 @@
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -6,6 +7,7 @@ from support.data import alone_fixture, pairs, write  # noqa: F401
 
 from bench.data import Interactions, load
 from bench.data import tables as tables_module
+from bench.data.table import Table
 from bench.data.tables import Columns, read_tables
 from bench.errors import DataError
 
@@ -270,7 +272,25 @@ def test_negative_quantities_are_counted(tmp_path):
     path = write(tmp_path, x_csv="user,item,quantity\na,7,2\na,8,-1\nb,7,1\n") / "x.csv"
     (note,) = repairs(path)
     assert "negative quantity" in note and repairs(path)[note] == 1
+    write(tmp_path, x_csv="user,item,quantity\na,7,2\na,8,-1\nb,7,0\n")
+    assert repairs(path) == {note: 1}
     assert repairs(path, min_rating=1) == {}
+
+
+def test_labels_of_no_are_counted_over_all_blocks(tmp_path):
+    table = Table(tmp_path / "x.csv", None, "click")
+    ids = pl.Series(["a", "b", "c"])
+    for marks in (["0", "1", "0"], ["1", "1", "0"]):
+        assert table.add(ids, ids, pl.Series(marks))
+    ((note, times),) = table.finished().repairs.items()
+    assert "rows with 0 in click kept" in note and times == 3
+
+
+@pytest.mark.parametrize("end", ["", "\n"], ids=["fast", "row by row"])
+def test_ratings_that_are_all_too_low_are_the_reason(tmp_path, end):
+    path = write(tmp_path, x_csv=f"user,item,rating\na,7,1\nb,8,2\n{end}") / "x.csv"
+    with pytest.raises(DataError, match=r"x\.csv: no row has a rating of at least 4"):
+        read(path, min_rating=4)
 
 
 def test_of_two_columns_of_one_name_the_number_is_asked_for(tmp_path):

@@ -190,6 +190,7 @@ def test_the_card_has_the_licence_of_the_data_and_the_share_of_a_full_table(
     table = Table(b"", None, None)
     text = Card(tmp_path, kept=True).text(record, table, Sizes(quarter, 1, {}, read=True))
     assert f"| licence of the data | {licence}" in text
+    assert ("not stated" in text) == (name == "clicks")
     assert f"{record.size.full_bytes:,} bytes; this is 25.0 % of it." in text
 
 

@@ -15,6 +15,7 @@ from support.exported import content, made
 import compact_lookup
 from bench.export.names import names_file
 from bench.method.registry import find_methods
+from compact_lookup.table import Names
 
 METHODS = find_methods()
 # One of each family, and of each way to store values.
@@ -184,3 +185,72 @@ def test_damaged_ids(data, tmp_path):
         assert "ids.safetensors" in str(error)
     except KeyError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("ends", [-1, 2, 6]),
+        ("ends", [3, 2, 6]),
+        ("ends", [2, 4, 5]),
+        ("ends", [2, 4, 7]),
+        ("order", [0, 0, 2]),
+        ("order", [1, 2, 3]),
+        ("order", [-1, 0, 1]),
+    ],
+)
+def test_ids_that_do_not_fill_their_text_in_order_are_refused(part, wrong):
+    arrays = safetensors.numpy.load(names_file(["u0", "u1", "ü"], ["a"]))
+    assert Names("f", arrays, "user", 3)[2] == "ü"
+    arrays[f"user.{part}"] = np.array(wrong, np.int32)
+    with pytest.raises(compact_lookup.BadFile, match="f: not the ids of 3 users; export the fold"):
+        Names("f", arrays, "user", 3)
+
+
+def one_row_less(said, arrays):
+    said["method"]["config"]["sizes"][-1] -= 1
+    arrays["parts.1.weight"] = arrays["parts.1.weight"][:-1].copy()
+
+
+def bits_of_every_group(bits):
+    """All groups have these bits, 3 bits for each number, the most significant first."""
+
+    def change(said, arrays):
+        text = f"{bits:03b}" * (len(arrays["group_bits"]) * 8 // 3)
+        arrays["group_bits"] = np.packbits(np.array(list(text), np.uint8))
+
+    return change
+
+
+def another_side(said, arrays):
+    """A row of a user less, and one of an item more."""
+    users = said["table"]["users"]
+    flags = np.unpackbits(arrays["rows"])
+    flags[np.flatnonzero(flags[:users])[0]] = 0
+    flags[users + np.flatnonzero(flags[users:] == 0)[0]] = 1
+    arrays["rows"] = np.packbits(flags)
+
+
+def filled(name, value):
+    def change(said, arrays):
+        arrays[name][:] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "change", "says"),
+    [
+        ("pep", {"bits": 4}, filled("stored.mask", 0), "0 values have a place, 202 are stored"),
+        ("pep", {}, filled("stored.counts", 0), "0 values have a place, 17 are stored"),
+        ("pep", {}, filled("stored.columns", 255), "a value lies outside of its row"),
+        ("mixed", {}, one_row_less, "its buckets have 101 ids, not 102"),
+        ("mpe", {}, bits_of_every_group(7), "a group has more than 6 bits"),
+        ("mpe", {}, bits_of_every_group(6), "its codes end before those of the last group"),
+        ("optembed", {}, another_side, "its mask keeps another number of rows than are stored"),
+    ],
+)
+def test_arrays_that_contradict_each_other_are_refused(name, knobs, change, says, tmp_path):
+    file = content(made(METHODS[name], **knobs))
+    assert attempt(tmp_path / "f", changed(file, lambda said, arrays: None)) == ""
+    assert says in attempt(tmp_path / "f", changed(file, change))

@@ -49,11 +49,22 @@ def test_the_best_items_are_those_of_the_program(method, config, tmp_path, monke
 
 def test_all_items_that_were_not_seen_can_be_asked_for(method, tmp_path):
     table = compact_lookup.load(write(tmp_path, method))
-    with pytest.raises(TypeError, match="seen="):
-        table.recommend("u1", seen="i0")
+    for one in ("i0", b"i0"):
+        with pytest.raises(TypeError, match=r"seen=b?'i0' is one id; write seen=\["):
+            table.recommend("u1", seen=one)
     names = [name for name, _ in table.recommend("u1", k=1000, seen=["i0"])]
     assert sorted(names) == sorted(f"i{n}" for n in range(1, table.items))
     assert table.recommend("u1", k=0) == []
+
+
+def test_of_items_with_the_same_score_the_earlier_comes_first(method, tmp_path):
+    def reader(file):
+        return lambda ids: np.where(ids < file.users, 1, ids % 3)[:, None].astype(np.float32)
+
+    table = compact_lookup.load(write(tmp_path, method), reader=reader)
+    found = [int(name[1:]) for name, _ in table.recommend("u1", k=1000)]
+    scores = [(table.users + item) % 3 for item in range(table.items)]
+    assert found == sorted(range(table.items), key=lambda item: (-scores[item], item))
 
 
 def test_rows_by_own_ids(method, tmp_path):

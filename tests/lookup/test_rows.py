@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support.exported import made, makeable, rows_of, write
 
 import compact_lookup
@@ -103,16 +104,48 @@ def test_tables_of_few_ids_or_columns_are_read(shape, name, tmp_path):
     np.testing.assert_allclose(found, wanted[:, : table.columns], atol=INEXACT.get(name, 0))
 
 
+@pytest.mark.parametrize("words", [101, 102])
+def test_a_codebook_may_have_as_many_rows_as_there_are_ids(words, tmp_path):
+    method = made(METHODS["lerg"], words=words, bits=8, scale="side")
+    table = compact_lookup.load(write(tmp_path, method))
+    found = table.rows(np.arange(method.table.ids))
+    np.testing.assert_array_equal(found, rows_of(method)[:, : table.columns])
+
+
+@pytest.mark.parametrize("knobs", [{}, {"unit_rows": True}], ids=str)
+def test_cores_of_unequal_heights(knobs, tmp_path):
+    """44 ids are 3 x 4 x 4 slices, 11 ids 2 x 2 x 3."""
+    for users, items in ((30, 14), (3, 8)):
+        method = made(METHODS["ttrec"], users, items, 8, **knobs)
+        table, wanted = compact_lookup.load(write(tmp_path, method)), rows_of(method)
+        assert len(np.unique(wanted, axis=0)) == users + items
+        np.testing.assert_allclose(table.rows(np.arange(users + items)), wanted, atol=1e-6)
+
+
 def test_residual_codes_may_have_many_parts(tmp_path):
     method = made(METHODS["rq"], 400, 300, 3, parts=26, part=3)
     table = compact_lookup.load(write(tmp_path, method))
     np.testing.assert_allclose(table.rows([0, 1]), rows_of(method)[:2], atol=1e-6)
 
 
-def test_a_catalogue_with_many_blocks_of_pruned_rows_is_read(tmp_path):
-    method = made(METHODS["magnitude"], users=3000, items=2001)
+@pytest.mark.parametrize("users", [3000, 40_001])
+def test_a_catalogue_with_many_blocks_of_pruned_rows_is_read(users, tmp_path):
+    method = made(METHODS["magnitude"], users=users, items=2001, dim=5)
     table = compact_lookup.load(write(tmp_path, method))
-    np.testing.assert_array_equal(table.rows(np.arange(5001)), rows_of(method)[:, : table.columns])
+    wanted = rows_of(method)
+    found = table.rows(np.arange(len(wanted)))
+    np.testing.assert_array_equal(found, wanted[:, : table.columns])
+
+
+@pytest.mark.parametrize("knobs", [{"bits": 2}, {"bits": 8}, {"bits": 4, "scale_bits": 4}], ids=str)
+def test_rows_of_zeros_stay_zeros(knobs, tmp_path):
+    method = made(METHODS["dims"], scale="row", **knobs)
+    with torch.no_grad():
+        method.stored.weight[[3, 70]] = 0
+    table = compact_lookup.load(write(tmp_path, method))
+    found = table.rows(np.arange(method.table.ids))
+    np.testing.assert_array_equal(found, rows_of(method)[:, : table.columns])
+    assert np.flatnonzero(~found.any(1)).tolist() == [3, 70]
 
 
 def test_levels_are_those_of_the_program():

@@ -146,6 +146,37 @@ def test_a_search_needs_adam(tmp_path, monkeypatch):
             small.prepare(here.trainer(model), here.train)
 
 
+def test_the_learner_may_be_written_as_people_write_it(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR", users=40, learner="Adam") as here:
+        model = here.model()
+        small = compact(model, "pep", "30%", config=PLAIN)
+        small.prepare(here.trainer(model), here.train, search_epochs=1)
+        assert int(small.method.mask.sum()) == small.method.config.kept
+
+
+def test_a_search_that_is_the_whole_training_is_cut_to_the_budget(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR", users=40) as here:
+        model = here.model()
+        small = compact(model, "cerp-noretrain", "15%", config=PLAIN)
+        small.prepare(here.trainer(model), here.train)
+        assert small.method.live() > small.method.target()
+        size = small.deploy()
+        assert 0.8 * small.table.budget.cap < size.bytes <= small.table.budget.cap
+
+
+def test_scores_of_before_are_not_kept_when_rows_are_deployed(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "LightGCN", users=40, n_layers=1) as here:
+        model = here.model()
+        small = compact(model, "cerp-noretrain", "15%", config=PLAIN)
+        model.eval()
+        batch = next(iter(here.test))[0]
+        with torch.no_grad():
+            before = model.full_sort_predict(batch)
+            small.deploy()
+            after = model.full_sort_predict(batch)
+        assert not torch.equal(before, after)  # most values are cut now
+
+
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_phase_goes_on_with_the_optimiser_of_the_last_unless_it_asks_for_a_new_one(
     fresh, tmp_path, monkeypatch
@@ -191,7 +222,7 @@ def test_search_leaves_the_exact_mask_the_initial_weights_and_a_fresh_trainer(
 
 
 def test_penalty_sees_the_distinct_ids_of_a_step(tmp_path, monkeypatch):
-    with world(tmp_path, monkeypatch, "BPR") as here:
+    with world(tmp_path, monkeypatch, "BPR", users=100, train_batch_size=64) as here:
         model = here.model()
         small = compact(model, "cerp", "30%", config=PLAIN)
         rows = []
@@ -202,15 +233,29 @@ def test_penalty_sees_the_distinct_ids_of_a_step(tmp_path, monkeypatch):
             return original(self, found, progress)
 
         monkeypatch.setattr(type(small.method), "penalty", penalty)
-        small.prepare(here.trainer(model), here.train, search_epochs=1)
+        small.prepare(here.trainer(model), here.train, search_epochs=2)
         found, progress = rows[0]
         batch = next(iter(here.train))
+        assert all(len(one) <= 3 * len(batch) for one, _ in rows)
         assert found.shape[1] == 16
         assert found.shape[0] <= 3 * len(batch)
         assert len(torch.unique(found, dim=0)) > 0.9 * len(found)
         assert progress.step == 0
-        assert progress.steps == len(here.train)
-        assert rows[1][1].step == 1
+        assert progress.steps == 2 * len(here.train)
+        assert [one.step for _, one in rows] == list(range(len(rows)))
+        assert [one.epoch for _, one in rows] == [n // len(here.train) for n in range(len(rows))]
+
+
+def test_penalty_stands_beside_losses_that_a_model_tells_apart(tmp_path, monkeypatch):
+    with world(tmp_path, monkeypatch, "BPR", users=40) as here:
+        model = here.model()
+        loss = type(model).calculate_loss
+        monkeypatch.setattr(type(model), "calculate_loss", lambda *a: (loss(*a), loss(*a) / 2))
+        small = compact(model, "cerp-noretrain", "30%", config=PLAIN)
+        small.prepare(here.trainer(model), here.train)
+        first, second, penalty = model.calculate_loss(next(iter(here.train)))
+        assert float(second) == pytest.approx(float(first) / 2)
+        assert penalty.requires_grad and penalty.ndim == 0
 
 
 def test_lookups_answer_like_the_tables_that_they_replace(tmp_path, monkeypatch):

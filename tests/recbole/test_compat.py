@@ -57,6 +57,27 @@ def test_checkpoints_are_read_without_unpickling_objects(tmp_path, monkeypatch):
             assert torch.equal(value, stored["state_dict"][name])
 
 
+@pytest.mark.parametrize(("alone", "rank", "written"), [(0, 0, 1), (0, 1, 0), (1, 1, 1)])
+def test_of_several_processes_the_first_writes_the_checkpoint(alone, rank, written, tmp_path):
+    from recbole.trainer import Trainer
+
+    model, path = torch.nn.Linear(2, 1), tmp_path / "c.pth"
+    model.other_parameter = dict
+    trainer = SimpleNamespace(
+        config={"single_spec": bool(alone), "local_rank": rank, "model": "BPR"},
+        saved_model_file=path,
+        cur_step=2,
+        best_valid_score=0.5,
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters()),
+    )
+    with compatible():
+        Trainer._save_checkpoint(trainer, 3, verbose=False)
+    assert path.exists() == written
+    if written:
+        assert torch.load(path, weights_only=True)["epoch"] == 3
+
+
 def test_quick_start_is_imported_without_ray(monkeypatch):
     monkeypatch.setattr(compat, "find_spec", lambda name: None)
     for name in [*sys.modules]:

@@ -9,7 +9,9 @@ from support.faults import QUICK, Board, blocks
 
 import bench
 from bench.errors import Infeasible
+from bench.processes import current_process
 from bench.records.store import KEPT
+from bench.runs import schedule
 from bench.runs import worklist as worklists
 from bench.runs.record import failed, new_record
 from bench.runs.schedule import finished
@@ -109,3 +111,37 @@ def test_a_run_is_trained_again_from_python(data, tmp_path, monkeypatch):
     assert path.stat().st_mtime_ns == first
     run(again=True)
     assert path.stat().st_mtime_ns > first
+
+
+def carried_out(board, monkeypatch, work):
+    """Carries out the run of a board by `work(run, fail)` in place of workers."""
+    (one,) = board.planned
+    board.store.path(one.run.spec, one.run.spec.id).unlink()
+    monkeypatch.setattr(schedule, "run_all", lambda runs, *others: work(runs[0], others[-1]))
+    board.run()
+
+
+def test_a_run_that_fails_leaves_no_checkpoint_to_go_on_from(board, monkeypatch):
+    def fails(run, fail):
+        board.store.work(run.spec.id).parent.mkdir(exist_ok=True)
+        board.store.work(run.spec.id).write_bytes(b"weights that are not finite")
+        return fail(run, "ValueError", "NaN")
+
+    carried_out(board, monkeypatch, fails)
+    (one,) = board.planned
+    record = board.store.read(one.run.spec, one.run.spec.id)
+    assert (record.status, record.error.message) == ("failed", "NaN")
+    assert not board.store.work(one.run.spec.id).exists()
+
+
+def test_what_a_killed_worker_was_writing_goes_when_a_board_is_interrupted(board, monkeypatch):
+    dead = replace(current_process(), started=1)
+    left = board.store.root / f".{dead}.half.tmp"
+
+    def killed(run, fail):
+        left.write_bytes(b"half of a record")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carried_out(board, monkeypatch, killed)
+    assert not left.exists()

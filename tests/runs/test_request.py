@@ -5,7 +5,7 @@ import shlex
 import pytest
 from support.faults import blocks, suite_text
 
-from bench.errors import SpecError
+from bench.errors import BenchError, SpecError
 from bench.runs.request import Request
 from bench.runs.suite import Override, When
 from bench.runs.tuned import Found, write_tuned
@@ -128,7 +128,12 @@ def test_settings_that_were_tuned_for_a_board_are_named_by_its_commands(data, tm
 def test_tuned_settings_of_the_suite_itself_need_not_be_named(data, tmp_path):
     own = tuned_file(tmp_path / "own.toml", {"training.l2": 0.5})
     suite = suite_file(tmp_path / "s.toml", own)
-    for asked in (Request(suite, data), Request(suite, data, tuned=own)):
+    cited = Request(suite, data).plan(Request(suite).resolved(), [0])
+    words = [shlex.split(one.run.command) for one in cited.runs if "--tuned" in one.run.command]
+    [named] = {one[one.index("--tuned") + 1] for one in words}
+    assert named.startswith(f"{own}@")
+    for tuned in (None, own, named):
+        asked = Request(suite, data, tuned=tuned)
         planned = [one for one in asked.plan(asked.resolved()).runs if one.run.spec.training]
         commands = {one.run.spec.method.name: one.run.command for one in planned}
         assert "--tuned" not in commands["dims"] and f"--tuned {own}@" in commands["hashing"]
@@ -143,6 +148,23 @@ def test_budgets_that_are_the_same_cap_are_run_once(data, tmp_path):
     plan = asked.plan(chosen)
     assert [one.run.label for one in plan.runs if one.run.label] == ["1k", "2k"]
     assert len({one.run.spec.id for one in plan.runs}) == len(plan.runs)
+
+
+def test_a_command_says_what_its_budgets_count(data, tmp_path):
+    suite = suite_file(tmp_path / "s.toml")
+    asked = Request(suite, data, accounting="values")
+    chosen = asked.resolved(budgets=("50%",), methods=("dims",))
+    [run] = [one.run for one in asked.plan(chosen).runs if one.run.label]
+    assert run.spec.budget.accounting == "values"
+    assert f" --dataset {data} --accounting values " in run.command
+    assert "--accounting" not in Request(suite, data).command(chosen)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+@pytest.mark.parametrize("what", ["methods", "backbones", "budgets"])
+def test_an_empty_name_is_refused(what, blank):
+    with pytest.raises(BenchError, match=f"one of the {what} is empty; is a variable not set"):
+        Request(suite="ml-100k").resolved(**{what: ("dims", blank)})
 
 
 @pytest.mark.parametrize(("workers", "parallel"), [(1, False), (2, True)])

@@ -13,6 +13,7 @@ from bench.runs.settings import (
     resolve,
     shared_backbone,
     shared_training,
+    untuned,
     with_override,
 )
 from bench.runs.suite import list_suites, validated
@@ -181,6 +182,27 @@ def test_an_override_that_cannot_be_meant_is_refused(own, said):
 def test_typed_settings_that_nothing_takes_are_refused(typed):
     with pytest.raises(SpecError, match=r"hashes|mf.dot|hashing"):
         plan(override(suite(), [typed]), tiny_data(), METHODS, "bench run")
+
+
+def test_without_tuning_what_all_methods_share_stays():
+    one = suite(
+        over(set={"training.l2": 0.5}),
+        over(backbone="mf", set={"training.lr": 0.25, "backbone.similarity": "cosine"}),
+        over(method="hashing", set={"training.lr": 0.125, "hashes": 2}),
+        over(budget="80%", set={"training.lr": 0.0625}),
+    )
+    plain = untuned(one, "mf")
+    for budget in ("50%", "80%"):
+        chosen = found(plain, budget=budget)
+        assert (chosen.training.lr, chosen.training.l2) == (0.25, 0.5)
+        assert (chosen.config.hashes, chosen.backbone.similarity) == (2, "cosine")
+
+
+@pytest.mark.parametrize("key", ["epochs", "batch", "objective.name"])
+def test_a_method_has_no_training_of_its_own_but_its_rates(key):
+    with pytest.raises(SpecError, match=rf"qr.training.{key}=3: training.{key}: .* its own lr"):
+        override(suite(), [f"qr.training.{key}=3"])
+    assert found(override(suite(), ["qr.training.lr=3"]), "qr").training.lr == 3
 
 
 def test_one_seed_is_planned_alone():

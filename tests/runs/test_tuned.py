@@ -11,7 +11,7 @@ from bench.errors import SpecError
 from bench.method.registry import find_methods
 from bench.runs.plan import plan
 from bench.runs.settings import override, shared_training, with_override, with_tuned
-from bench.runs.suite import Suite, When, find_suite
+from bench.runs.suite import Override, Suite, When, find_suite
 from bench.runs.tuned import Found, TunedFile, find_tuned, listing, read_tuned, write_tuned
 
 METHODS = find_methods()
@@ -61,6 +61,9 @@ def test_overrides_of_unequal_trials_are_not_put_into_one_file(tmp_path):
     before = path.read_text()
     with pytest.raises(SpecError, match=r"it holds qr 5%, tuned with trials = 12, not 20"):
         write_tuned(path, STUDY | {"trials": 20}, [of(budget="10%")])
+    rates = {"training": STUDY["training"] | {"lr": 0.5}}
+    with pytest.raises(SpecError, match=r"tuned with training\.lr = 1e-05, not 0\.5; tune all"):
+        write_tuned(path, STUDY | rates, [of(budget="10%")])
     assert path.read_text() == before
     write_tuned(path, STUDY | {"trials": 20}, [of(budget="5%")])  # it alone may be tuned again
 
@@ -68,7 +71,9 @@ def test_overrides_of_unequal_trials_are_not_put_into_one_file(tmp_path):
 def test_ids_are_of_the_settings_alone():
     assert id_of(QR) == id_of(of(valid=0.3)) == id_of(of(budget="5%"))
     changed = of(set={"combine": "add", "training.lr": 0.005})
-    assert len({id_of(QR), id_of(of(set={})), id_of(changed), id_of(of("hashing"))}) == 4
+    published = of(when=When(method=("qr",), form=("published",)))
+    others = changed, of(set={}), of("hashing"), published
+    assert len({id_of(QR), *map(id_of, others)}) == 5
 
 
 @pytest.mark.parametrize(
@@ -144,6 +149,16 @@ def test_a_budget_that_a_file_lacks_takes_the_settings_of_the_nearest(tmp_path):
     assert found.find("hashing", "5%", "mf") is None
 
 
+def test_budgets_that_are_no_share_take_the_settings_of_the_nearest_share(tmp_path):
+    path, data = tmp_path / "t.toml", tiny_data()
+    rows = [of(budget=one, set={"combine": how}) for one, how in (("5%", "add"), ("60%", "mult"))]
+    write_tuned(path, STUDY, rows)
+    for share, combine in ((0.15, "add"), (0.2, "mult"), (0.5, "mult")):
+        budget = str(round(share * data.ids * SUITE.dim))
+        suite = SUITE.model_copy(update={"methods": ("qr",), "budgets": (budget,)})
+        assert configs(with_tuned(suite, str(path)), "combine") == {(None,), (combine,)}
+
+
 def test_settings_of_another_backbone_are_not_taken(tmp_path):
     when = When(method=("qr",), backbone=("lightgcn",))
     file = TunedFile(override=(of(when=when),))
@@ -206,6 +221,26 @@ def test_tuned_settings_that_are_named_replace_others_and_those_of_the_suites_fi
     assert with_tuned(suite, "").tuned == ()
 
 
+def test_of_several_files_the_one_that_is_named_again_is_replaced(tmp_path):
+    files = [str(tmp_path / f"{name}.toml") for name in "ab"]
+    for file in files:
+        write_tuned(Path(file), STUDY, [QR])
+    own = tuple(Override(tuned=file) for file in files)
+    suite = SUITE.model_copy(update={"override": own})
+    cited = f"{files[0]}@{id_of(QR)}"
+    assert with_tuned(suite, cited).tuned == (cited, files[1])
+
+
+def test_what_is_typed_replaces_tuned_settings_wherever_they_are_named(tmp_path):
+    path = tmp_path / "t.toml"
+    write_tuned(path, STUDY, [QR])
+    suite = SUITE.model_copy(update={"methods": ("qr",)})
+    typed, named = "qr.combine=mult", f"tuned={path}"
+    for settings in ((named,), (named, typed), (typed, named)):
+        combine = "mult" if typed in settings else "add"
+        assert configs(override(suite, settings), "combine") == {(None,), (combine,)}
+
+
 def test_a_search_without_a_result_does_not_keep_a_new_file_from_being_written(tmp_path):
     path = tmp_path / "t.toml"
     write_tuned(path, STUDY, [of(budget="5%"), of(budget="10%")])
@@ -225,6 +260,12 @@ def test_paths_may_have_an_at_sign(tmp_path):
         assert ("add",) in configs(suite, "combine")
         assert [one.tuned for one in with_tuned(suite, f"{path}").override] == [f"{path}"]
         assert f"--tuned {path}@{id_of(QR)} " in f"{runs(suite)['qr'].command} "
+
+
+def test_the_name_of_a_file_may_end_like_an_id(tmp_path):
+    path = tmp_path / "mine@0123abcd"
+    write_tuned(path, STUDY, [QR])
+    assert find_tuned(f"{path}").override == find_tuned(f"{path}@{id_of(QR)}").override == (QR,)
 
 
 def test_a_cited_id_must_still_be_there(tmp_path):

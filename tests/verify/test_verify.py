@@ -243,6 +243,15 @@ def test_the_same_settings_elsewhere_are_not_the_run_of_a_reference(place, other
     assert found.spec.seed == 1
 
 
+def test_records_of_other_knobs_are_not_those_of_a_reference(place):
+    with (place / "own.toml").open("a") as stream:
+        stream.write("[method.full]\nbits = 8\n")
+    for seed, knobs in enumerate(({"bits": 8}, {"bits": 4}, {}, {"bits": 8, "scale": "side"})):
+        record(place, seed % 2, method={"name": "full", "revision": 1, "config": knobs})
+    found = matching(reference(place), read(place))
+    assert [one.spec.method.config["bits"] for one in found] == [8, 8]
+
+
 def test_records_of_tuned_settings_are_found(place):
     (place / "t.toml").write_text(
         "[[override]]\nwhen = { method = 'full' }\nset = { 'training.lr' = 0.02 }\n"
