@@ -47,7 +47,7 @@ def memory_returner() -> Callable[[], None]:
     try:
         trim: Callable[[], object] = partial(ctypes.CDLL(None).malloc_trim, 0)
     except (OSError, AttributeError, TypeError):  # another C library, or another system
-        trim = bool
+        trim = lambda: None  # noqa: E731
 
     def give_back() -> None:
         gc.collect()
