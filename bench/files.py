@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,6 +24,8 @@ else:
 M = TypeVar("M", bound=BaseModel)
 NONE = "none"
 """TOML has no null: this text stands for it in settings."""
+PYTHON_FLOAT = re.compile(r"[+-]?(\d+\.|\.\d+)([eE][+-]?\d+)?")
+"""Numbers that Python and C take and TOML does not."""
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -88,7 +91,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """A TOML value such as `0.01` or `["a"]`; text that is none stands for itself."""
+    """A TOML value such as `0.01` or `["a"]`, or what Python writes: `.5`, `1.`, `True`.
+
+    Text that is none of these stands for itself.
+    """
+    if text in ("True", "False"):
+        return text == "True"
+    if PYTHON_FLOAT.fullmatch(text):
+        return float(text)
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -6,6 +6,7 @@ import pytest
 
 from bench.check import tiny_data
 from bench.errors import SpecError
+from bench.files import parse_value
 from bench.method.registry import find_methods
 from bench.runs.plan import plan
 from bench.runs.settings import (
@@ -217,3 +218,17 @@ def test_suites_of_the_program_are_of_methods_and_backbones_that_there_are():
             for budget in one.budgets if kind.budgeted else (None,):
                 for backbone in one.backbones:
                     assert resolve(one, kind, budget, backbone), name
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.5", 0.5), (".5", 0.5), ("-.5", -0.5), ("1.", 1.0), (".5e-3", 0.0005), ("1e-3", 0.001),
+        ("3", 3), ("True", True), ("true", True), ("False", False), ('["a"]', ["a"]),
+        ("none", "none"), ("row", "row"), (".", "."), ("true or", "true or"),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_toml_or_as_python_writes_it(text, value):
+    read = parse_value(text)
+    assert read == value
+    assert type(read) is type(value)
