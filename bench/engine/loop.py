@@ -18,6 +18,7 @@ from bench.data import Interactions
 from bench.engine.adam import Adam
 from bench.engine.batches import Batch, Sampler, seed_of
 from bench.engine.checkpoint import Checkpoint, State, with_prefix
+from bench.engine.distillation import Distillation
 from bench.engine.evaluate import Evaluator
 from bench.engine.gather import distinct, take
 from bench.engine.grouped_loss import grouped_loss
@@ -75,6 +76,7 @@ class Fit:
         self._everyone = torch.arange(data.users + data.items, device=self.device)
         self._best: dict[str, Tensor] = {}
         self._moments: dict[str, Tensor] = {}  # of the phase before, for a phase that keeps them
+        self._distillation: Distillation | None = None
         self.sampler = Sampler(
             data, training.objective, training.batch, self.device, training.user_pairs
         )
@@ -142,6 +144,9 @@ class Fit:
     def _enter(self, phase: Phase) -> Adam:
         if phase.rewind or self.state.phase == 0:
             self._reset()
+        if self.state.phase == 0:  # the backbone has the teacher's weights now
+            objective = self.training.objective
+            self._distillation = Distillation.of(self.method, self.backbone, objective)
         start = Progress(0, self._epochs(phase) * self.sampler.steps, 0, self._epochs(phase))
         self.method.begin(phase, start, self.training.lr)
         self.method.train()
@@ -226,7 +231,7 @@ class Fit:
         objective, index = self.training.objective, None
         if objective.whole:
             ids, index = self._everyone, everything
-        elif self.device.type == "cpu" or self._penalised:
+        elif self.device.type == "cpu" or self._penalised or self._distillation:
             ids, index = distinct(everything, len(self._everyone))
         else:
             # A GPU reads a row twice in less time than it finds the distinct ones, whose number a
@@ -247,6 +252,8 @@ class Fit:
             total = (squares if index is None else squares[index]).sum()
             loss = loss + self.training.l2 / 2 * total / len(users)
         penalised = loss + self.method.penalty(own, progress)
+        if self._distillation:
+            penalised = penalised + self._distillation.loss(vectors, ids, progress.step)
         penalised.backward()
         optimizer.step(self._share(progress))
         return loss.detach()

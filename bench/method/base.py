@@ -212,6 +212,14 @@ class Method(Stored):
         """Extra loss, from the distinct rows of the batch, float32 [n, dim or `width`]."""
         return 0.0
 
+    @property
+    def distillation(self) -> float:
+        """Weight of the loss that pulls scores to the teacher's; 0 for none.
+
+        For methods whose `needs` names a teacher; `bench.engine.distillation` has the loss.
+        """
+        return 0.0
+
     def groups(self, lr: float) -> Iterable[dict[str, Any]]:
         """Optimiser groups: `params`, and `lr` or `weight_decay` where they differ."""
         yield {"params": list(self.parameters()), "lr": lr}
