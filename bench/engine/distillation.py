@@ -67,7 +67,10 @@ class Distillation:
         with torch.no_grad():
             rows, columns = self._teacher[ids[users]], self._teacher[ids[items]]
             wanted = self._scorer.matrix(rows, columns).div_(self._temperature).log_softmax(1)
+        learning = self._backbone.training
+        self._backbone.eval()  # all pairs are no batch that a layer could be normalised by
         scores = self._backbone.matrix(vectors[users], vectors[items]) / self._temperature
+        self._backbone.train(learning)
         found = scores.log_softmax(1)
         return self._weight * functional.kl_div(
             found, wanted, reduction="batchmean", log_target=True

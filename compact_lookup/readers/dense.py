@@ -40,5 +40,5 @@ def graded(file: File) -> Callable[[Index], Rows]:
 
 METHODS = {
     **dict.fromkeys(("full", "dims", "dims-quantised", "svd", "ptq"), table),
-    **dict.fromkeys(("graded", "graded-post"), graded),
+    **dict.fromkeys(("graded", "graded-post", "distilled"), graded),
 }

@@ -44,6 +44,7 @@ WAITING = {
     **dict.fromkeys(("cerp", "cerp-magnitude", "cerp-noreg", "cerp-noretrain"), _PENALTY),
     **dict.fromkeys(("cerp-norewind", "dpq", "mgqe", "mpe", "optembed"), _PENALTY),
     "dhe": "the seed of the hashes is read from a tensor in each step",
+    "distilled": "its loss needs the distinct ids of a batch, whose number is a value",
     "graded": "rows are rounded group by group, and a group's size is a value",
     "mixed": "rows are composed group by group, and a group's size is a value",
 }
