@@ -8,9 +8,10 @@ import torch
 from bench.methods.graded import GradeBits
 from bench.methods.graded_post import GradedPost
 
-from bench.method import Field, LogRange, Phase
+from bench.method import Field, LogRange, Phase, Table, project
 
 _SMALLEST = 1e-12  # deviation that a start is divided by; a table of zeros stays one
+_FURTHER = 0.1  # of the deviation of a start: that of columns that the teacher does not have
 
 
 class Distilled(GradedPost):
@@ -37,11 +38,21 @@ class Distilled(GradedPost):
         user_bits: GradeBits | None = None
         distil: float = Field(5.0, ge=0)
 
+    @classmethod
+    def plan(cls, table: Table, config: Config) -> Config:
+        return cls.by_size(table, config, table.most_columns)
+
     @property
     def distillation(self) -> float:
         return float(self.config.distil)
 
     def reset(self, generator: torch.Generator) -> None:
-        super().reset(generator)
+        table, config = self.table, self.config
+        assert table.teacher is not None
+        width, power = min(config.width, table.dim), config.length_power
+        rows = project(table.teacher, table.users, width, generator, power)
+        rows *= table.std / rows.std().clamp(min=_SMALLEST)
+        # The teacher says nothing of further columns, and columns of zeros would stay as they are.
+        more = torch.randn(table.ids, config.width - width, generator=generator)
         with torch.no_grad():
-            self.stored.weight.mul_(self.table.std / self.stored.weight.std().clamp(min=_SMALLEST))
+            self.stored.weight.copy_(torch.cat((rows, _FURTHER * table.std * more), 1))

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from bench.methods.distilled import Distilled
 from bench.methods.dpq import DPQ, MGQE
 from bench.methods.graded_post import GradedPost
 from bench.methods.magnitude_post import MagnitudePost
@@ -260,7 +261,13 @@ def test_every_method_that_needs_a_teacher_says_what_it_is_made_of():
 
 
 @pytest.mark.parametrize(
-    "kind", [one for one in find_methods().values() if "teacher" in one.needs], ids=lambda k: k.name
+    "kind",
+    [
+        one
+        for one in find_methods().values()
+        if "teacher" in one.needs and one.distillation is Method.distillation
+    ],
+    ids=lambda k: k.name,
 )
 @pytest.mark.parametrize("factor", [None, 6.0])
 def test_a_trained_table_gives_rows_that_are_no_wider_in_large_budgets_of_few_bits(kind, factor):
@@ -270,3 +277,19 @@ def test_a_trained_table_gives_rows_that_are_no_wider_in_large_budgets_of_few_bi
     method = built(kind, table(0.9, wide=True), **knobs)
     assert rows(method).shape == (70, 8)
     assert torch.allclose(read_back(method), rows(method), atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_distilled_codes_start_from_the_teachers_products(share):
+    given = table(share, wide=True)
+    method = built(Distilled, given, length_power=0.0)
+    found, width = method.stored.weight.detach(), method.width
+    assert (width > 8) == (share > 0.5)
+    known = found[:, :8]
+    assert float(known.std()) == pytest.approx(given.std, rel=1e-4)
+    worth = (product(known) * product(given.teacher)).mean() / product(
+        given.teacher
+    ).square().mean()
+    assert float(worth) > (0.999 if width > 8 else 0.3)
+    if width > 8:
+        assert float(found[:, 8:].std()) == pytest.approx(0.1 * given.std, rel=0.1)
