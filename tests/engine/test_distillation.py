@@ -113,3 +113,15 @@ def test_methods_without_a_weight_or_a_teacher_have_none():
         table = Table(USERS, ITEMS, DIM, teacher=teacher)
         method = kind(table, kind.Config(width=DIM, distil=weight, user_bits=4, scale_bits=8))
         assert Distillation.of(method, scored(), BPR()) is None
+
+
+@pytest.mark.parametrize("name", sorted(find_backbones()))
+def test_the_loss_leaves_a_backbone_in_training_and_its_statistics_alone(name):
+    backbone = scored(find_backbones()[name]).train()
+    one, ids = Distillation(drawn(0), backbone, 0.3, 1.0), torch.arange(USERS + ITEMS)
+    vectors = backbone.embed(backbone.spread(drawn(1)))
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    assert float(one.loss(vectors, ids, 0).detach()) > 0
+    assert backbone.training
+    after = backbone.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
