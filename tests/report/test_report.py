@@ -21,6 +21,7 @@ from support.make_records import Toy, make, make_many, write
 from bench.board import load
 from bench.board.quantities import QUANTITIES
 from bench.errors import BenchError
+from bench.method.registry import find_methods
 from bench.records.scan import scan
 from bench.report import build, datasets, tables
 from bench.report.figures import parallel
@@ -290,6 +291,11 @@ def test_looks_belong_to_a_name() -> None:
     assert {s.colour for s in others.values()} <= DARK.keys()
     assert {s.marker for s in others.values()} <= SYMBOLS.keys()
     assert len({*HATCHES.values()}) >= len(KINDS)
+
+
+def test_no_two_methods_of_the_program_look_alike() -> None:
+    found = styles((name, kind.role) for name, kind in find_methods().items())
+    assert len(set(found.values())) == len(found)
 
 
 def test_text_of_others_is_neither_formula_nor_markup(report: Path) -> None:

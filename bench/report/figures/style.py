@@ -20,6 +20,8 @@ FIRST = (
     "cerp-noretrain",
 )  # fmt: skip
 """Methods that have the looks that differ most. New names go to the end; none may move."""
+APART = {"distilled": 15}
+"""Places of methods whose hash has the looks of one that often stands beside them."""
 FIRST_CONTROLS = ("dims", "magnitude")
 CONTROL_COLOURS = ("#000000", "#6B6B6B")
 PUBLISHED = (1, 2)
@@ -98,7 +100,8 @@ def _style(name: str, role: str) -> Style:
     order = FIRST_CONTROLS if role == "control" else FIRST
     # Other names are spread by their hash: two may look alike, but none ever changes its looks.
     digest = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
-    place = order.index(name) if name in order else len(order) + digest % 600
+    spread = APART.get(name, len(order) + digest % 600)
+    place = order.index(name) if name in order else spread
     if role == "control":
         return Style(
             CONTROL_COLOURS[place % len(CONTROL_COLOURS)],
