@@ -13,7 +13,7 @@ from bench.method import Method
 
 MOST_USERS = 2048
 MOST_ITEMS = 1024
-"""Of a batch that take part in a step. With more the products cost more than the loss itself."""
+"""Ids of a batch that take part in a step; they bound its work and memory."""
 MOST_SCORED = 64
 """Items that take part where a backbone has no dot product, and each pair is costly."""
 
