@@ -68,7 +68,8 @@ class Comparison:
         suite: the suite with the defaults; its methods are compared.
         methods: all known methods.
         data: the split.
-        folder: folder of the log; a log of the same comparison there is continued.
+        folder: folder of the log. Scores of the same runs in logs of other comparisons there
+            count, too.
 
     Raises:
         BenchError: the data are another split than that of `tuned`.
@@ -103,7 +104,12 @@ class Comparison:
                     self._outcomes[one.run.spec.id] = {"value": None}
         self._conditions = {"split": data.split, "runs": sorted(self.runs)}
         self._path = folder / f"untuned-{digest(self._conditions)}.jsonl"
-        self._outcomes |= {one["run"]: one for one in read_lines(self._path) if "run" in one}
+        for log in sorted(folder.glob("untuned-*.jsonl")):
+            self._outcomes |= {
+                one["run"]: one
+                for one in read_lines(log)
+                if "run" in one and (log == self._path or one.get("value") is not None)
+            }
 
     def missing(self) -> list[Run]:
         """Return the runs that have no outcome yet."""

@@ -78,8 +78,20 @@ def test_scores_are_means_over_seeds_of_validation_data_and_nothing_runs_twice(s
     again = Comparison(*arguments)
     assert again.missing() == []
     assert again.measured() == [full, hashing]
-    # Other defaults are another comparison.
-    assert len(Comparison(tuned(data.split), SUITE, *arguments[2:]).missing()) == 2 * 2
+
+
+def test_other_defaults_run_only_what_differs(suite, tmp_path):
+    data = tiny_data()
+    one = Comparison(tuned(data.split), suite, METHODS, data, tmp_path)
+    for number, run in enumerate(one.missing()):
+        one.take(run.spec.id, {"value": None if number == 0 else 0.1})
+    other = Comparison(tuned(data.split), SUITE, METHODS, data, tmp_path)
+    # The failed run of the full table is tried again, its other seed has a score.
+    assert [(run.spec.method.name, run.spec.seed) for run in other.missing()] == [
+        ("full", 1000),
+        ("hashing", 1000),
+        ("hashing", 1001),
+    ]
 
 
 def test_a_failed_run_has_no_score(suite, tmp_path):
