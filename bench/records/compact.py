@@ -7,6 +7,7 @@ because the old files lack the number of test items of each user.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def _pack(
         raise BenchError(f"{path}: the packed file has other content")
 
 
+def main() -> None:
+    """Pack the files of the folder that the command line names."""
+    given = argparse.ArgumentParser("python -m bench.records.compact", description=__doc__)
+    given.add_argument("folder", type=Path, help="results folder")
+    given.add_argument("data_dir", type=Path, nargs="?", help="folder with data sets")
+    options = given.parse_args()
+    try:
+        packed = compact(options.folder, options.data_dir)
+    except BenchError as error:
+        given.exit(2, f"error: {error}\n")
+    sys.stdout.write(f"{packed} files packed\n")
+
+
 if __name__ == "__main__":
-    where = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    sys.stdout.write(f"{compact(Path(sys.argv[1]), where)} files packed\n")
+    main()

@@ -6,6 +6,7 @@ chooses among the precisions of a method, as on a board.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -95,7 +96,16 @@ def _shown(record: Record) -> str:
     return f"{_score(record, 'test'):.4f}".lstrip("0")
 
 
+def main() -> None:
+    """Print the table of the folder and split that the command line names."""
+    given = argparse.ArgumentParser("python -m bench.studies.field", description=__doc__)
+    given.add_argument("folder", type=Path, help="results folder")
+    given.add_argument("split", help="as its folder is called, for example gowalla-v10-s0")
+    given.add_argument("budget", nargs="*", default=("2%", "5%", "10%"), help="for example 5%%")
+    options = given.parse_args()
+    found = scan(options.folder).records
+    sys.stdout.write(table(found, options.split, options.budget) + "\n")
+
+
 if __name__ == "__main__":
-    folder, split, *more = sys.argv[1:]
-    found = scan(Path(folder)).records
-    sys.stdout.write(table(found, split, more or ("2%", "5%", "10%")) + "\n")
+    main()

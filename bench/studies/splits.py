@@ -6,6 +6,7 @@ random, a choice by validation data can differ from the order of rows on test da
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench.data import CSR, load
+from bench.errors import BenchError
 
 EDGES = (0, 10, 100, 1000, 10_000)
 """First ranks of the groups of items; the last group has all others."""
@@ -82,5 +84,16 @@ def table(names: Sequence[str]) -> str:
     return str(tabulate(found, headers=heads, tablefmt="pipe", disable_numparse=True))
 
 
+def main() -> None:
+    """Print the table of the data sets that the command line names."""
+    given = argparse.ArgumentParser("python -m bench.studies.splits", description=__doc__)
+    given.add_argument("data", nargs="+", help="data sets with a test part of their own")
+    options = given.parse_args()
+    try:
+        sys.stdout.write(table(options.data) + "\n")
+    except BenchError as error:
+        given.exit(2, f"error: {error}\n")
+
+
 if __name__ == "__main__":
-    sys.stdout.write(table(sys.argv[1:]) + "\n")
+    main()

@@ -8,6 +8,7 @@ is lower than among all trials.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,15 +84,20 @@ def draw(studies: Mapping[Path, Pairs], path: Path) -> None:
 
 def main() -> None:
     """Print the figures of a folder of logs, and draw them."""
-    folder, path = Path(sys.argv[1]), Path(sys.argv[2])
-    studies = pairs(sorted(folder.glob("*/*.jsonl")))
+    given = argparse.ArgumentParser("python -m bench.tune.short_trials", description=__doc__)
+    given.add_argument("folder", type=Path, help="logs: results/tune/SPLIT/BACKBONE")
+    given.add_argument("figure", type=Path, help="file of the figure")
+    options = given.parse_args()
+    studies = pairs(sorted(options.folder.glob("*/*.jsonl")))
+    if not studies:
+        given.exit(2, f"error: {options.folder}: no study with {_FEWEST} trials of both lengths\n")
     trials = sum(map(len, studies.values()))
     sys.stdout.write(
         f"{len(studies)} studies, {trials} trials with both stages: mean rank correlation"
         f" {correlation(studies):.2f}; the best short trial is the best in"
         f" {100 * agreement(studies):.0f} % of the studies\n"
     )
-    draw(studies, path)
+    draw(studies, options.figure)
 
 
 if __name__ == "__main__":
