@@ -25,9 +25,9 @@ def derive(
 ) -> tuple[Found, ...]:
     """Return overrides with the medoid of the settings of several files.
 
-    Each file counts once for each method that it holds, at each budget of any file; for a budget
-    that it lacks, its nearest one counts. A setting that a file leaves out has the method's default
-    there. Ablations get no defaults: their settings are those of a board.
+    At each budget those files decide that were tuned at it: settings of another budget may not fit.
+    A setting that a file leaves out has the method's default there. Ablations get no defaults:
+    their settings are those of a board.
 
     Args:
         files: tuned settings, one file for each data set; of equally near ones the first counts.
@@ -36,14 +36,16 @@ def derive(
             objective of its file, so this is for files with one objective and for suites that have
             it, too.
     """
-    labels = {name: None for file in files for one in file.override for name in one.when.budget}
+    known = [row for file in files for row in file.rows()]
     found = []
     for kind in (kind for kind in methods.values() if kind.role != "ablation"):
-        for label in labels if kind.budgeted else (None,):
+        labels = {row.label: None for row in known if row.method == kind.name}
+        for label in labels:
             rows = [
                 row
                 for file in files
-                if (row := file.find(kind.name, label, str(file.study.get("backbone", ""))))
+                if (row := file.find(kind.name, label or None, str(file.study.get("backbone", ""))))
+                and row.label == label
             ]
             points = [_knobs(kind, row.settings) for row in rows]
             settings = medoid(points, _spaces(kind))

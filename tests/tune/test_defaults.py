@@ -70,17 +70,18 @@ def test_the_medoid_is_one_of_the_points_and_the_nearest_to_all():
     assert medoid([], SPACES) == {}
 
 
-def test_defaults_are_the_settings_of_one_file_and_a_file_counts_with_its_nearest_budget():
+def test_defaults_at_a_budget_are_the_settings_of_one_of_the_files_that_were_tuned_at_it():
     files = [
         file(of("hashing", "5%", hashes=1, head=0.9, lr=0.01), of("hashing", "20%", hashes=3)),
-        file(of("hashing", "4%", hashes=2, head=0.3, lr=0.03)),
-        file(of("hashing", "10%", hashes=2, head=0.2, bits=4, lr=0.02)),
+        file(of("hashing", "5%", hashes=2, head=0.3, lr=0.03)),
+        file(of("hashing", "5%", hashes=2, head=0.2, bits=4), of("qr", "10%", bits=4)),
         file(of("cerp-noreg", "5%", sparsity=0.9)),
     ]
-    found = {one.when.budget[0]: one.set for one in derive(files, METHODS)}
-    assert sorted(found) == ["10%", "20%", "4%", "5%"]
-    # The last differs by 1 in `bits`, the first by 1/3 in `hashes` and by .6 and .7 in `head`.
-    assert found["5%"] == {
+    found = {(*one.when.method, *one.when.budget): one.set for one in derive(files, METHODS)}
+    # Ablations have none; QR has none at 5 %, where no file has it.
+    assert sorted(found) == [("hashing", "20%"), ("hashing", "5%"), ("qr", "10%")]
+    # The third differs by 1 in `bits`, the first by 1/3 in `hashes` and by .6 and .7 in `head`.
+    assert found["hashing", "5%"] == {
         "bits": None,
         "hashes": 2,
         "head": 0.3,
@@ -88,6 +89,8 @@ def test_defaults_are_the_settings_of_one_file_and_a_file_counts_with_its_neares
         "user_share": None,
         "width_factor": None,
     }
+    # One file alone decides, however far its other budgets are from those of the other files.
+    assert found["hashing", "20%"]["hashes"] == 3
     assert not [key for one in found.values() for key in one if key.startswith("training.")]
 
 
