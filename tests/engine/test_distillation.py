@@ -82,7 +82,7 @@ def test_gradient_lowers_the_loss_and_leaves_the_teacher():
         loss = one.loss(rows, ids, 0)
         (gradient,) = torch.autograd.grad(loss, rows)
         rows = (rows - 5 * gradient).detach().requires_grad_()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
     assert torch.equal(one._teacher, kept)
 
