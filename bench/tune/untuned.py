@@ -201,9 +201,10 @@ def measure(options: argparse.Namespace) -> list[Measured]:
     tuned, methods = find_tuned(options.tuned), find_methods()
     if not {"dataset", "split", "seeds"} <= tuned.study.keys():
         raise BenchError(f"{options.tuned}: it names no data set; give a file of `bench tune`")
-    data = load(str(tuned.study["dataset"]), data_dir=options.data_dir)
-    asked = Request(options.suite, data.name, data_dir=options.data_dir)
-    suite = asked.resolved()
+    name = options.data or str(tuned.study["dataset"])
+    data = load(name, data_dir=options.data_dir)
+    asked = Request(options.suite, name, data_dir=options.data_dir)
+    suite = asked.resolved(methods=tuple(options.method))
     where = options.results / FOLDER / data.split / suite.backbones[0]
     with tempfile.TemporaryDirectory() as folder:
         if options.source:
@@ -235,6 +236,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.add_argument("tuned", help="tuned settings of the data set, by name or file")
     given.add_argument(
         "source", nargs="*", help="tuned settings that give the defaults; none: those of the suite"
+    )
+    given.add_argument("-d", "--data", help="the data set where it is a file of your own")
+    given.add_argument(
+        "-m", "--method", action="append", default=[], help="only this method; repeat it for more"
     )
     given.add_argument("--rates", action="store_true", help="defaults have learning rates")
     given.add_argument("--suite", default="default", help="suite of the runs (default: default)")

@@ -142,6 +142,8 @@ def test_the_table_has_a_line_for_each_method_and_a_sentence_sums_it_up():
         (("nothing-here",), "there are no tuned settings 'nothing-here'"),
         (("ml-100k-mf", "nothing-here"), "there are no tuned settings 'nothing-here'"),
         (("defaults", "ml-1m-mf"), "defaults: it names no data set"),
+        (("ml-100k-mf", "-m", "hahsing"), "hahsing"),
+        (("ml-100k-mf", "-d", "nothing.csv"), "nothing.csv"),
     ],
 )
 def test_a_mistake_is_one_line(names, said, tmp_path, capsys):
