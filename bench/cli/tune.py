@@ -116,6 +116,7 @@ def tune(
 @command(
     EXTEND,
     "bench defaults ml-1m-mf ml-100k-mf --out tuned/defaults.toml",
+    "bench defaults gowalla-mf amazon-cds-mf --rates --by-score --out tuned/defaults-sparse.toml",
 )
 def defaults(
     names: Annotated[list[str], typer.Argument(help="Tuned settings, by name or file.")],
@@ -126,16 +127,46 @@ def defaults(
         bool,
         typer.Option("--rates", help="With learning rates, for suites with the same objective."),
     ] = False,
+    by_score: Annotated[
+        bool,
+        typer.Option(
+            "--by-score",
+            help="Run the settings of each file on the data sets of the others, and take those that"
+            " lose least validation NDCG@20; else those that differ least from the others.",
+        ),
+    ] = False,
+    dataset: Annotated[
+        Optional[list[str]],
+        typer.Option("--data", "-d", help="For --by-score: data sets that are files of your own."),
+    ] = None,
+    data_dir: options.DataDir = None,
+    results: options.Results = options.RESULTS,
+    workers: options.Workers = None,
     plugin: options.Plugins = None,
 ) -> None:
     """Derive defaults for other data from the settings that were tuned on several data sets."""
     from bench.method.registry import find_methods
+    from bench.runs.schedule import default_workers
     from bench.runs.tuned import find_tuned, write_tuned
     from bench.tune.defaults import derive
 
-    found = derive([find_tuned(name) for name in names], find_methods(plugin or ()), rates)
+    files, methods, losses = [find_tuned(one) for one in names], find_methods(plugin or ()), None
+    rule = "those that differ least from the others"
+    if by_score:
+        needs_optuna()
+        from bench.tune.transfer import Runner
+
+        run = Runner(
+            methods,
+            rates,
+            tuple(dataset or ()),
+            data_dir,
+            results,
+            workers or default_workers("cpu"),
+            tuple(plugin or ()),
+        )
+        losses, rule = run.losses(files), "those that lose least on the others"
+    found = derive(files, methods, rates, losses)
     out_file.unlink(missing_ok=True)
-    write_tuned(
-        out_file, {"note": f"of {', '.join(names)}, those that differ least from the others"}, found
-    )
+    write_tuned(out_file, {"note": f"of {', '.join(names)}, {rule}"}, found)
     console.out.say(f"{out_file}: {len(found)} overrides")

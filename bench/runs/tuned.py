@@ -25,6 +25,9 @@ from bench.files import NONE, check_model, read_toml, write_atomic
 from bench.records.schema import Trials
 from bench.runs.suite import TRAINING, Form, Override, When, check_override
 
+COMPARED = "compared"
+"""Condition: files whose settings competed with those that the search found."""
+
 _ID = re.compile(r"(.+)@([0-9a-f]{8})", re.DOTALL)
 
 
@@ -221,6 +224,8 @@ def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> 
     if not path.is_file():
         return ()
     before, replaced, study = read_tuned(path), list(cells), _toml(study)
+    if COMPARED in before.study:  # after the search; says nothing of its conditions
+        study = {**study, COMPARED: before.study[COMPARED]}
     kept = tuple(one for one in before.override if one.when not in replaced)
     if kept and (other := _first_difference(before.study, study)):
         key, held, new = other
@@ -262,6 +267,8 @@ def write_tuned(
     """
     new = tuple(found)
     kept = check_tuned(path, study, [*(one.when for one in new), *searched])
+    if kept and COMPARED in (before := read_tuned(path).study):
+        study = {**study, COMPARED: before[COMPARED]}
     # Those for all methods first, because later overrides replace earlier ones.
     order = sorted((*kept, *new), key=lambda one: (one.when.method, _size(one.when)))
     whole = TunedFile(study=dict(study), override=tuple(order))

@@ -1,7 +1,8 @@
 """Defaults for people who do not tune: settings that were tuned on several data sets.
 
 Knobs of a method depend on each other: a median of each knob alone can give a combination that
-nobody has tried. So the defaults at a budget are the tuned settings of one data set, those that
+nobody has tried. So the defaults at a budget are the tuned settings of one data set: those that
+lose least on the other data sets if that was measured (`bench.tune.transfer`), else those that
 differ least from the settings of the others (the medoid).
 """
 
@@ -19,11 +20,17 @@ from bench.runs.tuned import Found, TunedFile
 
 RATE = f"{TRAINING}lr"
 
+# By method, budget, number of the file of the settings, number of the file of the data set.
+Losses = Mapping[tuple[str, str, int, int], float]
+
 
 def derive(
-    files: Sequence[TunedFile], methods: Mapping[str, type[Method]], rates: bool = False
+    files: Sequence[TunedFile],
+    methods: Mapping[str, type[Method]],
+    rates: bool = False,
+    losses: Losses | None = None,
 ) -> tuple[Found, ...]:
-    """Return overrides with the medoid of the settings of several files.
+    """Return overrides with the settings of one of several files for each method and budget.
 
     At each budget those files decide that were tuned at it: settings of another budget may not fit.
     A setting that a file leaves out has the method's default there. Ablations get no defaults:
@@ -35,27 +42,45 @@ def derive(
         rates: with learning rates, for the backbone of their file. Each was tuned under the
             objective of its file, so this is for files with one objective and for suites that have
             it, too.
+        losses: shares of the tuned score that settings lose on other data sets. The settings with
+            the least mean over the data sets are taken, with 0 on their own; None: the medoid.
     """
     known = [row for file in files for row in file.rows()]
     found = []
     for kind in (kind for kind in methods.values() if kind.role != "ablation"):
         labels = {row.label: None for row in known if row.method == kind.name}
         for label in labels:
-            rows = [
-                row
-                for file in files
+            rows = {
+                number: row
+                for number, file in enumerate(files)
                 if (row := file.find(kind.name, label or None, str(file.study.get("backbone", ""))))
                 and row.label == label
-            ]
-            points = [_knobs(kind, row.settings) for row in rows]
-            settings = medoid(points, _spaces(kind))
+            }
+            if not rows:
+                continue
+            points = [knobs(kind, row.settings) for row in rows.values()]
+            if losses is None:
+                settings = medoid(points, _spaces(kind))
+                chosen = list(rows.values())[points.index(settings)]
+            else:
+                chosen = rows[_least(losses, kind.name, label, list(rows))]
+                settings = knobs(kind, chosen.settings)
             when = When(method=(kind.name,), budget=(label,) if label else ())
             if settings:
                 found.append(Found(when=when, set=settings))
-            if rates and points and RATE in (chosen := rows[points.index(settings)]).settings:
+            if rates and RATE in chosen.settings:
                 own = when.model_copy(update={"backbone": chosen.origin.when.backbone})
                 found.append(Found(when=own, set={RATE: chosen.settings[RATE]}))
     return tuple(found)
+
+
+def _least(losses: Losses, method: str, label: str, files: Sequence[int]) -> int:
+    """Return the file whose settings have the least mean loss; of equals the first."""
+
+    def mean(one: int) -> float:
+        return math.fsum(losses[method, label, one, data] for data in files if data != one)
+
+    return min(files, key=mean)
 
 
 def medoid(points: Sequence[dict[str, Any]], spaces: Mapping[str, Space]) -> dict[str, Any]:
@@ -103,7 +128,7 @@ def _spaces(kind: type[Method]) -> dict[str, Space]:
     return {"bits": BITS, **kind.space}
 
 
-def _knobs(kind: type[Method], settings: Mapping[str, Any]) -> dict[str, Any]:
+def knobs(kind: type[Method], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return all knobs that a search may set, under their present names."""
     given = {k: None if v == NONE else v for k, v in settings.items() if not k.startswith(TRAINING)}
     config = kind.Config.model_validate(given)

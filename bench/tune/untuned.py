@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -47,12 +47,14 @@ class Measured:
         label: the budget; "" for a method without one.
         tuned: validation NDCG@20 of its tuned settings, mean over seeds.
         untuned: that of the defaults; None if a run failed or the budget cannot be met.
+        passes: over the data, of the runs with the defaults.
     """
 
     method: str
     label: str
     tuned: float
     untuned: float | None
+    passes: int = 0
 
     @property
     def loss(self) -> float | None:
@@ -70,6 +72,7 @@ class Comparison:
         data: the split.
         folder: folder of the log. Scores of the same runs in logs of other comparisons there
             count, too.
+        cells: methods with budgets that are compared; None: all of `tuned`.
 
     Raises:
         BenchError: the data are another split than that of `tuned`.
@@ -82,6 +85,7 @@ class Comparison:
         methods: Mapping[str, type[Method]],
         data: Interactions,
         folder: Path,
+        cells: Collection[tuple[str, str]] | None = None,
     ) -> None:
         wanted = tuned.study.get("split")
         if data.split != wanted:
@@ -94,6 +98,8 @@ class Comparison:
         for row in tuned.rows():
             kind, label = kinds.get(row.method), row.label or None
             if kind is None or row.form != "tuned" or row.origin.valid is None:
+                continue
+            if cells is not None and (row.method, row.label) not in cells:
                 continue
             planned = [planner.run(kind, backbone, label, seed) for seed in tuned.study["seeds"]]
             ids = [one.run.spec.id for one in planned]
@@ -136,12 +142,34 @@ class Comparison:
         """Return the scores of each method at each budget; all runs must have ended."""
         found = []
         for row, ids in self._cells:
-            scores = [self._outcomes[name].get("value") for name in ids]
+            outcomes = [self._outcomes[name] for name in ids]
+            scores = [one.get("value") for one in outcomes]
             assert row.origin.valid is not None
             known = [score for score in scores if score is not None]
             mean = fmean(known) if len(known) == len(scores) else None
-            found.append(Measured(row.method, row.label, row.origin.valid, mean))
+            passes = sum(one.get("passes") or 0 for one in outcomes)
+            found.append(Measured(row.method, row.label, row.origin.valid, mean, passes))
         return found
+
+    def run(self, asked: Request, data: Interactions, results: Path, workers: int) -> None:
+        """Run what is missing, with progress on standard error."""
+
+        def tell(kind: str, content: dict[str, Any]) -> None:
+            if kind == "done":
+                run, outcome = self.runs[content["id"]], content["record"]
+                name = " ".join((run.spec.method.name, run.label or "", f"seed {run.spec.seed}"))
+                sys.stderr.write(f"{name}: {outcome['error'] or round(outcome['value'], 4)}\n")
+
+        if missing := self.missing():
+            sys.stderr.write(f"{len(missing)} runs, validation NDCG@20 of each:\n")
+            job = asked.job(results, "cpu", 1, workers)
+            with Workers(job, data, workers, tell) as pool:
+                pool(missing, self.take)
+
+
+def log_folder(results: Path, data: Interactions, suite: Suite) -> Path:
+    """Folder of the logs of a data set and a backbone."""
+    return results / FOLDER / data.split / suite.backbones[0]
 
 
 def table(found: Iterable[Measured]) -> str:
@@ -193,7 +221,7 @@ def summary(found: Sequence[Measured]) -> str:
 
 
 def measure(options: argparse.Namespace) -> list[Measured]:
-    """Run what is missing, with progress on standard error.
+    """Run what is missing, and return the scores.
 
     Raises:
         BenchError: there is no such file, it names no data set, or the data are another split.
@@ -205,7 +233,7 @@ def measure(options: argparse.Namespace) -> list[Measured]:
     data = load(name, data_dir=options.data_dir)
     asked = Request(options.suite, name, data_dir=options.data_dir)
     suite = asked.resolved(methods=tuple(options.method))
-    where = options.results / FOLDER / data.split / suite.backbones[0]
+    where = log_folder(options.results, data, suite)
     with tempfile.TemporaryDirectory() as folder:
         if options.source:
             defaults = Path(folder) / "defaults.toml"
@@ -213,19 +241,7 @@ def measure(options: argparse.Namespace) -> list[Measured]:
             write_tuned(defaults, {}, derive(files, methods, options.rates))
             suite = with_tuned(suite, str(defaults))
         one = Comparison(tuned, suite, methods, data, where)
-    missing = one.missing()
-
-    def tell(kind: str, content: dict[str, Any]) -> None:
-        if kind == "done":
-            run, outcome = one.runs[content["id"]], content["record"]
-            name = " ".join((run.spec.method.name, run.label or "", f"seed {run.spec.seed}"))
-            sys.stderr.write(f"{name}: {outcome['error'] or round(outcome['value'], 4)}\n")
-
-    if missing:
-        sys.stderr.write(f"{len(missing)} runs, validation NDCG@20 of each:\n")
-        job = asked.job(options.results, "cpu", 1, options.workers)
-        with Workers(job, data, options.workers, tell) as workers:
-            workers(missing, one.take)
+    one.run(asked, data, options.results, options.workers)
     return one.measured()
 
 

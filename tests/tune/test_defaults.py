@@ -142,6 +142,28 @@ def test_defaults_for_one_objective_have_the_rates_of_the_settings_that_were_cho
     assert derive(files, METHODS) == (knobs,)
 
 
+def test_defaults_are_the_settings_with_the_least_mean_loss_where_losses_are_known():
+    files = [
+        file(of("hashing", "10%", hashes=1, lr=0.1), of("hashing", "5%", hashes=1)),
+        file(of("hashing", "10%", hashes=2, lr=0.2), of("hashing", "5%", hashes=2)),
+        file(of("hashing", "10%", hashes=3, lr=0.3)),
+    ]
+    losses = {
+        ("hashing", "10%", source, data): loss
+        for source, row in enumerate([(0, 0.2, 0.3), (0.4, 0, 0.05), (-0.1, 0.5, 0)])
+        for data, loss in enumerate(row)
+        if source != data
+    }
+    losses |= {("hashing", "5%", 0, 1): 0.1, ("hashing", "5%", 1, 0): 0.1}
+    found = derive(files, METHODS, rates=True, losses=losses)
+    known = TunedFile(override=found)
+    assert known.find("hashing", "10%", "mf").settings["hashes"] == 3
+    assert known.find("hashing", "10%", "mf").settings["training.lr"] == 0.3
+    assert known.find("hashing", "5%", "mf").settings["hashes"] == 1  # of equals the first
+    # The medoid would be another one.
+    assert derive(files, METHODS)[0].set["hashes"] == 2
+
+
 def test_the_command_derives_a_file(tmp_path, monkeypatch):
     from bench.cli.tune import defaults
 

@@ -1,0 +1,144 @@
+"""How settings that were tuned on one data set do on another one, on validation data."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.data import Interactions, load
+from bench.errors import BenchError
+from bench.method import Method
+from bench.runs.request import Request
+from bench.runs.settings import for_data, shared_training, with_tuned
+from bench.runs.tuned import Tuned, TunedFile, write_tuned
+from bench.tune.defaults import RATE, Losses, derive, knobs
+from bench.tune.untuned import Comparison, Measured, log_folder
+
+Cell = tuple[str, str]
+"""Method and budget; "" for a method without a budget."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The settings of one file on the data set of another.
+
+    Attributes:
+        same: cells in which both have the same settings.
+        measured: scores of the other cells that both files have.
+    """
+
+    same: frozenset[Cell]
+    measured: tuple[Measured, ...]
+
+    def losses(self) -> dict[Cell, float]:
+        """Share of the tuned score that each cell loses; 1 where the settings do not work."""
+        lost = {(one.method, one.label): one.loss for one in self.measured}
+        return dict.fromkeys(self.same, 0.0) | {
+            cell: 1.0 if loss is None else loss for cell, loss in lost.items()
+        }
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs settings on the data sets that other settings were tuned on.
+
+    Attributes:
+        methods: all known methods; ablations take no part.
+        rates: the settings have learning rates.
+        files: data sets that are not known by name; the split tells whose they are.
+        data_dir: folder with data sets.
+        results: folder of the logs. Scores of the same runs in logs there are not run again.
+        workers: runs at the same time.
+        plugins: method files.
+    """
+
+    methods: Mapping[str, type[Method]]
+    rates: bool
+    files: Sequence[str]
+    data_dir: Path | None
+    results: Path
+    workers: int
+    plugins: Sequence[Path] = ()
+    _loaded: dict[str, Interactions] = field(default_factory=dict)
+
+    def __call__(self, tuned: TunedFile, source: TunedFile) -> Transfer:
+        """Run the settings of `source` on the data set of `tuned` where they differ.
+
+        Raises:
+            BenchError: `tuned` names no data set, its data are not found, or their suite has
+                another objective than the tuning had.
+        """
+        own, other = self.cells(tuned), self.cells(source)
+        both = {cell: self._same(own[cell], other[cell]) for cell in own if cell in other}
+        differ = {cell for cell, same in both.items() if not same}
+        same = frozenset(both.keys() - differ)
+        if not differ:
+            return Transfer(same, ())
+        name, data = self._data(tuned)
+        asked = Request(None, name, plugins=self.plugins, data_dir=self.data_dir)
+        suite = asked.resolved(methods=tuple(dict.fromkeys(method for method, _ in own)))
+        backbone = suite.backbones[0]
+        wanted = dict(tuned.study.get("training", {})).get("objective")
+        given = shared_training(for_data(suite, data), backbone).objective.model_dump()
+        if wanted is not None and wanted != given:
+            raise BenchError(
+                f"{data.split}: settings were tuned under {wanted}, but the suite has {given}"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "settings.toml"
+            write_tuned(path, {}, derive([source], self.methods, self.rates))
+            one = Comparison(
+                tuned,
+                with_tuned(suite, str(path)),
+                self.methods,
+                data,
+                log_folder(self.results, data, suite),
+                differ,
+            )
+        one.run(asked, data, self.results, self.workers)
+        return Transfer(same, tuple(one.measured()))
+
+    def losses(self, files: Sequence[TunedFile]) -> Losses:
+        """What the settings of each file lose on the data set of each other file."""
+        return {
+            (*cell, source, at): loss
+            for at, tuned in enumerate(files)
+            for source, settings in enumerate(files)
+            if at != source
+            for cell, loss in self(tuned, settings).losses().items()
+        }
+
+    def cells(self, file: TunedFile) -> dict[Cell, Tuned]:
+        """The settings that a search found, without those of ablations and published forms."""
+        return {
+            (row.method, row.label): row
+            for row in file.rows()
+            if row.form == "tuned"
+            and row.origin.valid is not None
+            and row.method in self.methods
+            and self.methods[row.method].role != "ablation"
+        }
+
+    def _same(self, one: Tuned, other: Tuned) -> bool:
+        return self._values(one) == self._values(other)
+
+    def _values(self, row: Tuned) -> tuple[Any, ...]:
+        rate = row.settings.get(RATE) if self.rates else None
+        return knobs(self.methods[row.method], row.settings), rate
+
+    def _data(self, tuned: TunedFile) -> tuple[str, Interactions]:
+        """The data set of tuned settings, with its name or file; a file given by the user first."""
+        if not {"dataset", "split", "seeds"} <= tuned.study.keys():
+            raise BenchError("the settings name no data set; give files of `bench tune`")
+        for name in (*self.files, str(tuned.study["dataset"])):
+            if name not in self._loaded:
+                self._loaded[name] = load(name, data_dir=self.data_dir)
+            if self._loaded[name].split == tuned.study["split"]:
+                return name, self._loaded[name]
+        raise BenchError(
+            f"settings were tuned on {tuned.study['split']}, but the data are"
+            f" {self._loaded[name].split}"
+        )

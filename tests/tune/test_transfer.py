@@ -1,0 +1,181 @@
+"""Settings that were tuned on one data set, on the data of another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("optuna", reason="tuning needs the extra `tune`")
+
+from bench.cli.tune import defaults
+from bench.data import load
+from bench.errors import BenchError
+from bench.method.registry import find_methods
+from bench.runs.suite import When
+from bench.runs.tuned import Found, TunedFile, read_tuned, write_tuned
+from bench.tune import adopt
+from bench.tune.transfer import Runner
+from bench.tune.untuned import Comparison
+
+METHODS = find_methods()
+SCORES = {0.25: 0.3, 0.5: 0.1}  # validation NDCG@20 by the knob `head` of hashing
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A file of interactions."""
+    random = np.random.default_rng(0)
+    lines = [
+        f"u{user},i{item}" for user in range(80) for item in random.choice(50, 20, replace=False)
+    ]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["user,item", *lines]))
+    return path
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Runs get scores by their knob `head` instead of being trained; those that were asked for."""
+    asked = []
+
+    def run(self, *_):
+        for one in self.missing():
+            spec = one.spec
+            asked.append((spec.method.name, one.label, spec.seed, spec.training.lr))
+            head = spec.method.config.get("head")
+            self.take(spec.id, {"value": SCORES.get(head, 0.2), "passes": 24})
+
+    monkeypatch.setattr(Comparison, "run", run)
+    return asked
+
+
+def of(method: str, budget: str, valid: float, **settings) -> Found:
+    when = When(method=(method,), budget=(budget,) if budget else (), backbone=("mf",))
+    rate = {"training.lr": settings.pop("lr")} if "lr" in settings else {}
+    trials = {"planned": 12, "complete": 4, "passes": 300}
+    return Found(when=when, set=settings | rate, valid=valid, trials=trials)
+
+
+def tuned(path, *overrides: Found, **study) -> TunedFile:
+    split = load(str(path)).split
+    known = {"dataset": "mine", "split": split, "backbone": "mf", "seeds": [1000, 1001]}
+    return TunedFile(study=known | study, override=overrides)
+
+
+def runner(path, folder) -> Runner:
+    return Runner(METHODS, True, [str(path)], None, folder, 1)
+
+
+def test_only_cells_that_both_files_have_and_that_differ_are_run(data, tmp_path, ran):
+    mine = tuned(
+        data,
+        of("hashing", "10%", 0.2, head=0.5, lr=0.01),
+        of("hashing", "20%", 0.2, head=0.5, lr=0.01),
+        of("qr", "10%", 0.2, lr=0.01),
+        of("pep", "10%", 0.2, lr=0.01),
+        of("cerp-noreg", "10%", 0.2, lr=0.01),
+    )
+    other = tuned(
+        data,
+        of("hashing", "10%", 0.4, head=0.25, lr=0.02),
+        of("qr", "10%", 0.4, lr=0.01),
+        of("pep", "20%", 0.4, lr=0.01),
+        of("cerp-noreg", "10%", 0.2, lr=0.03),  # an ablation
+    )
+    found = runner(data, tmp_path)(mine, other)
+    assert ran == [("hashing", "10%", seed, 0.02) for seed in (1000, 1001)]
+    assert found.same == {("qr", "10%")}
+    # Against the tuned score of the data set, not against that of the settings' own.
+    assert found.losses() == {("qr", "10%"): 0.0, ("hashing", "10%"): pytest.approx(-0.5)}
+    again = runner(data, tmp_path)(mine, other)
+    assert again == found
+    assert len(ran) == 2
+
+
+def test_settings_that_do_not_work_lose_all(data, tmp_path, monkeypatch):
+    def run(self, *_):
+        for one in self.missing():
+            self.take(one.spec.id, {"value": None})
+
+    monkeypatch.setattr(Comparison, "run", run)
+    mine = tuned(data, of("hashing", "10%", 0.2, head=0.5))
+    found = runner(data, tmp_path)(mine, tuned(data, of("hashing", "10%", 0.2, head=0.25)))
+    assert found.losses() == {("hashing", "10%"): 1.0}
+
+
+def test_other_data_or_another_objective_are_refused(data, tmp_path, ran):
+    other = tuned(data, of("hashing", "10%", 0.4, head=0.25))
+    rows = [of("hashing", "10%", 0.2, head=0.5)]
+    elsewhere = tuned(data, *rows, split="theirs-v10-s0", dataset=str(data))
+    with pytest.raises(BenchError, match=r"tuned on theirs-v10-s0, but the data are mine"):
+        runner(data, tmp_path)(elsewhere, other)
+    unlike = tuned(data, *rows, training={"objective": {"name": "bpr"}})
+    with pytest.raises(BenchError, match=r"tuned under .*bpr.*, but the suite has"):
+        runner(data, tmp_path)(unlike, other)
+    with pytest.raises(BenchError, match="name no data set"):
+        runner(data, tmp_path)(TunedFile(override=tuple(rows)), other)
+    assert ran == []
+
+
+def test_the_command_takes_the_settings_that_lose_least(data, tmp_path, ran):
+    study = tuned(data).study
+    for name, head in (("one", 0.5), ("two", 0.25)):
+        row = of("hashing", "10%", SCORES[head], head=head)
+        write_tuned(tmp_path / f"{name}.toml", study, [row])
+    names, out = [str(tmp_path / f"{name}.toml") for name in ("one", "two")], tmp_path / "out.toml"
+    given = {"dataset": [str(data)], "results": tmp_path, "workers": 1}
+    for order in (names, names[::-1]):
+        defaults(order, out, by_score=True, **given)
+        found = read_tuned(out)
+        assert found.find("hashing", "10%", "mf").settings["head"] == 0.25
+        assert "lose least" in found.study["note"]
+    defaults(names, out)
+    assert read_tuned(out).find("hashing", "10%", "mf").settings["head"] == 0.5
+
+
+def test_better_settings_of_other_data_replace_those_of_a_search(data, tmp_path, ran, capsys):
+    mine, theirs = tmp_path / "mine.toml", tmp_path / "theirs.toml"
+    study = tuned(data).study
+    write_tuned(
+        mine,
+        study,
+        [
+            of("hashing", "10%", 0.2, head=0.5, lr=0.01),
+            of("hashing", "20%", 0.4, head=0.5, lr=0.01),
+            of("pep", "10%", 0.3, lr=0.01),
+        ],
+    )
+    other = [of("hashing", label, 0.9, head=0.25, lr=0.02) for label in ("10%", "20%")]
+    write_tuned(theirs, study, other)
+    command = [str(mine), str(theirs), "-d", str(data), "--results", str(tmp_path)]
+    adopt.main([*command, "--workers", "1"])
+    better, worse, alone = (
+        read_tuned(mine).find(method, label, "mf")
+        for method, label in (("hashing", "10%"), ("hashing", "20%"), ("pep", "10%"))
+    )
+    assert better.settings == {"head": 0.25, "training.lr": 0.02}
+    assert better.origin.valid == pytest.approx(0.3)
+    assert better.origin.trials == {"planned": 12, "complete": 4, "passes": 348}
+    assert worse.settings == {"head": 0.5, "training.lr": 0.01}
+    assert (worse.origin.valid, worse.origin.trials["passes"]) == (0.4, 348)
+    assert (alone.origin.valid, alone.origin.trials["passes"]) == (0.3, 300)
+    assert "`hashing`" in capsys.readouterr().out
+    # Once is enough.
+    before = mine.read_bytes()
+    with pytest.raises(SystemExit) as caught:
+        adopt.main(command)
+    assert caught.value.code == 0
+    assert mine.read_bytes() == before
+    # A later search writes to the same file; what was compared stays known.
+    write_tuned(mine, study, [of("qr", "10%", 0.1)])
+    assert read_tuned(mine).study["compared"] == [str(theirs)]
+    assert len(list(read_tuned(mine).rows())) == 4
+
+
+def test_a_mistake_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        adopt.main(["nothing-here", "gowalla-mf"])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert "no tuned settings 'nothing-here'" in error
+    assert "Traceback" not in error
