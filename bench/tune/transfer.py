@@ -72,7 +72,11 @@ class Runner:
                 another objective than the tuning had.
         """
         own, other = self.cells(tuned), self.cells(source)
-        both = {cell: self._same(own[cell], other[cell]) for cell in own if cell in other}
+        both = {
+            cell: self._same(row, other[cell])
+            for cell, row in own.items()
+            if cell in other and row.origin.valid is not None
+        }
         differ = {cell for cell, same in both.items() if not same}
         same = frozenset(both.keys() - differ)
         if not differ:
@@ -112,12 +116,11 @@ class Runner:
         }
 
     def cells(self, file: TunedFile) -> dict[Cell, Tuned]:
-        """The settings that a search found, without those of ablations and published forms."""
+        """The settings of methods in their tuned form, without ablations."""
         return {
             (row.method, row.label): row
             for row in file.rows()
             if row.form == "tuned"
-            and row.origin.valid is not None
             and row.method in self.methods
             and self.methods[row.method].role != "ablation"
         }

@@ -49,7 +49,7 @@ def ran(monkeypatch):
     return asked
 
 
-def of(method: str, budget: str, valid: float, **settings) -> Found:
+def of(method: str, budget: str, valid: float | None, **settings) -> Found:
     when = When(method=(method,), budget=(budget,) if budget else (), backbone=("mf",))
     rate = {"training.lr": settings.pop("lr")} if "lr" in settings else {}
     trials = {"planned": 12, "complete": 4, "passes": 300}
@@ -74,10 +74,12 @@ def test_only_cells_that_both_files_have_and_that_differ_are_run(data, tmp_path,
         of("qr", "10%", 0.2, lr=0.01),
         of("pep", "10%", 0.2, lr=0.01),
         of("cerp-noreg", "10%", 0.2, lr=0.01),
+        of("hashing", "5%", None, head=0.5),  # no trial was completed
     )
     other = tuned(
         data,
-        of("hashing", "10%", 0.4, head=0.25, lr=0.02),
+        of("hashing", "10%", None, head=0.25, lr=0.02),  # as in a file of defaults
+        of("hashing", "5%", 0.4, head=0.25),
         of("qr", "10%", 0.4, lr=0.01),
         of("pep", "20%", 0.4, lr=0.01),
         of("cerp-noreg", "10%", 0.2, lr=0.03),  # an ablation
