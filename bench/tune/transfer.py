@@ -11,9 +11,11 @@ from typing import Any
 from bench.data import Interactions, load
 from bench.errors import BenchError
 from bench.method import Method
+from bench.methods.full import Full
 from bench.runs.request import Request
 from bench.runs.settings import for_data, shared_training, with_tuned
-from bench.runs.tuned import Tuned, TunedFile, write_tuned
+from bench.runs.suite import Suite
+from bench.runs.tuned import Found, Tuned, TunedFile, write_tuned
 from bench.tune.defaults import RATE, Losses, derive, knobs
 from bench.tune.untuned import Comparison, Measured, log_folder
 
@@ -84,26 +86,41 @@ class Runner:
         name, data = self._data(tuned)
         asked = Request(None, name, plugins=self.plugins, data_dir=self.data_dir)
         suite = asked.resolved(methods=tuple(dict.fromkeys(method for method, _ in own)))
+        given = derive([source], self.methods, self.rates)
+        # The full table is the teacher of other methods. It keeps its settings beside theirs.
+        alone = {cell for cell in differ if cell[0] == Full.name}
+        teacher = [one for one in tuned.override if one.when.method == (Full.name,)]
+        others = [*(one for one in given if one.when.method != (Full.name,)), *teacher]
+        measured: list[Measured] = []
+        for cells, settings in ((alone, given), (differ - alone, others)):
+            if cells:
+                one = self._comparison(tuned, suite, data, cells, settings)
+                one.run(asked, data, self.results, self.workers)
+                measured += one.measured()
+        return Transfer(same, tuple(measured))
+
+    def _comparison(
+        self,
+        tuned: TunedFile,
+        suite: Suite,
+        data: Interactions,
+        cells: set[Cell],
+        settings: Sequence[Found],
+    ) -> Comparison:
+        """The runs of some cells, under what all methods share in `tuned`."""
         backbone = suite.backbones[0]
-        wanted = dict(tuned.study.get("training", {})).get("objective")
-        given = shared_training(for_data(suite, data), backbone).objective.model_dump()
-        if wanted is not None and wanted != given:
-            raise BenchError(
-                f"{data.split}: settings were tuned under {wanted}, but the suite has {given}"
-            )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "settings.toml"
-            write_tuned(path, {}, derive([source], self.methods, self.rates))
-            one = Comparison(
-                tuned,
-                with_tuned(suite, str(path)),
-                self.methods,
-                data,
-                log_folder(self.results, data, suite),
-                differ,
-            )
-        one.run(asked, data, self.results, self.workers)
-        return Transfer(same, tuple(one.measured()))
+            write_tuned(path, {}, [*tuned.shared(backbone), *settings])
+            changed = with_tuned(suite, str(path))
+            wanted = dict(tuned.study.get("training", {})).get("objective")
+            found = shared_training(for_data(changed, data), backbone).objective.model_dump()
+            if wanted is not None and wanted != found:
+                raise BenchError(
+                    f"{data.split}: settings were tuned under {wanted}, but the suite has {found}"
+                )
+            where = log_folder(self.results, data, suite)
+            return Comparison(tuned, changed, self.methods, data, where, cells)
 
     def losses(self, files: Sequence[TunedFile]) -> Losses:
         """What the settings of each file lose on the data set of each other file."""

@@ -94,6 +94,36 @@ def test_only_cells_that_both_files_have_and_that_differ_are_run(data, tmp_path,
     assert len(ran) == 2
 
 
+def test_the_objective_and_the_teacher_stay_those_of_the_data_set(data, tmp_path, monkeypatch):
+    asked = {}
+
+    def run(self, *_):
+        for one in self.missing():
+            asked[one.spec.method.name] = one.spec
+            self.take(one.spec.id, {"value": 0.1})
+
+    monkeypatch.setattr(Comparison, "run", run)
+    objective = {"name": "softmax", "negatives": 256, "temperature": 0.4}
+    shared = Found(
+        when=When(backbone=("mf",)),
+        set={"training.objective.negatives": 256, "training.objective.temperature": 0.4},
+    )
+    mine = tuned(
+        data,
+        shared,
+        of("full", "", 0.2, lr=0.01),
+        of("ptq", "10%", 0.2, bits=2),
+        training={"objective": objective},
+    )
+    other = tuned(data, of("full", "", 0.2, lr=0.05), of("ptq", "10%", 0.2, bits=4))
+    runner(data, tmp_path)(mine, other)
+    assert asked["full"].training.lr == 0.05
+    assert asked["ptq"].teacher.lr == 0.01
+    assert asked["ptq"].method.config["bits"] == 4
+    for spec in (asked["full"].training, asked["ptq"].teacher):
+        assert spec.objective.model_dump() == objective
+
+
 def test_settings_that_do_not_work_lose_all(data, tmp_path, monkeypatch):
     def run(self, *_):
         for one in self.missing():
