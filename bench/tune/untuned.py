@@ -161,7 +161,7 @@ class Comparison:
                 sys.stderr.write(f"{name}: {outcome['error'] or round(outcome['value'], 4)}\n")
 
         if missing := self.missing():
-            sys.stderr.write(f"{len(missing)} runs, validation NDCG@20 of each:\n")
+            sys.stderr.write(f"{data.split}: {len(missing)} runs, validation NDCG@20 of each:\n")
             job = asked.job(results, "cpu", 1, workers)
             with Workers(job, data, workers, tell) as pool:
                 pool(missing, self.take)
