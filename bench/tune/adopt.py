@@ -2,8 +2,9 @@
 
 `python -m bench.tune.adopt gowalla-mf amazon-cds-mf` runs the settings of the second file on the
 data set of the first one, for every method and budget that both have. Where their mean validation
-NDCG@20 over the seeds of the tuning is higher, they replace those in the first file. Test data take
-no part. Runs that ended are not run again.
+NDCG@20 over the seeds of the tuning is higher, they replace those in the first file. With the same
+file twice, the settings of each budget compete at the next smaller one; a search tries the other
+direction itself. Test data take no part. Runs that ended are not run again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import paths
+from bench.budget import share_of
 from bench.errors import BenchError
 from bench.method.registry import find_methods
 from bench.runs.schedule import default_workers
@@ -54,6 +56,19 @@ def adopt(
     return TunedFile(study={**tuned.study, COMPARED: list(known)}, override=tuple(changed))
 
 
+def of_larger_budgets(tuned: TunedFile) -> TunedFile:
+    """Return the settings of each budget in percent as those of the next smaller one."""
+    labels = {label for one in tuned.override for label in one.when.budget if share_of(label)}
+    order = sorted(labels, key=lambda label: share_of(label) or 0.0)
+    smaller = dict(zip(order[1:], order[:-1], strict=True))
+    moved = [
+        one.model_copy(update={"when": one.when.model_copy(update={"budget": (below,)})})
+        for one in tuned.override
+        if len(one.when.budget) == 1 and (below := smaller.get(one.when.budget[0]))
+    ]
+    return TunedFile(study=tuned.study, override=tuple(moved))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run, write the file and print the scores; a user's mistake is one line and exit status 2."""
     given = argparse.ArgumentParser(prog="python -m bench.tune.adopt", description=__doc__)
@@ -72,9 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = given.parse_args(arguments)
     try:
-        tuned, source = find_tuned(options.tuned), find_tuned(options.source)
-        if options.source in tuned.study.get(COMPARED, []):
-            given.exit(0, f"{options.tuned}: {options.source} was compared before\n")
+        tuned, source, name = find_tuned(options.tuned), find_tuned(options.source), options.source
+        if options.source == options.tuned:
+            source, name = of_larger_budgets(tuned), "larger budgets"
+        if name in tuned.study.get(COMPARED, []):
+            given.exit(0, f"{options.tuned}: {name} was compared before\n")
         run = Runner(
             find_methods(),
             True,
@@ -86,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = run(tuned, source)
         path = paths.folder("tuned") / f"{options.tuned}.toml"
         path = path if path.is_file() else Path(options.tuned)
-        after = adopt(tuned, source, options.source, run, found)
+        after = adopt(tuned, source, name, run, found)
         write_tuned(path, after.study, after.override)
     except BenchError as error:
         given.exit(2, f"error: {error}\n")

@@ -204,6 +204,34 @@ def test_better_settings_of_other_data_replace_those_of_a_search(data, tmp_path,
     assert len(list(read_tuned(mine).rows())) == 4
 
 
+def test_with_the_same_file_twice_settings_of_larger_budgets_compete(data, tmp_path, ran):
+    mine = tmp_path / "mine.toml"
+    write_tuned(
+        mine,
+        tuned(data).study,
+        [
+            of("hashing", "10%", 0.2, head=0.5),
+            of("hashing", "20%", 0.4, head=0.25),
+            of("hashing", "5%", 0.05, head=0.75),
+            of("qr", "20%", 0.4, lr=0.02),
+        ],
+    )
+    command = [str(mine), str(mine), "-d", str(data), "--results", str(tmp_path)]
+    adopt.main([*command, "--workers", "1"])
+    assert sorted({(method, label) for method, label, *_ in ran}) == [
+        ("hashing", "10%"),
+        ("hashing", "5%"),
+    ]
+    found = read_tuned(mine)
+    heads = {
+        label: found.find("hashing", label, "mf").settings["head"] for label in ("5%", "10%", "20%")
+    }
+    # 5 % gets what 10 % had before, not what it has got.
+    assert heads == {"5%": 0.5, "10%": 0.25, "20%": 0.25}
+    assert found.study["compared"] == ["larger budgets"]
+    assert [row.label for row in found.rows() if row.method == "qr"] == ["20%"]
+
+
 def test_a_mistake_is_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         adopt.main(["nothing-here", "gowalla-mf"])
