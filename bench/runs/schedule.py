@@ -14,11 +14,12 @@ from bench.errors import BenchError, StoreError
 from bench.method import Method
 from bench.records.schema import Record
 from bench.records.store import WORK, Store
+from bench.runs.leases import Leases
 from bench.runs.plan import Planned
 from bench.runs.pool import Job, Listener, run_all
 from bench.runs.record import failed, infeasible, new_record
 from bench.runs.spec import Run
-from bench.runs.worklist import usable
+from bench.runs.worklist import LEASES, usable
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,10 @@ def clusters() -> ModuleType:
 
 
 def tidy(planned: Sequence[Planned], done: set[str], store: Store) -> None:
-    """Remove what processes that were killed have left: temporary files, needless checkpoints."""
+    """Remove what killed processes have left: temporary files, leases, needless checkpoints."""
     store.sweep()
+    with contextlib.suppress(OSError):  # a read-only folder: the files stay
+        Leases(store.root / WORK / LEASES).sweep()
     left = {path.name.partition(".")[0] for path in (store.root / WORK).glob("*.*")}
     for one in planned:
         if one.run.spec.id in left & done:

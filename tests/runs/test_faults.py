@@ -34,10 +34,12 @@ from bench.files import write_atomic
 from bench.judge import ranking
 from bench.method import file
 from bench.records.scan import scan
-from bench.records.store import Store
+from bench.records.store import WORK, Store
 from bench.runs import environment
 from bench.runs.execute import execute
+from bench.runs.leases import Leases
 from bench.runs.schedule import finished, tidy
+from bench.runs.worklist import LEASES
 
 NOTE = Path(bench.__file__).parent.parent / "docs" / "faults.md"
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -170,6 +172,22 @@ def test_checkpoint_of_a_finished_run_is_removed_at_the_next_start(data, tmp_pat
     do(one)
     left = one.store.work(one.planned[0].run.spec.id)
     write_atomic(left, lambda stream: stream.write(b"x"))
+    one.run()
+    assert one.events("start") == []
+    assert litter(tmp_path) == []
+
+
+def test_leases_of_a_driver_that_was_killed_go_when_its_workers_have_done_all(data, tmp_path):
+    one = board(data, tmp_path)
+    do(one)
+
+    def killed():
+        with Leases(tmp_path / WORK / LEASES) as leases:
+            leases.take(one.planned[0].run.spec.id)
+            die()
+
+    assert in_child(killed) == -signal.SIGKILL
+    assert len(litter(tmp_path)) == 2
     one.run()
     assert one.events("start") == []
     assert litter(tmp_path) == []
