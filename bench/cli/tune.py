@@ -158,11 +158,11 @@ def defaults(
 
         run = Runner(
             methods,
+            results,
+            workers or default_workers("cpu"),
             rates,
             tuple(dataset or ()),
             data_dir,
-            results,
-            workers or default_workers("cpu"),
             tuple(plugin or ()),
         )
         losses, rule = run.losses(files), "those that lose least on the others"

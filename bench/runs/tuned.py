@@ -25,9 +25,6 @@ from bench.files import NONE, check_model, read_toml, write_atomic
 from bench.records.schema import Trials
 from bench.runs.suite import TRAINING, Form, Override, When, check_override
 
-COMPARED = "compared"
-"""Condition: files whose settings competed with those that the search found."""
-
 _ID = re.compile(r"(.+)@([0-9a-f]{8})", re.DOTALL)
 
 
@@ -38,11 +35,13 @@ class Found(Override):
         valid: validation NDCG@20 of these settings, the mean over the seeds of the tuning.
         default: validation NDCG@20 of the settings that the search started from.
         trials: number of planned trials, of trials by outcome, and of passes over the data.
+        compared: settings of other data that competed with those of the search, as `NAME@ID`.
     """
 
     valid: float | None = None
     default: float | None = None
     trials: dict[str, int] = Field(default_factory=dict)
+    compared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -224,8 +223,6 @@ def check_tuned(path: Path, study: Mapping[str, Any], cells: Iterable[When]) -> 
     if not path.is_file():
         return ()
     before, replaced, study = read_tuned(path), list(cells), _toml(study)
-    if COMPARED in before.study:  # after the search; says nothing of its conditions
-        study = {**study, COMPARED: before.study[COMPARED]}
     kept = tuple(one for one in before.override if one.when not in replaced)
     if kept and (other := _first_difference(before.study, study)):
         key, held, new = other
@@ -267,8 +264,6 @@ def write_tuned(
     """
     new = tuple(found)
     kept = check_tuned(path, study, [*(one.when for one in new), *searched])
-    if kept and COMPARED in (before := read_tuned(path).study):
-        study = {**study, COMPARED: before[COMPARED]}
     # Those for all methods first, because later overrides replace earlier ones.
     order = sorted((*kept, *new), key=lambda one: (one.when.method, _size(one.when)))
     whole = TunedFile(study=dict(study), override=tuple(order))
@@ -317,6 +312,8 @@ def _text(content: TunedFile) -> str:
                 lines.append(f"{key} = {score}")
         if one.trials:
             lines.append(f"trials = {_inline(one.trials)}")
+        if one.compared:
+            lines.append(f"compared = {json.dumps(one.compared)}")
         parts.append("[[override]]\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 

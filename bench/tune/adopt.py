@@ -11,49 +11,67 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from bench import paths
 from bench.budget import share_of
 from bench.errors import BenchError
 from bench.method.registry import find_methods
 from bench.runs.schedule import default_workers
-from bench.runs.tuned import COMPARED, TunedFile, find_tuned, write_tuned
-from bench.tune.transfer import Runner, Transfer
-from bench.tune.untuned import summary, table
+from bench.runs.tuned import Found, Tuned, TunedFile, find_tuned, write_tuned
+from bench.tune.transfer import Cell, Runner, Transfer
+from bench.tune.untuned import Measured, summary, table
 
 
 def adopt(
-    tuned: TunedFile, source: TunedFile, name: str, run: Runner, found: Transfer
-) -> TunedFile:
-    """Return the file with the better settings of each cell.
+    tuned: TunedFile, cells: Mapping[Cell, Tuned], name: str, found: Transfer
+) -> tuple[Found, ...]:
+    """Return the overrides of `tuned` with the better settings of each cell.
 
     Args:
         tuned: what a search found.
-        source: the other settings.
-        name: that of `source`.
-        run: what ran them.
-        found: their scores on the data of `tuned`.
+        cells: the cells of `tuned`.
+        name: that of the other settings.
+        found: those settings, and their scores on the data of `tuned`.
 
     The trials of each row stay those of its search; the passes of the runs of `found` are added.
     """
-    theirs, scores = run.cells(source), {(one.method, one.label): one for one in found.measured}
-    rows = {row.origin.when: cell for cell, row in run.cells(tuned).items()}
-    changed = []
-    for one in tuned.override:
-        score = scores.get(rows.get(one.when, ("", "")))
-        if score is not None:
-            if "passes" in one.trials:
-                trials = one.trials | {"passes": one.trials["passes"] + score.passes}
-                one = one.model_copy(update={"trials": trials})
-            if score.untuned is not None and score.untuned > score.tuned:
-                settings = dict(theirs[score.method, score.label].settings)
-                new = {"set": settings, "valid": round(score.untuned, 6)}
-                one = one.model_copy(update=new)
-        changed.append(one)
-    known = dict.fromkeys([*tuned.study.get(COMPARED, []), name])
-    return TunedFile(study={**tuned.study, COMPARED: list(known)}, override=tuple(changed))
+    changed = {
+        cells[cell].origin.when: _better(cells[cell].origin, name, other, found.measured.get(cell))
+        for cell, other in found.settings.items()
+    }
+    return tuple(changed.get(one.when, one) for one in tuned.override)
+
+
+def _better(one: Found, name: str, other: Tuned, score: Measured | None) -> Found:
+    """Return the override with the better of two settings; without a score they are equal."""
+    changes: dict[str, Any] = {"compared": (*one.compared, f"{name}@{other.id}")}
+    if score is not None:
+        if "passes" in one.trials:
+            changes["trials"] = one.trials | {"passes": one.trials["passes"] + score.passes}
+        if score.untuned is not None and score.untuned > score.tuned:
+            changes |= {"set": dict(other.settings), "valid": round(score.untuned, 6)}
+    return one.model_copy(update=changes)
+
+
+def not_compared(
+    cells: Mapping[Cell, Tuned], others: Mapping[Cell, Tuned], source: TunedFile, name: str
+) -> TunedFile:
+    """Return what `source`, with the cells `others`, has that has not yet competed in `cells`."""
+    past = {
+        cell
+        for cell in cells.keys() & others.keys()
+        if f"{name}@{others[cell].id}" in cells[cell].origin.compared
+    }
+    kept = tuple(
+        one
+        for one in source.override
+        if not past.intersection(product(one.when.method, one.when.budget or ("",)))
+    )
+    return source.model_copy(update={"override": kept})
 
 
 def of_larger_budgets(tuned: TunedFile) -> TunedFile:
@@ -87,28 +105,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = given.parse_args(arguments)
     try:
-        tuned, source, name = find_tuned(options.tuned), find_tuned(options.source), options.source
+        tuned, source = find_tuned(options.tuned), find_tuned(options.source)
         if options.source == options.tuned:
-            source, name = of_larger_budgets(tuned), "larger budgets"
-        if name in tuned.study.get(COMPARED, []):
-            given.exit(0, f"{options.tuned}: {name} was compared before\n")
+            source = of_larger_budgets(tuned)
         run = Runner(
             find_methods(),
-            True,
-            options.data,
-            options.data_dir,
             options.results,
             options.workers,
+            files=options.data,
+            data_dir=options.data_dir,
         )
+        cells = run.cells(tuned)
+        source = not_compared(cells, run.cells(source), source, options.source)
         found = run(tuned, source)
         path = paths.folder("tuned") / f"{options.tuned}.toml"
         path = path if path.is_file() else Path(options.tuned)
-        after = adopt(tuned, source, name, run, found)
-        write_tuned(path, after.study, after.override)
+        write_tuned(path, tuned.study, adopt(tuned, cells, options.source, found))
     except BenchError as error:
         given.exit(2, f"error: {error}\n")
-    if found.measured:
-        sys.stdout.write(f"{table(found.measured)}\n\n{summary(found.measured)}\n")
+    scores = list(found.measured.values())
+    sys.stdout.write(f"{table(scores)}\n\n{summary(scores)}\n" if scores else "nothing to run\n")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench.data import Interactions, load
 from bench.errors import BenchError
@@ -14,9 +12,9 @@ from bench.method import Method
 from bench.methods.full import Full
 from bench.runs.request import Request
 from bench.runs.settings import for_data, shared_training, with_tuned
-from bench.runs.suite import Suite
-from bench.runs.tuned import Found, Tuned, TunedFile, write_tuned
-from bench.tune.defaults import RATE, Losses, derive, knobs
+from bench.runs.suite import Suite, When
+from bench.runs.tuned import Found, Tuned, TunedFile
+from bench.tune.defaults import RATE, Losses, knobs
 from bench.tune.untuned import Comparison, Measured, log_folder
 
 Cell = tuple[str, str]
@@ -28,17 +26,17 @@ class Transfer:
     """The settings of one file on the data set of another.
 
     Attributes:
-        same: cells in which both have the same settings.
-        measured: scores of the other cells that both files have.
+        settings: the other settings of each cell that both files have.
+        measured: scores of the cells in which they differ.
     """
 
-    same: frozenset[Cell]
-    measured: tuple[Measured, ...]
+    settings: Mapping[Cell, Tuned]
+    measured: Mapping[Cell, Measured]
 
     def losses(self) -> dict[Cell, float]:
         """Share of the tuned score that each cell loses; 1 where the settings do not work."""
-        lost = {(one.method, one.label): one.loss for one in self.measured}
-        return dict.fromkeys(self.same, 0.0) | {
+        lost = {cell: one.loss for cell, one in self.measured.items()}
+        return dict.fromkeys(self.settings, 0.0) | {
             cell: 1.0 if loss is None else loss for cell, loss in lost.items()
         }
 
@@ -49,20 +47,20 @@ class Runner:
 
     Attributes:
         methods: all known methods; ablations take no part.
+        results: folder of the logs. Scores of the same runs in logs there are not run again.
+        workers: runs at the same time.
         rates: the settings have learning rates.
         files: data sets that are not known by name; the split tells whose they are.
         data_dir: folder with data sets.
-        results: folder of the logs. Scores of the same runs in logs there are not run again.
-        workers: runs at the same time.
         plugins: method files.
     """
 
     methods: Mapping[str, type[Method]]
-    rates: bool
-    files: Sequence[str]
-    data_dir: Path | None
     results: Path
     workers: int
+    rates: bool = True
+    files: Sequence[str] = ()
+    data_dir: Path | None = None
     plugins: Sequence[Path] = ()
     _loaded: dict[str, Interactions] = field(default_factory=dict)
 
@@ -75,52 +73,27 @@ class Runner:
         """
         own, other = self.cells(tuned), self.cells(source)
         both = {
-            cell: self._same(row, other[cell])
+            cell: other[cell]
             for cell, row in own.items()
             if cell in other and row.origin.valid is not None
         }
-        differ = {cell for cell, same in both.items() if not same}
-        same = frozenset(both.keys() - differ)
+        differ = {cell for cell, row in both.items() if not self._same(own[cell], row)}
         if not differ:
-            return Transfer(same, ())
+            return Transfer(both, {})
         name, data = self._data(tuned)
         asked = Request(None, name, plugins=self.plugins, data_dir=self.data_dir)
         suite = asked.resolved(methods=tuple(dict.fromkeys(method for method, _ in own)))
-        given = derive([source], self.methods, self.rates)
         # The full table is the teacher of other methods. It keeps its settings beside theirs.
         alone = {cell for cell in differ if cell[0] == Full.name}
         teacher = [one for one in tuned.override if one.when.method == (Full.name,)]
-        others = [*(one for one in given if one.when.method != (Full.name,)), *teacher]
         measured: list[Measured] = []
-        for cells, settings in ((alone, given), (differ - alone, others)):
+        for cells in (alone, differ - alone):
             if cells:
-                one = self._comparison(tuned, suite, data, cells, settings)
+                given = [self._override(both[cell]) for cell in cells]
+                one = self._comparison(tuned, suite, data, cells, [*teacher, *given])
                 one.run(asked, data, self.results, self.workers)
                 measured += one.measured()
-        return Transfer(same, tuple(measured))
-
-    def _comparison(
-        self,
-        tuned: TunedFile,
-        suite: Suite,
-        data: Interactions,
-        cells: set[Cell],
-        settings: Sequence[Found],
-    ) -> Comparison:
-        """The runs of some cells, under what all methods share in `tuned`."""
-        backbone = suite.backbones[0]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "settings.toml"
-            write_tuned(path, {}, [*tuned.shared(backbone), *settings])
-            changed = with_tuned(suite, str(path))
-            wanted = dict(tuned.study.get("training", {})).get("objective")
-            found = shared_training(for_data(changed, data), backbone).objective.model_dump()
-            if wanted is not None and wanted != found:
-                raise BenchError(
-                    f"{data.split}: settings were tuned under {wanted}, but the suite has {found}"
-                )
-            where = log_folder(self.results, data, suite)
-            return Comparison(tuned, changed, self.methods, data, where, cells)
+        return Transfer(both, {(one.method, one.label): one for one in measured})
 
     def losses(self, files: Sequence[TunedFile]) -> Losses:
         """What the settings of each file lose on the data set of each other file."""
@@ -132,6 +105,27 @@ class Runner:
             for cell, loss in self(tuned, settings).losses().items()
         }
 
+    def _comparison(
+        self,
+        tuned: TunedFile,
+        suite: Suite,
+        data: Interactions,
+        cells: set[Cell],
+        settings: Sequence[Found],
+    ) -> Comparison:
+        """The runs of some cells, under what all methods share in `tuned`."""
+        backbone, bare = suite.backbones[0], with_tuned(suite, "")
+        changes = (*bare.override, *tuned.shared(backbone), *settings)
+        changed = bare.model_copy(update={"override": changes})
+        wanted = dict(tuned.study.get("training", {})).get("objective")
+        found = shared_training(for_data(changed, data), backbone).objective.model_dump()
+        if wanted is not None and wanted != found:
+            raise BenchError(
+                f"{data.split}: settings were tuned under {wanted}, but the suite has {found}"
+            )
+        where = log_folder(self.results, data, suite)
+        return Comparison(tuned, changed, self.methods, data, where, cells)
+
     def cells(self, file: TunedFile) -> dict[Cell, Tuned]:
         """The settings of methods in their tuned form, without ablations."""
         return {
@@ -142,12 +136,19 @@ class Runner:
             and self.methods[row.method].role != "ablation"
         }
 
-    def _same(self, one: Tuned, other: Tuned) -> bool:
-        return self._values(one) == self._values(other)
+    def _override(self, row: Tuned) -> Found:
+        """All settings, with the defaults of the method for what the row leaves out."""
+        settings = knobs(self.methods[row.method], row.settings)
+        if self.rates and RATE in row.settings:
+            settings[RATE] = row.settings[RATE]
+        when = When(method=(row.method,), budget=(row.label,) if row.label else ())
+        return Found(when=when, set=settings)
 
-    def _values(self, row: Tuned) -> tuple[Any, ...]:
-        rate = row.settings.get(RATE) if self.rates else None
-        return knobs(self.methods[row.method], row.settings), rate
+    def _same(self, one: Tuned, other: Tuned) -> bool:
+        kind = self.methods[one.method]
+        if self.rates and one.settings.get(RATE) != other.settings.get(RATE):
+            return False
+        return knobs(kind, one.settings) == knobs(kind, other.settings)
 
     def _data(self, tuned: TunedFile) -> tuple[str, Interactions]:
         """The data set of tuned settings, with its name or file; a file given by the user first."""

@@ -14,6 +14,7 @@ from bench.method.registry import find_methods
 from bench.runs.suite import When
 from bench.runs.tuned import Found, TunedFile, read_tuned, write_tuned
 from bench.tune import adopt
+from bench.tune.defaults import derive
 from bench.tune.transfer import Runner
 from bench.tune.untuned import Comparison
 
@@ -63,7 +64,7 @@ def tuned(path, *overrides: Found, **study) -> TunedFile:
 
 
 def runner(path, folder) -> Runner:
-    return Runner(METHODS, True, [str(path)], None, folder, 1)
+    return Runner(METHODS, folder, 1, files=[str(path)])
 
 
 def test_only_cells_that_both_files_have_and_that_differ_are_run(data, tmp_path, ran):
@@ -86,7 +87,7 @@ def test_only_cells_that_both_files_have_and_that_differ_are_run(data, tmp_path,
     )
     found = runner(data, tmp_path)(mine, other)
     assert ran == [("hashing", "10%", seed, 0.02) for seed in (1000, 1001)]
-    assert found.same == {("qr", "10%")}
+    assert found.settings.keys() == {("qr", "10%"), ("hashing", "10%")}
     # Against the tuned score of the data set, not against that of the settings' own.
     assert found.losses() == {("qr", "10%"): 0.0, ("hashing", "10%"): pytest.approx(-0.5)}
     again = runner(data, tmp_path)(mine, other)
@@ -193,15 +194,50 @@ def test_better_settings_of_other_data_replace_those_of_a_search(data, tmp_path,
     assert (alone.origin.valid, alone.origin.trials["passes"]) == (0.3, 300)
     assert "`hashing`" in capsys.readouterr().out
     # Once is enough.
-    before = mine.read_bytes()
-    with pytest.raises(SystemExit) as caught:
-        adopt.main(command)
-    assert caught.value.code == 0
-    assert mine.read_bytes() == before
-    # A later search writes to the same file; what was compared stays known.
-    write_tuned(mine, study, [of("qr", "10%", 0.1)])
-    assert read_tuned(mine).study["compared"] == [str(theirs)]
-    assert len(list(read_tuned(mine).rows())) == 4
+    before, runs = mine.read_bytes(), len(ran)
+    adopt.main(command)
+    assert (mine.read_bytes(), len(ran)) == (before, runs)
+    assert "nothing to run" in capsys.readouterr().out
+    # What a later search finds, and other settings, compete again; the rest does not.
+    write_tuned(mine, study, [of("hashing", "20%", 0.2, head=0.75, lr=0.01)])
+    write_tuned(theirs, study, [of("hashing", "10%", 0.9, head=0.5, lr=0.03)])
+    adopt.main(command)
+    assert ran[runs:] == [("hashing", "10%", seed, 0.03) for seed in (1000, 1001)]  # 20 % has runs
+    found = read_tuned(mine)
+    assert found.find("hashing", "20%", "mf").settings["head"] == 0.25
+    assert found.find("hashing", "10%", "mf").settings["head"] == 0.25
+    compared = [len(row.origin.compared) for row in found.rows()]
+    assert dict(zip([(row.method, row.label) for row in found.rows()], compared, strict=True)) == {
+        ("hashing", "10%"): 2,
+        ("hashing", "20%"): 1,
+        ("pep", "10%"): 0,
+    }
+
+
+def test_published_forms_and_ablations_keep_their_settings(data, tmp_path, ran):
+    mine, theirs = tmp_path / "mine.toml", tmp_path / "theirs.toml"
+    study, row = tuned(data).study, of("hashing", "10%", 0.2, head=0.5, lr=0.01)
+    published = row.model_copy(
+        update={"when": row.when.model_copy(update={"form": ("published",)}), "valid": 0.1}
+    )
+    write_tuned(mine, study, [row, published, of("cerp-noreg", "10%", 0.1, lr=0.01)])
+    other = [of("hashing", "10%", 0.9, head=0.25), of("cerp-noreg", "10%", 0.2, lr=0.03)]
+    write_tuned(theirs, study, other)
+    adopt.main([str(mine), str(theirs), "-d", str(data), "--results", str(tmp_path)])
+    found = read_tuned(mine)
+    assert found.find("hashing", "10%", "mf").settings == {"head": 0.25}
+    assert found.find("hashing", "10%", "mf", form="published").origin == published
+    assert found.find("cerp-noreg", "10%", "mf").settings == {"training.lr": 0.01}
+
+
+def test_defaults_compete_with_their_rates(data, tmp_path, ran):
+    mine, theirs = tmp_path / "mine.toml", tmp_path / "theirs.toml"
+    write_tuned(mine, tuned(data).study, [of("hashing", "10%", 0.2, head=0.5, lr=0.01)])
+    source = tuned(data, of("hashing", "10%", 0.9, head=0.25, lr=0.02))
+    write_tuned(theirs, {}, derive([source], METHODS, rates=True))  # rates by themselves
+    adopt.main([str(mine), str(theirs), "-d", str(data), "--results", str(tmp_path)])
+    settings = read_tuned(mine).find("hashing", "10%", "mf").settings
+    assert (settings["head"], settings["training.lr"]) == (0.25, 0.02)
 
 
 def test_with_the_same_file_twice_settings_of_larger_budgets_compete(data, tmp_path, ran):
@@ -228,7 +264,8 @@ def test_with_the_same_file_twice_settings_of_larger_budgets_compete(data, tmp_p
     }
     # 5 % gets what 10 % had before, not what it has got.
     assert heads == {"5%": 0.5, "10%": 0.25, "20%": 0.25}
-    assert found.study["compared"] == ["larger budgets"]
+    row = next(row for row in found.rows() if row.label == "10%")
+    assert row.origin.compared == (f"{mine}@{row.id}",)
     assert [row.label for row in found.rows() if row.method == "qr"] == ["20%"]
 
 
