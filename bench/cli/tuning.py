@@ -53,7 +53,8 @@ def show(tuner: Tuner) -> None:
     methods = f"{many} methods, each with" if many != 1 else "one method, with"
     console.out.say(
         f"{sum(search.left().values()):,} runs: {methods} {stages['short']} trials at each budget,"
-        f" of which at most {stages['whole']} get all passes and {stages['again']} a second seed"
+        f" of which at most {stages['whole']} get all passes and {stages['again']} a second seed;"
+        " then the best of each budget competes at the one before"
     )
 
 
@@ -78,8 +79,8 @@ def estimate(tuner: Tuner) -> None:
     with steps() as tell:
         found = timed(planned, set(), tuner.data, tuner.methods, [], 1, options.device, tell)
     if found is not None:
-        each = sum(terms.work()[stage] * many for stage, many in terms.stages().items())
-        seconds = found.work * each / options.workers
+        each = sum(terms.work()[stage] * many for stage, many in search.left().items())
+        seconds = found.work * each / len(planned) / options.workers
         console.out.say(
             f"At most about {in_words(seconds)} with {options.workers} workers;"
             " training ends earlier where the validation score stops rising."

@@ -18,7 +18,7 @@ from bench.runs.settings import Settings, resolve, with_override
 from bench.runs.spec import Run
 from bench.runs.suite import Form, Override, Suite, When
 from bench.runs.tuned import Found
-from bench.tune.study import AGAIN, FULL, Asked, Study
+from bench.tune.study import AGAIN, ELSEWHERE, FULL, Asked, Study
 from bench.tune.terms import Terms
 
 RATE = "training.lr"
@@ -151,15 +151,15 @@ class Cell:
         for asked in self.study.rounds():
             yield self._runs(asked)
 
+    def compare(self, settings: Mapping[str, Any]) -> Iterator[list[Run]]:
+        """Yield the runs of settings found at another budget, round by round."""
+        for asked in self.study.compare(settings):
+            yield self._runs(asked)
+
     def name_of(self, run: str) -> str:
         """Return the name of a run, made of the trials that asked for it."""
-        names = (
-            str(one.number) if one.number >= 0 else f"{-1 - one.number} at half the rate"
-            for one in self._asked[run]
-        )
-        numbers = " and ".join(names)
-        stage = self._asked[run][0].stage
-        return f"{self.subject} trial {numbers}, {stage}"
+        trials = " and ".join(_trial(one.number) for one in self._asked[run])
+        return f"{self.subject} {trials}, {self._asked[run][0].stage}"
 
     def take(self, run: str, outcome: Mapping[str, Any]) -> None:
         """Store the outcome of a run for the trials that asked for it."""
@@ -188,9 +188,13 @@ class Cell:
             trials=study.counts(),
         )
 
-    def first(self) -> Mapping[str, Any] | None:
-        """Return what the next budget tries first: the best settings, with a short trial's rate."""
-        number = self.study.chosen(slower=False)
+    def best(self, proposed: bool = False) -> Mapping[str, Any] | None:
+        """Return the best settings of the space; None if no trial was completed.
+
+        Args:
+            proposed: with a rate that a short trial had, for the first trials of another study.
+        """
+        number = self.study.chosen(proposed)
         if number is None:
             return None
         params = self.study.outcomes[number, FULL]["params"]
@@ -244,6 +248,12 @@ class Cell:
             share = fraction(cap, ids, plain.dim)
         found = resolve(suite, one.kind, one.label, self.terms.backbone, share, one.form)
         return {name: value_of(found, name) for name in self.subject.space}
+
+
+def _trial(number: int) -> str:
+    if number <= ELSEWHERE:
+        return "settings of another budget"
+    return f"trial {number}" if number >= 0 else f"trial {-1 - number} at half the rate"
 
 
 def value_of(found: Settings, name: str) -> Any:

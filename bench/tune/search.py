@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from bench.runs.spec import Run
 from bench.runs.suite import Form, When
 from bench.runs.tuned import Found
 from bench.tune.cell import Cell, Subject, subject
-from bench.tune.study import Study
+from bench.tune.study import AGAIN, FULL, Study
 from bench.tune.terms import Terms
 
 FOLDER = "tune"
@@ -91,6 +92,8 @@ class Search:
         self.names: dict[str, str] = {}
         self._going: dict[str, _Round] = {}  # by run
         self._active: list[Study] = []
+        self._ended = 0  # studies; their comparison may be still to come
+        self._comparisons = sum(len(self.budgets(kind)) - 1 for kind, _ in self.columns())
 
     def budgets(self, kind: type[Method]) -> Sequence[str | None]:
         """Return the budgets of a method, in the order of its studies."""
@@ -112,8 +115,10 @@ class Search:
     def left(self) -> dict[str, int]:
         """Return the number of runs by stage that are not done yet, at most."""
         stages = self.terms.stages()
-        studies = sum(len(self.budgets(kind)) for kind, _ in self.columns()) - len(self.outcomes)
+        studies = sum(len(self.budgets(kind)) for kind, _ in self.columns()) - self._ended
         left = {stage: studies * many for stage, many in stages.items()}
+        for stage in (FULL, AGAIN):
+            left[stage] += self._comparisons
         for study in self._active:
             for _, stage in study.outcomes:
                 left[stage] -= 1
@@ -130,7 +135,7 @@ class Search:
     def run_one(self, subject: Subject, do: Do) -> Outcome:
         """Run the missing trials of one subject."""
         cell = Cell(self.terms, subject, self._data, self._root)
-        self._run([self._rounds_of(cell)], do)
+        self._run([self._trials(cell)], do)
         return self._outcome(cell)
 
     def _run(self, studies: Iterable[Rounds], do: Do) -> None:
@@ -155,24 +160,37 @@ class Search:
         return [] if one.going else self._begin(one.rest)
 
     def _rounds(self, kind: type[Method], form: Form) -> Rounds:
-        """Yield the runs of a method, budget by budget; each begins with the best of the last."""
+        """Yield the runs of a method, budget by budget; each begins with the best of the last.
+
+        Then the best of each budget competes at the one before it, beginning with the last.
+        """
         first: list[Mapping[str, Any]] = []
+        cells: list[Cell] = []
         for label in self.budgets(kind):
             searched = subject(self.terms, kind, label, form)
             cell = Cell(self.terms, searched, self._data, self._root, first)
-            yield from self._rounds_of(cell)
-            outcome = self._outcome(cell)
-            best = cell.first()
+            yield from self._trials(cell)
+            self._ended += 1
+            best = cell.best(proposed=True)
             if best:
                 first = [best]
-            self.outcomes.append(outcome)
+            cells.append(cell)
+        for before, cell in reversed(list(pairwise(cells))):
+            best = cell.best()
+            if best:
+                yield from self._alone_with(before, before.compare(best))
+            self._comparisons -= 1
+        self.outcomes += [self._outcome(cell) for cell in cells]
 
-    def _rounds_of(self, cell: Cell) -> Rounds:
+    def _trials(self, cell: Cell) -> Rounds:
+        self._active.append(cell.study)
+        yield from self._alone_with(cell, cell.rounds())
+        self._active.remove(cell.study)
+
+    def _alone_with(self, cell: Cell, rounds: Iterable[list[Run]]) -> Rounds:
         with self._alone(cell):
-            self._active.append(cell.study)
-            for runs in cell.rounds():
+            for runs in rounds:
                 yield cell, runs
-            self._active.remove(cell.study)
 
     def _alone(self, cell: Cell) -> AcquireReturnProxy:
         """Keep other processes out of a study: each would run all of its trials.

@@ -5,7 +5,7 @@ passes ("whole"), and so do the suite's settings and the best of the others that
 few passes can mislead, and what is known to be good must not be lost by them. The best of these
 also runs with half of its learning rate: a rate that is best for few passes is often too high for
 all. The best three run once more with another seed ("again"), and the best mean of two seeds is
-chosen.
+chosen. Settings that are found elsewhere later, at a larger budget, compete in the same way.
 
 The sampler proposes trials in rounds of `ROUND`. A round learns from the earlier rounds only. So
 the trials of a study are the same for any number of workers, and for a study that was killed and
@@ -37,6 +37,7 @@ from bench.tune.log import Key, append, read_log
 SHORT, FULL, AGAIN = "short", "whole", "again"
 ROUND = 4
 FINALISTS = 3  # trials that run with a second seed
+ELSEWHERE = -1000  # number of the first trial with settings that were found elsewhere
 NEAR = 0.005  # share of a score that a lower cost may lose; seeds differ by more
 _COARSE_TRIALS = 8  # first trials, in which only the settings that matter most vary
 _DIGITS = 3  # significant digits of a suggested number; more would make settings harder to read
@@ -99,6 +100,7 @@ class Study:
     cost: str | None = None
     rate: str | None = None
     outcomes: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    _elsewhere: int | None = None
 
     def __post_init__(self) -> None:
         self.outcomes = read_log(self.path)
@@ -138,6 +140,23 @@ class Study:
         params = {one.number: one.params for one in whole}
         yield self._plan([Asked(number, AGAIN, params[number]) for number in best])
 
+    def compare(self, params: Mapping[str, Any]) -> Iterator[list[Asked]]:
+        """Yield one more trial, with settings found elsewhere, after those of `rounds`.
+
+        It runs with all passes, and with the second seed if it is among the best three then. A
+        trial of the study that ran with all passes is not run again.
+        """
+        whole = [number for number, stage in self._planned if stage == FULL]
+        if any(self.outcomes[number, FULL]["params"] == params for number in whole):
+            return
+        number = ELSEWHERE
+        while self.outcomes.get((number, FULL), {"params": params})["params"] != params:
+            number -= 1  # the log has other settings, found with fewer trials
+        self._elsewhere = number
+        yield self._plan([Asked(number, FULL, dict(params))])
+        if number in self._best(FULL, [*whole, number])[:FINALISTS]:
+            yield self._plan([Asked(number, AGAIN, dict(params))])
+
     def keep(self, asked: Asked, entry: dict[str, Any]) -> None:
         """Append the outcome of a trial to the log."""
         self.outcomes[asked.key] = entry
@@ -157,13 +176,16 @@ class Study:
         known = [value for value in found if value is not None]
         return fmean(known) if len(known) == len(stages) else None
 
-    def chosen(self, slower: bool = True) -> int | None:
+    def chosen(self, proposed: bool = False) -> int | None:
         """Return the number of the best trial by the mean of two seeds; None without one.
 
         Args:
-            slower: whether trials with half of their learning rate count.
+            proposed: only trials of the sampler and of the start count, not those with half of
+                their learning rate, nor those with settings found elsewhere.
         """
-        numbers = range(-self.trials if slower else 0, self.trials)
+        numbers = [*range(0 if proposed else -self.trials, self.trials)]
+        if self._elsewhere is not None and not proposed:
+            numbers.append(self._elsewhere)
         for stages in ((FULL, AGAIN), (FULL,)):
             scores = {n: self.value(n, *stages) for n in numbers}
             found = [(score, -n) for n, score in scores.items() if score is not None]

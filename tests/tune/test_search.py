@@ -39,7 +39,7 @@ from bench.tune.cell import Cell, subject
 from bench.tune.log import read_log
 from bench.tune.objective import objective_subject, with_objective
 from bench.tune.search import Search
-from bench.tune.study import AGAIN, FULL, SHORT, Asked
+from bench.tune.study import AGAIN, ELSEWHERE, FULL, SHORT, Asked
 from bench.tune.terms import Terms
 from bench.tune.trial import TRIALS, trial
 
@@ -347,6 +347,20 @@ def test_a_budget_begins_with_the_best_of_the_one_before(tmp_path):
     assert log[1, SHORT]["params"] == before[max(means, key=means.get), FULL]["params"]
 
 
+def test_the_best_of_a_budget_competes_at_the_one_before(tmp_path):
+    suite = SUITE.model_copy(update={"budgets": ("30%", "40%", "50%")})
+    outcomes = tuned(tmp_path, suite=suite)[0]
+    logs = [read_log(one.path) for one in outcomes]
+    compared = 0
+    for log, larger in zip(logs, outcomes[1:], strict=False):
+        whole = {number: one for (number, stage), one in log.items() if stage == FULL}
+        known = [number for number, one in whole.items() if one["params"] == larger.found.set]
+        assert len(known) == 1
+        compared += known == [ELSEWHERE]
+    assert compared > 0
+    assert all(number != ELSEWHERE for number, _ in logs[-1])
+
+
 def test_equal_settings_are_run_once_and_infeasible_ones_not_at_all(tmp_path):
     suite = SUITE.model_copy(update={"budgets": ("40%",)})
     first = [{"mode": mode, "bits": None, "training.lr": 0.05} for mode in ("large", "good")]
@@ -427,14 +441,20 @@ def test_a_trial_with_the_settings_of_another_costs_nothing(tmp_path):
 def test_runs_that_are_left_are_fewer_with_every_outcome(tmp_path):
     search = Search(terms(), [KINDS["dims"]], tiny_data(), tmp_path)
     stages = terms().stages()
-    assert search.left() == {stage: 2 * many for stage, many in stages.items()}  # two budgets
+    most = {stage: 2 * many for stage, many in stages.items()}  # two budgets
+    most[FULL], most[AGAIN] = most[FULL] + 1, most[AGAIN] + 1  # the second one's best at the first
+    assert search.left() == most
     going = search._rounds(KINDS["dims"], "tuned")
     one, runs = next(going)
     for done, run in enumerate(runs, 1):
         one.take(run.spec.id, {"status": "complete", "value": 0.5, "passes": 1})
         assert search.left()[SHORT] == 2 * stages[SHORT] - done
-    assert search.left()[FULL] == 2 * stages[FULL]
+    assert search.left()[FULL] == most[FULL]
     going.close()
+    tuned(tmp_path / "whole", names := ("dims",))
+    search = Search(terms(), [KINDS[name] for name in names], tiny_data(), tmp_path / "whole")
+    search.run(Inline(tmp_path / "whole"))
+    assert set(search.left().values()) == {0}
 
 
 def test_a_search_starts_from_the_settings_of_the_suite_and_of_the_files_that_are_named(tmp_path):

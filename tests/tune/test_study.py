@@ -16,6 +16,7 @@ from bench.method import Choice, LogRange, Range
 from bench.tune.log import read_log
 from bench.tune.study import (
     AGAIN,
+    ELSEWHERE,
     FINALISTS,
     FULL,
     ROUND,
@@ -45,16 +46,20 @@ def played(
 ) -> Study:
     """A study of a function; with `until` it is cut off after so many outcomes."""
     study = Study(path, {"of": "a function"}, space, first, trials, seed=3, rate=rate)
+    play(study, study.rounds(), value, until)
+    return study
+
+
+def play(study: Study, rounds, value=score, until: int | None = None) -> None:
     done = 0
-    for asked in study.rounds():
+    for asked in rounds:
         for one in asked:
             if done == until:
-                return study
+                return
             done += 1
             found = value(one.params, one.stage)
             entry = {"status": "complete", "value": found, "run": str(one), "passes": 1}
             study.keep(one, {**entry, "params": one.params})
-    return study
 
 
 def numbers(study: Study, stage: str) -> list[int]:
@@ -134,7 +139,7 @@ def test_the_best_trial_runs_with_half_of_its_rate_too(tmp_path, best_rate, slow
     assert -1 - half == max(with_all, key=lambda n: study.value(n, FULL))
     assert rates[half] == pytest.approx(rates[-1 - half] / 2, rel=0.01)
     assert study.chosen() == (half if slower else -1 - half)
-    assert study.chosen(slower=False) == -1 - half
+    assert study.chosen(proposed=True) == -1 - half
     assert len(numbers(study, AGAIN)) == FINALISTS
     assert study.counts()["planned"] == sum(
         many for key, many in study.counts().items() if key not in ("planned", "passes")
@@ -193,6 +198,43 @@ def test_more_in_the_log_than_a_study_asks_for_has_no_part_in_it(tmp_path):
     assert (extra, AGAIN) in again.outcomes
     assert again.chosen() == chosen
     assert again.counts() == counts
+
+
+@pytest.mark.parametrize(("x", "chosen", "stages"), [(0.3, True, 2), (-0.9, False, 1)])
+def test_settings_of_another_budget_compete_as_the_others_do(tmp_path, x, chosen, stages):
+    path, params = tmp_path / "log.jsonl", {"x": x, "kind": "a"}
+    study = played(path, 12)
+    before, passes = study.chosen(), study.counts()["passes"]
+    play(study, study.compare(params))
+    assert study.chosen() == (ELSEWHERE if chosen else before)
+    assert study.chosen(proposed=True) == before
+    assert study.counts()["passes"] == passes + stages
+    again = played(path, 12)
+    assert again.chosen() == before  # nobody has asked for the comparison yet
+    assert [one for asked in again.compare(params) for one in asked] == []
+    assert again.chosen() == study.chosen()
+
+
+def test_settings_of_another_budget_that_a_trial_had_are_not_run_again(tmp_path):
+    study = played(tmp_path / "log.jsonl", 12)
+    before, counts = study.chosen(), study.counts()
+    for number in numbers(study, FULL):
+        assert list(study.compare(study.outcomes[number, FULL]["params"])) == []
+    assert (study.chosen(), study.counts()) == (before, counts)
+
+
+def test_later_settings_of_another_budget_take_the_place_of_earlier_ones(tmp_path):
+    """As when the larger budget gets more trials."""
+    path = tmp_path / "log.jsonl"
+    study = played(path, 12)
+    play(study, study.compare({"x": 0.3, "kind": "a"}))
+    later = played(path, 12)
+    play(later, later.compare({"x": 0.301, "kind": "a"}))
+    assert later.chosen() == ELSEWHERE - 1
+    assert later.counts() == study.counts()
+    again = played(path, 12)
+    assert [one for asked in again.compare({"x": 0.3, "kind": "a"}) for one in asked] == []
+    assert again.chosen() == ELSEWHERE
 
 
 def test_a_line_that_a_kill_has_cut_short_is_run_again(tmp_path):
