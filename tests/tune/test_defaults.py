@@ -131,7 +131,7 @@ def test_data_without_a_suite_have_the_defaults_for_such_data():
 
 
 def test_defaults_can_be_derived_from_defaults_and_of_two_files_the_first_counts():
-    """As the defaults for few interactions an item are: knobs and rates are apart in such a file."""
+    """As for few interactions an item. Such a file has knobs and rates apart."""
     wide = [of("hashing", "10%", hashes=3, lr=0.2), of("qr", "10%", bits=4, lr=0.3)]
     defaults = TunedFile(override=derive([file(*wide)], METHODS, rates=True))
     own = file(of("hashing", "10%", hashes=2, lr=0.1))
