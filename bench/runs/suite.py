@@ -40,10 +40,6 @@ def distinct(budgets: Iterable[str]) -> tuple[str, ...]:
 Amounts = Annotated[tuple[str, ...], AfterValidator(distinct)]
 
 
-def _within(value: float, low: float | None, high: float | None) -> bool:
-    return (low is None or value >= low) and (high is None or value < high)
-
-
 class When(_Part):
     """Which runs an override is for: those of these names; an empty field is for all.
 
@@ -51,8 +47,8 @@ class When(_Part):
         method, budget, backbone, form: names.
         density_from, density_below: only for data whose density is in that range: training and
             validation interactions as a share of all pairs of a user and an item.
-        per_item_from, per_item_below: only for data whose items have so many of these interactions
-            on average. `bench.runs.settings.for_data` decides what depends on data.
+        per_item_below: only for data whose items have fewer of these interactions on average.
+            `bench.runs.settings.for_data` decides what depends on data.
     """
 
     method: Names = ()
@@ -61,7 +57,6 @@ class When(_Part):
     form: Annotated[tuple[Form, ...], BeforeValidator(_as_tuple)] = ()
     density_from: float | None = Field(None, gt=0, lt=1)
     density_below: float | None = Field(None, gt=0, lt=1)
-    per_item_from: float | None = Field(None, gt=0)
     per_item_below: float | None = Field(None, gt=0)
 
     @property
@@ -72,13 +67,16 @@ class When(_Part):
     def suits(self, interactions: int, users: int, items: int) -> bool:
         """Whether it is for data with so many interactions outside of the test part."""
         density, per_item = interactions / (users * items), interactions / items
-        return _within(density, self.density_from, self.density_below) and _within(
-            per_item, self.per_item_from, self.per_item_below
+        low, high, most = self.density_from, self.density_below, self.per_item_below
+        return (
+            (low is None or density >= low)
+            and (high is None or density < high)
+            and (most is None or per_item < most)
         )
 
     def decided(self) -> When:
         """The same without what depends on data."""
-        free = dict.fromkeys(("density_from", "density_below", "per_item_from", "per_item_below"))
+        free = dict.fromkeys(("density_from", "density_below", "per_item_below"))
         return self.model_copy(update=free)
 
     @property
@@ -217,9 +215,8 @@ def check_override(one: Override, where: str) -> None:
     """
     if one.tuned and (one.set or one.when.decided() != When()):
         raise SpecError(
-            f"{where}: `tuned` stands alone, or with `density_from`, `density_below`,"
-            " `per_item_from` or `per_item_below`; put other parts of `when`, and `set`, into"
-            " another override"
+            f"{where}: `tuned` stands alone, or with `density_from`, `density_below` or"
+            " `per_item_below`; put other parts of `when`, and `set`, into another override"
         )
     if not one.tuned and not one.set:
         raise SpecError(f"{where}: it sets nothing; give it `set`, or `tuned`")

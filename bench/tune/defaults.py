@@ -45,16 +45,19 @@ def derive(
         losses: shares of the tuned score that settings lose on other data sets. The settings with
             the least mean over the data sets are taken, with 0 on their own; None: the medoid.
     """
-    known = [
-        {(row.method, row.label): row for row in file.rows() if row.form == "tuned"}
-        for file in files
-    ]
+    known = [row for file in files for row in file.rows()]
     found = []
     for kind in (kind for kind in methods.values() if kind.role != "ablation"):
-        labels = [label for rows in known for method, label in rows if method == kind.name]
-        for label in dict.fromkeys(labels):
-            cell = kind.name, label
-            rows = {at: rows[cell] for at, rows in enumerate(known) if cell in rows}
+        labels = {row.label: None for row in known if row.method == kind.name}
+        for label in labels:
+            rows = {
+                number: row
+                for number, file in enumerate(files)
+                if (row := file.find(kind.name, label or None, str(file.study.get("backbone", ""))))
+                and row.label == label
+            }
+            if not rows:
+                continue
             points = [knobs(kind, row.settings) for row in rows.values()]
             if losses is None:
                 settings = medoid(points, _spaces(kind))

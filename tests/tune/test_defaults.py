@@ -123,22 +123,8 @@ def test_data_without_a_suite_have_the_defaults_for_such_data():
         assert settings.tuned.startswith("defaults-sparse@")
         assert settings.training.lr != suite.training.lr
         assert settings.training.objective == suite.training.objective
-        settings = resolve(few, METHODS[name], "10%", "mf")
-        assert settings.tuned.startswith("defaults-sparse-items@")
-        assert settings.training.lr != suite.training.lr
-        assert settings.training.objective.temperature == 0.25
+        assert resolve(few, METHODS[name], "10%", "mf").training.objective.temperature == 0.25
         assert resolve(suite, METHODS[name], "10%", "mf").tuned == ""  # no data yet
-
-
-def test_defaults_can_be_derived_from_defaults_and_of_two_files_the_first_counts():
-    """As for few interactions an item. Such a file has knobs and rates apart."""
-    wide = [of("hashing", "10%", hashes=3, lr=0.2), of("qr", "10%", bits=4, lr=0.3)]
-    defaults = TunedFile(override=derive([file(*wide)], METHODS, rates=True))
-    own = file(of("hashing", "10%", hashes=2, lr=0.1))
-    found = TunedFile(override=derive([own, defaults], METHODS, rates=True))
-    for method, knob, value, rate in (("hashing", "hashes", 2, 0.1), ("qr", "bits", 4, 0.3)):
-        settings = found.find(method, "10%", "mf").settings
-        assert (settings[knob], settings["training.lr"]) == (value, rate)
 
 
 def test_defaults_for_one_objective_have_the_rates_of_the_settings_that_were_chosen():
