@@ -3,9 +3,8 @@
 `python -m bench.tune.adopt gowalla-mf amazon-cds-mf` runs the settings of the second file on the
 data set of the first one, for every method and budget that both have. Where their mean validation
 NDCG@20 over the seeds of the tuning is higher, they replace those in the first file. With the same
-file twice, the settings of each budget compete at the next smaller one, for files of searches
-before 29 November 2026, which did not do that. Test data take no part. Runs that ended are not run
-again.
+file twice, the settings of each budget compete at the next smaller one, as at the end of a search.
+Test data take no part. Runs that ended are not run again.
 """
 
 from __future__ import annotations
