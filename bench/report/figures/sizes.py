@@ -32,6 +32,8 @@ from bench.report.figures.style import Style
 
 _LEAST_RANGE = 4.0
 _MOST_TICKS = 7
+_LEAST_GAP = 0.1
+"""Between two ticks, as a share of the axis: about the width of a label."""
 METRICS = ("ndcg@20", "recall@20")
 
 
@@ -119,8 +121,11 @@ def _front(
 ) -> None:
     front = [row for row in board.front(size, metric) if row.role != "ceiling"]
     points = [(row.mean(size) or 0.0, row.mean(metric) or 0.0) for row in front]
-    # A reference has a line. A circle at its tiny size would leave little room for the budgets.
-    drawn = [at for row, at in zip(front, points, strict=True) if row.role != "reference"]
+    # Of several rows of a method at a budget one is drawn. A reference has a line. A circle at its
+    # tiny size would leave little room for the budgets.
+    rows_drawn = (point.row for curve in board.curves for point in curve.points)
+    shown = {(row.mean(size), row.mean(metric)) for row in rows_drawn}
+    drawn = [at for at in points if at in shown]
     axis.scatter(
         [x for x, _ in drawn],
         [y for _, y in drawn],
@@ -173,8 +178,20 @@ def _short(value: float) -> str:
     return f"{value:g}"
 
 
+def _apart(ticks: Sequence[float], gap: float) -> list[float]:
+    """Return those ticks whose logarithms differ by at least `gap`; `ticks` is in rising order."""
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or np.log(tick / kept[-1]) >= gap:
+            kept.append(tick)
+    return kept
+
+
 def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
     """Label every budget; if there are none or too many, 1, 2 and 5 of each decade.
+
+    Of budgets so close that their labels would overlap, the smallest is labelled: budgets of values
+    can be nearly as large as those of bytes.
 
     Args:
         axis: the axis, with everything drawn.
@@ -190,7 +207,7 @@ def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
     steps = (1,) if wide else (1, 2, 5)
     ticks = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
     if 0 < len(budgets) <= _MOST_TICKS:
-        ticks = sorted(budgets)
+        ticks = _apart(sorted(budgets), _LEAST_GAP * np.log(high / low))
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axis.xaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,51 @@
+"""The figure of accuracy against size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from support.make_records import TOYS, exact, write
+
+from bench.board import load
+from bench.report.figures.sizes import log_ticks, sizes
+from bench.report.figures.style import styles
+
+
+@pytest.mark.parametrize(
+    ("budgets", "shown"),
+    [
+        # Budgets of bytes, and the largest rows of budgets of values that are little larger.
+        ([1.93e6, 907e3, 1.81e6, 987e3, 3.63e6, 3.89e6], ["907k", "1.81M", "3.63M"]),
+        ([363e3, 907e3, 1.81e6, 4.53e6], ["363k", "907k", "1.81M", "4.53M"]),
+        ([907e3], ["907k"]),
+    ],
+)
+def test_budgets_are_labelled_where_their_labels_have_room(budgets, shown):
+    axis = Figure().subplots()
+    axis.set_xscale("log")
+    axis.plot(budgets, budgets)
+    log_ticks(axis, budgets)
+    assert [text.get_text() for text in axis.get_xticklabels()] == shown
+
+
+def test_the_pareto_front_is_marked_at_points_that_are_drawn(tmp_path: Path):
+    """A small row of 8 bits is on the front; validation prefers 4 bits, so its point is missing."""
+    for bits, test, valid, share in ((4, 0.5, 0.3, 1.0), (8, 0.3, 0.1, 0.5)):
+        record = exact(TOYS[0], "hashing", 0.1, test, valid=valid)
+        record["spec"]["method"]["config"] = {"bits": bits}
+        table = record["size"]["arrays"]["table"]
+        values = int(table["bytes"] * share) // 4
+        table |= {"shape": [values], "bytes": 4 * values}
+        total = 4 * values + 100
+        record["size"] |= {"values": values, "bytes": total, "file_bytes": total}
+        write(tmp_path, record)
+    board = load(tmp_path).boards[0]
+    assert len(board.front("bytes", "ndcg@20")) == 2
+    axis = sizes(board, styles([("hashing", "method")]), "bytes").figure.axes[0]
+    (circles,) = (one for one in axis.collections if 95 in one.get_sizes())
+    points = {(x, y) for line in axis.lines for x, y in np.column_stack(line.get_data()).tolist()}
+    marked = [tuple(at) for at in np.asarray(circles.get_offsets()).tolist()]
+    assert marked and set(marked) <= points
