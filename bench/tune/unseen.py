@@ -42,15 +42,14 @@ def scores(records: Iterable[Record], part: str) -> Scores:
         spec, metrics = record.spec, record.metrics
         if record.status != "ok" or metrics is None or spec.protocol != PROTOCOL:
             continue
-        if spec.method.form is not None or spec.backbone.name == "none":
+        budget = record.budget
+        if spec.method.form is not None or (budget and budget.accounting != "bytes"):
             continue
-        if record.budget is not None and record.budget.accounting != "bytes":
-            continue
-        runs = found[spec.method.name, record.budget.label if record.budget else ""]
+        cell = spec.method.name, budget.label if budget else ""
+        runs = found[cell]
         if spec.seed in runs:
-            place = " ".join((spec.method.name, record.budget.label if record.budget else ""))
             raise BenchError(
-                f"{spec.dataset.split}: two records of {place.strip()}, seed {spec.seed};"
+                f"{spec.dataset.split}: two records of {' '.join(cell).strip()}, seed {spec.seed};"
                 " give a folder with the records of one leaderboard"
             )
         runs[spec.seed] = float(getattr(metrics, part)["ndcg@20"])

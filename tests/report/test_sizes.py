@@ -19,6 +19,11 @@ from bench.report.figures.style import styles
     [
         # Budgets of bytes, and the largest rows of budgets of values that are little larger.
         ([1.93e6, 907e3, 1.81e6, 987e3, 3.63e6, 3.89e6], ["907k", "1.81M", "3.63M"]),
+        # More than have room, but for those that lie near others.
+        (
+            [at * near for at in (1e3, 2e3, 4e3, 8e3) for near in (1, 1.05)],
+            ["1k", "2k", "4k", "8k"],
+        ),
         ([363e3, 907e3, 1.81e6, 4.53e6], ["363k", "907k", "1.81M", "4.53M"]),
         ([907e3], ["907k"]),
     ],

@@ -53,7 +53,7 @@ def test_the_command_prints_test_and_validation_scores(
     assert "mean loss -8.3 %" in valid
 
 
-def test_runs_of_popularity_published_forms_and_budgets_of_values_take_no_part(
+def test_popularity_published_forms_and_budgets_of_values_take_no_part(
     tmp_path: Path,
 ) -> None:
     record, _ = make(TOYS[0], "none", "popularity", None, 0)

@@ -121,8 +121,8 @@ def _front(
 ) -> None:
     front = [row for row in board.front(size, metric) if row.role != "ceiling"]
     points = [(row.mean(size) or 0.0, row.mean(metric) or 0.0) for row in front]
-    # Of several rows of a method at a budget one is drawn. A reference has a line. A circle at its
-    # tiny size would leave little room for the budgets.
+    # A circle needs a point in it. Of several rows of a method at a budget only one has a point.
+    # A reference has a line.
     rows_drawn = (point.row for curve in board.curves for point in curve.points)
     shown = {(row.mean(size), row.mean(metric)) for row in rows_drawn}
     drawn = [at for at in points if at in shown]
@@ -206,8 +206,9 @@ def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
     wide = high / low > 300
     steps = (1,) if wide else (1, 2, 5)
     ticks = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
-    if 0 < len(budgets) <= _MOST_TICKS:
-        ticks = _apart(sorted(budgets), _LEAST_GAP * np.log(high / low))
+    labelled = _apart(sorted(budgets), _LEAST_GAP * np.log(high / low))
+    if 0 < len(labelled) <= _MOST_TICKS:
+        ticks = labelled
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axis.xaxis.set_minor_locator(NullLocator())
