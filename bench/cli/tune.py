@@ -9,6 +9,7 @@ import typer
 
 from bench.cli import console, options
 from bench.cli.app import EXTEND, RUN, command
+from bench.errors import BenchError
 from bench.runs.request import Request, about
 from bench.tune.options import SEED, Options, needs_optuna
 
@@ -139,6 +140,13 @@ def defaults(
         Optional[list[str]],
         typer.Option("--data", "-d", help="For --by-score: data sets that are files of your own."),
     ] = None,
+    suite: Annotated[
+        Optional[str],
+        typer.Option(
+            help="For --by-score: suite that takes the defaults. Runs have its objective, and"
+            " learning rates come from files with this objective."
+        ),
+    ] = None,
     data_dir: options.DataDir = None,
     results: options.Results = options.RESULTS,
     workers: options.Workers = None,
@@ -152,6 +160,9 @@ def defaults(
 
     files, methods, losses = [find_tuned(one) for one in names], find_methods(plugin or ()), None
     rule = "those that differ least from the others"
+    if suite and (rates or not by_score):
+        raise BenchError("--suite needs --by-score, and decides about rates without --rates")
+    kept = range(len(files)) if rates else ()
     if by_score:
         needs_optuna()
         from bench.tune.transfer import Runner
@@ -161,12 +172,16 @@ def defaults(
             results,
             workers or default_workers("cpu"),
             rates,
+            suite,
             tuple(dataset or ()),
             data_dir,
             tuple(plugin or ()),
         )
         losses, rule = run.losses(files), "those that lose least on the others"
-    found = derive(files, methods, rates, losses)
+        if suite:
+            rule += f" under the suite {suite}"
+            kept = [number for number, one in enumerate(files) if run.rated(one)]
+    found = derive(files, methods, kept, losses)
     out_file.unlink(missing_ok=True)
     write_tuned(out_file, {"note": f"of {', '.join(names)}, {rule}"}, found)
     console.out.say(f"{out_file}: {len(found)} overrides")

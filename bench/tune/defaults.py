@@ -9,14 +9,14 @@ differ least from the settings of the others (the medoid).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bench.files import NONE
 from bench.method import Choice, LogRange, Method, Space
 from bench.method.search_space import BITS
 from bench.runs.suite import TRAINING, When
-from bench.runs.tuned import Found, TunedFile
+from bench.runs.tuned import Found, Tuned, TunedFile
 
 RATE = f"{TRAINING}lr"
 
@@ -27,7 +27,7 @@ Losses = Mapping[tuple[str, str, int, int], float]
 def derive(
     files: Sequence[TunedFile],
     methods: Mapping[str, type[Method]],
-    rates: bool = False,
+    rates: Collection[int] = (),
     losses: Losses | None = None,
 ) -> tuple[Found, ...]:
     """Return overrides with the settings of one of several files for each method and budget.
@@ -39,39 +39,46 @@ def derive(
     Args:
         files: tuned settings, one file for each data set; of equally near ones the first counts.
         methods: all known methods.
-        rates: with learning rates, for the backbone of their file. Each was tuned under the
-            objective of its file, so this is for files with one objective and for suites that have
-            it, too.
+        rates: numbers of the files whose learning rates are taken, for the backbone of the file.
+            Each was tuned under the objective of its file, so these are files with the objective of
+            the suite that takes the defaults.
         losses: shares of the tuned score that settings lose on other data sets. The settings with
-            the least mean over the data sets are taken, with 0 on their own; None: the medoid.
+            the least mean over the other data sets are taken; None: the medoid. Settings of a
+            budget that one file alone has were not measured, and are left out if the method has
+            another budget: the nearest one counts then.
     """
-    known = [row for file in files for row in file.rows()]
     found = []
     for kind in (kind for kind in methods.values() if kind.role != "ablation"):
-        labels = {row.label: None for row in known if row.method == kind.name}
-        for label in labels:
-            rows = {
-                number: row
-                for number, file in enumerate(files)
-                if (row := file.find(kind.name, label or None, str(file.study.get("backbone", ""))))
-                and row.label == label
-            }
-            if not rows:
-                continue
-            points = [knobs(kind, row.settings) for row in rows.values()]
+        budgets = _rows(files, kind.name)
+        if losses is not None and any(len(rows) > 1 for rows in budgets.values()):
+            budgets = {label: rows for label, rows in budgets.items() if len(rows) > 1}
+        for label, rows in budgets.items():
+            points = {number: knobs(kind, row.settings) for number, row in rows.items()}
             if losses is None:
-                settings = medoid(points, _spaces(kind))
-                chosen = list(rows.values())[points.index(settings)]
+                settings = medoid(list(points.values()), _spaces(kind))
+                number = next(one for one, point in points.items() if point == settings)
             else:
-                chosen = rows[_least(losses, kind.name, label, list(rows))]
-                settings = knobs(kind, chosen.settings)
+                number = _least(losses, kind.name, label, list(rows))
+            settings, chosen = points[number], rows[number]
             when = When(method=(kind.name,), budget=(label,) if label else ())
             if settings:
                 found.append(Found(when=when, set=settings))
-            if rates and RATE in chosen.settings:
+            if number in rates and RATE in chosen.settings:
                 own = when.model_copy(update={"backbone": chosen.origin.when.backbone})
                 found.append(Found(when=own, set={RATE: chosen.settings[RATE]}))
     return tuple(found)
+
+
+def _rows(files: Sequence[TunedFile], method: str) -> dict[str, dict[int, Tuned]]:
+    """Return the rows of a method by budget and by number of the file that was tuned at it."""
+    labels = [row.label for file in files for row in file.rows() if row.method == method]
+    found: dict[str, dict[int, Tuned]] = {label: {} for label in labels}
+    for label, rows in found.items():
+        for number, file in enumerate(files):
+            row = file.find(method, label or None, str(file.study.get("backbone", "")))
+            if row and row.label == label:
+                rows[number] = row
+    return {label: rows for label, rows in found.items() if rows}
 
 
 def _least(losses: Losses, method: str, label: str, files: Sequence[int]) -> int:

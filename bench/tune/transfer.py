@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.data import Interactions, load
 from bench.errors import BenchError
@@ -50,6 +51,9 @@ class Runner:
         results: folder of the logs. Scores of the same runs in logs there are not run again.
         workers: runs at the same time.
         rates: the settings have learning rates.
+        suite: whose objective the runs have, as for people who do not tune. Files with this
+            objective have learning rates then, others none. None: the runs have the objective that
+            was tuned on their data.
         files: data sets that are not known by name; the split tells whose they are.
         data_dir: folder with data sets.
         plugins: method files.
@@ -59,6 +63,7 @@ class Runner:
     results: Path
     workers: int
     rates: bool = True
+    suite: str | None = None
     files: Sequence[str] = ()
     data_dir: Path | None = None
     plugins: Sequence[Path] = ()
@@ -77,19 +82,24 @@ class Runner:
             for cell, row in own.items()
             if cell in other and row.origin.valid is not None
         }
-        differ = {cell for cell, row in both.items() if not self._same(own[cell], row)}
+        rates = self.rated(source)
+        differ = {
+            cell for cell, row in both.items() if self.suite or not self._same(own[cell], row)
+        }
         if not differ:
             return Transfer(both, {})
         name, data = self._data(tuned)
-        asked = Request(None, name, plugins=self.plugins, data_dir=self.data_dir)
+        asked = Request(self.suite, name, plugins=self.plugins, data_dir=self.data_dir)
         suite = asked.resolved(methods=tuple(dict.fromkeys(method for method, _ in own)))
         # The full table is the teacher of other methods. It keeps its settings beside theirs.
         alone = {cell for cell in differ if cell[0] == Full.name}
         teacher = [one for one in tuned.override if one.when.method == (Full.name,)]
+        if self.suite:
+            teacher = []
         measured: list[Measured] = []
         for cells in (alone, differ - alone):
             if cells:
-                given = [self._override(both[cell]) for cell in cells]
+                given = [self._override(both[cell], rates) for cell in cells]
                 one = self._comparison(tuned, suite, data, cells, [*teacher, *given])
                 one.run(asked, data, self.results, self.workers)
                 measured += one.measured()
@@ -105,6 +115,14 @@ class Runner:
             for cell, loss in self(tuned, settings).losses().items()
         }
 
+    def rated(self, file: TunedFile) -> bool:
+        """Whether learning rates of a file are taken along."""
+        if not self.suite:
+            return self.rates
+        name, data = self._data(file)
+        asked = Request(self.suite, name, plugins=self.plugins, data_dir=self.data_dir)
+        return self._objective(asked.resolved(), data) == _objective_of(file)
+
     def _comparison(
         self,
         tuned: TunedFile,
@@ -113,13 +131,12 @@ class Runner:
         cells: set[Cell],
         settings: Sequence[Found],
     ) -> Comparison:
-        """The runs of some cells, under what all methods share in `tuned`."""
+        """The runs of some cells, under what all methods share in `tuned` or in `suite`."""
         backbone, bare = suite.backbones[0], with_tuned(suite, "")
-        changes = (*bare.override, *tuned.shared(backbone), *settings)
-        changed = bare.model_copy(update={"override": changes})
-        wanted = dict(tuned.study.get("training", {})).get("objective")
-        found = shared_training(for_data(changed, data), backbone).objective.model_dump()
-        if wanted is not None and wanted != found:
+        shared = () if self.suite else tuned.shared(backbone)
+        changed = bare.model_copy(update={"override": (*bare.override, *shared, *settings)})
+        wanted, found = _objective_of(tuned), self._objective(changed, data)
+        if not self.suite and wanted is not None and wanted != found:
             raise BenchError(
                 f"{data.split}: settings were tuned under {wanted}, but the suite has {found}"
             )
@@ -136,10 +153,15 @@ class Runner:
             and self.methods[row.method].role != "ablation"
         }
 
-    def _override(self, row: Tuned) -> Found:
+    @staticmethod
+    def _objective(suite: Suite, data: Interactions) -> dict[str, Any]:
+        training = shared_training(for_data(suite, data), suite.backbones[0])
+        return training.objective.model_dump()
+
+    def _override(self, row: Tuned, rates: bool) -> Found:
         """All settings, with the defaults of the method for what the row leaves out."""
         settings = knobs(self.methods[row.method], row.settings)
-        if self.rates and RATE in row.settings:
+        if rates and RATE in row.settings:
             settings[RATE] = row.settings[RATE]
         when = When(method=(row.method,), budget=(row.label,) if row.label else ())
         return Found(when=when, set=settings)
@@ -163,3 +185,8 @@ class Runner:
             f"settings were tuned on {tuned.study['split']}, but the data are"
             f" {self._loaded[name].split}"
         )
+
+
+def _objective_of(file: TunedFile) -> dict[str, Any] | None:
+    """The objective that settings were tuned under; None if the file does not say it."""
+    return dict(file.study.get("training", {})).get("objective")

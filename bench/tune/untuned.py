@@ -238,7 +238,8 @@ def measure(options: argparse.Namespace) -> list[Measured]:
         if options.source:
             defaults = Path(folder) / "defaults.toml"
             files = [find_tuned(one) for one in options.source]
-            write_tuned(defaults, {}, derive(files, methods, options.rates))
+            rates = range(len(files)) if options.rates else ()
+            write_tuned(defaults, {}, derive(files, methods, rates))
             suite = with_tuned(suite, str(defaults))
         one = Comparison(tuned, suite, methods, data, where)
     one.run(asked, data, options.results, options.workers)

@@ -133,13 +133,14 @@ def test_defaults_for_one_objective_have_the_rates_of_the_settings_that_were_cho
         file(of("hashing", "10%", hashes=3, lr=0.2)),
         file(of("hashing", "10%", hashes=2, lr=0.3)),
     ]
-    knobs, rate = derive(files, METHODS, rates=True)
+    knobs, rate = derive(files, METHODS, rates=[2])
     assert knobs.set["hashes"] == 2
     assert (rate.when.backbone, rate.set) == (("mf",), {"training.lr": 0.3})
     both = TunedFile(override=(knobs, rate))
     assert both.find("hashing", "10%", "mf").settings == knobs.set | rate.set
     assert both.find("hashing", "10%", "lightgcn").settings == knobs.set
     assert derive(files, METHODS) == (knobs,)
+    assert derive(files, METHODS, rates=[0, 1]) == (knobs,)  # files with another objective
 
 
 def test_defaults_are_the_settings_with_the_least_mean_loss_where_losses_are_known():
@@ -155,13 +156,26 @@ def test_defaults_are_the_settings_with_the_least_mean_loss_where_losses_are_kno
         if source != data
     }
     losses |= {("hashing", "5%", 0, 1): 0.1, ("hashing", "5%", 1, 0): 0.1}
-    found = derive(files, METHODS, rates=True, losses=losses)
+    found = derive(files, METHODS, rates=range(3), losses=losses)
     known = TunedFile(override=found)
     assert known.find("hashing", "10%", "mf").settings["hashes"] == 3
     assert known.find("hashing", "10%", "mf").settings["training.lr"] == 0.3
     assert known.find("hashing", "5%", "mf").settings["hashes"] == 1  # of equals the first
     # The medoid would be another one.
     assert derive(files, METHODS)[0].set["hashes"] == 2
+
+
+def test_settings_that_nobody_else_can_judge_are_left_out():
+    files = [
+        file(of("hashing", "10%", hashes=1), of("hashing", "20%", hashes=1), of("qr", "20%")),
+        file(of("hashing", "10%", hashes=2)),
+    ]
+    losses = {("hashing", "10%", 0, 1): 0.1, ("hashing", "10%", 1, 0): 0.2}
+    known = TunedFile(override=derive(files, METHODS, losses=losses))
+    assert [row.label for row in known.rows() if row.method == "hashing"] == ["10%"]
+    assert known.find("hashing", "20%", "mf").settings["hashes"] == 1  # of the nearest budget
+    assert known.find("qr", "20%", "mf") is not None  # the only settings of this method
+    assert known.find("hashing", "20%", "mf").label == "10%"
 
 
 def test_the_command_derives_a_file(tmp_path, monkeypatch):

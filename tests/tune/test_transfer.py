@@ -166,6 +166,43 @@ def test_the_command_takes_the_settings_that_lose_least(data, tmp_path, ran):
     assert read_tuned(out).find("hashing", "10%", "mf").settings["head"] == 0.5
 
 
+def test_defaults_are_judged_under_the_suite_that_takes_them(data, tmp_path, monkeypatch):
+    asked = []
+
+    def run(self, *_):
+        for one in self.missing():
+            spec, config = one.spec, one.spec.method.config
+            asked.append((spec.method.name, spec.training.lr, spec.training.objective.temperature))
+            value = SCORES[0.25 if spec.training.lr == 0.02 else config["head"]]
+            self.take(spec.id, {"value": value})
+
+    monkeypatch.setattr(Comparison, "run", run)
+    suite = {"name": "softmax", "negatives": 1024, "temperature": 0.2}  # of `default`, dense data
+    theirs = suite | {"temperature": 0.4}
+    shared = Found(when=When(backbone=("mf",)), set={"training.objective.temperature": 0.4})
+    paths = [str(tmp_path / f"{name}.toml") for name in ("like", "unlike")]
+    for path, objective, lr in zip(paths, (suite, theirs), (0.02, 0.05), strict=True):
+        study = tuned(data, training={"objective": objective}).study
+        more = [shared] if objective is theirs else []
+        write_tuned(tmp_path / path, study, [*more, of("hashing", "10%", 0.2, head=0.5, lr=lr)])
+    out, given = tmp_path / "out.toml", {"dataset": [str(data)], "workers": 1}
+    defaults(paths[::-1], out, by_score=True, suite="default", results=tmp_path / "r", **given)
+    # Equal knobs are run, too: what they lose under the suite is not known. The rate of the file
+    # that was tuned under another objective stays out, in the runs and in the defaults.
+    assert asked == 2 * [("hashing", 0.02, 0.2)] + 2 * [("hashing", 0.003, 0.2)]
+    found = read_tuned(out)
+    assert found.find("hashing", "10%", "mf").settings["training.lr"] == 0.02
+    assert "under the suite default" in found.study["note"]
+    defaults(paths, out, by_score=True, rates=True, results=tmp_path / "s", **given)
+    assert len(asked) == 8
+
+
+@pytest.mark.parametrize("given", [{}, {"by_score": True, "rates": True}])
+def test_a_suite_needs_scores_and_decides_about_rates(given, tmp_path):
+    with pytest.raises(BenchError, match="--suite needs --by-score"):
+        defaults([], tmp_path / "out.toml", suite="default", **given)
+
+
 def test_better_settings_of_other_data_replace_those_of_a_search(data, tmp_path, ran, capsys):
     mine, theirs = tmp_path / "mine.toml", tmp_path / "theirs.toml"
     study = tuned(data).study
@@ -234,7 +271,7 @@ def test_defaults_compete_with_their_rates(data, tmp_path, ran):
     mine, theirs = tmp_path / "mine.toml", tmp_path / "theirs.toml"
     write_tuned(mine, tuned(data).study, [of("hashing", "10%", 0.2, head=0.5, lr=0.01)])
     source = tuned(data, of("hashing", "10%", 0.9, head=0.25, lr=0.02))
-    write_tuned(theirs, {}, derive([source], METHODS, rates=True))  # rates by themselves
+    write_tuned(theirs, {}, derive([source], METHODS, rates=[0]))  # rates by themselves
     adopt.main([str(mine), str(theirs), "-d", str(data), "--results", str(tmp_path)])
     settings = read_tuned(mine).find("hashing", "10%", "mf").settings
     assert (settings["head"], settings["training.lr"]) == (0.25, 0.02)
