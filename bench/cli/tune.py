@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -162,7 +163,7 @@ def defaults(
     rule = "those that differ least from the others"
     if suite and (rates or not by_score):
         raise BenchError("--suite needs --by-score, and decides about rates without --rates")
-    kept = range(len(files)) if rates else ()
+    kept: Sequence[int] = range(len(files)) if rates else ()
     if by_score:
         needs_optuna()
         from bench.tune.transfer import Runner
