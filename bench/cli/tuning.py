@@ -54,7 +54,7 @@ def show(tuner: Tuner) -> None:
     console.out.say(
         f"{sum(search.left().values()):,} runs: {methods} {stages['short']} trials at each budget,"
         f" of which at most {stages['whole']} get all passes and {stages['again']} a second seed;"
-        " then the best of each budget competes at the one before"
+        " then the best of each budget competes at the budgets next to it"
     )
 
 

@@ -3,8 +3,9 @@
 `python -m bench.tune.adopt gowalla-mf amazon-cds-mf` runs the settings of the second file on the
 data set of the first one, for every method and budget that both have. Where their mean validation
 NDCG@20 over the seeds of the tuning is higher, they replace those in the first file. With the same
-file twice, the settings of each budget compete at the next smaller one, as at the end of a search.
-Test data take no part. Runs that ended are not run again.
+file twice, the settings of each budget compete at the next smaller one; with --smaller too, those
+of the smaller one at the larger one. A search ends with both. Test data take no part. Runs that
+ended are not run again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,20 @@ def not_compared(
     return source.model_copy(update={"override": kept})
 
 
-def of_larger_budgets(tuned: TunedFile) -> TunedFile:
-    """Return the settings of each budget in percent as those of the next smaller one."""
+def of_other_budgets(tuned: TunedFile, smaller: bool) -> TunedFile:
+    """Return the settings of each budget in percent as those of the next one.
+
+    Args:
+        tuned: what a search found.
+        smaller: the settings are those of the smaller budget of two; otherwise of the larger one.
+    """
     labels = {label for one in tuned.override for label in one.when.budget if share_of(label)}
-    order = sorted(labels, key=lambda label: share_of(label) or 0.0)
-    smaller = dict(zip(order[1:], order[:-1], strict=True))
+    order = sorted(labels, key=lambda label: share_of(label) or 0.0, reverse=not smaller)
+    following = dict(pairwise(order))
     moved = [
-        one.model_copy(update={"when": one.when.model_copy(update={"budget": (below,)})})
+        one.model_copy(update={"when": one.when.model_copy(update={"budget": (label,)})})
         for one in tuned.override
-        if len(one.when.budget) == 1 and (below := smaller.get(one.when.budget[0]))
+        if len(one.when.budget) == 1 and (label := following.get(one.when.budget[0]))
     ]
     return TunedFile(study=tuned.study, override=tuple(moved))
 
@@ -96,6 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.add_argument(
         "-d", "--data", action="append", default=[], help="the data set where it is a file"
     )
+    given.add_argument(
+        "--smaller",
+        action="store_true",
+        help="with the same file twice: settings of smaller budgets compete at larger ones",
+    )
     given.add_argument("--data-dir", type=Path, help="folder with data sets (or BENCH_DATA)")
     given.add_argument(
         "--results", type=Path, default=Path("results/local"), help="folder of the logs"
@@ -107,7 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         tuned, source = find_tuned(options.tuned), find_tuned(options.source)
         if options.source == options.tuned:
-            source = of_larger_budgets(tuned)
+            source = of_other_budgets(tuned, options.smaller)
+        elif options.smaller:
+            raise BenchError("--smaller needs the same file twice")
         run = Runner(
             find_methods(),
             options.results,

@@ -93,7 +93,7 @@ class Search:
         self._going: dict[str, _Round] = {}  # by run
         self._active: list[Study] = []
         self._ended = 0  # studies; their comparison may be still to come
-        self._comparisons = sum(len(self.budgets(kind)) - 1 for kind, _ in self.columns())
+        self._comparisons = 2 * sum(len(self.budgets(kind)) - 1 for kind, _ in self.columns())
 
     def budgets(self, kind: type[Method]) -> Sequence[str | None]:
         """Return the budgets of a method, in the order of its studies."""
@@ -162,7 +162,9 @@ class Search:
     def _rounds(self, kind: type[Method], form: Form) -> Rounds:
         """Yield the runs of a method, budget by budget; each begins with the best of the last.
 
-        Then the best of each budget competes at the one before it, beginning with the last.
+        Then the best of each budget competes at the one before it, beginning with the last, and at
+        the one after it, beginning with the first: a short trial is no fair test of settings that
+        learn slowly.
         """
         first: list[Mapping[str, Any]] = []
         cells: list[Cell] = []
@@ -175,10 +177,11 @@ class Search:
             if best:
                 first = [best]
             cells.append(cell)
-        for before, cell in reversed(list(pairwise(cells))):
-            best = cell.best()
+        down = [(large, small) for small, large in reversed(list(pairwise(cells)))]
+        for known, cell in (*down, *pairwise(cells)):
+            best = known.best()
             if best:
-                yield from self._alone_with(before, before.compare(best))
+                yield from self._alone_with(cell, cell.compare(best))
             self._comparisons -= 1
         self.outcomes += [self._outcome(cell) for cell in cells]
 

@@ -5,7 +5,7 @@ passes ("whole"), and so do the suite's settings and the best of the others that
 few passes can mislead, and what is known to be good must not be lost by them. The best of these
 also runs with half of its learning rate: a rate that is best for few passes is often too high for
 all. The best three run once more with another seed ("again"), and the best mean of two seeds is
-chosen. Settings that are found elsewhere later, at a larger budget, compete in the same way.
+chosen. Settings that are found elsewhere later, at another budget, compete in the same way.
 
 The sampler proposes trials in rounds of `ROUND`. A round learns from the earlier rounds only. So
 the trials of a study are the same for any number of workers, and for a study that was killed and
@@ -100,7 +100,7 @@ class Study:
     cost: str | None = None
     rate: str | None = None
     outcomes: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    _elsewhere: int | None = None
+    _elsewhere: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.outcomes = read_log(self.path)
@@ -152,7 +152,7 @@ class Study:
         number = ELSEWHERE
         while self.outcomes.get((number, FULL), {"params": params})["params"] != params:
             number -= 1  # the log has other settings, found with fewer trials
-        self._elsewhere = number
+        self._elsewhere.add(number)
         yield self._plan([Asked(number, FULL, dict(params))])
         if number in self._best(FULL, [*whole, number])[:FINALISTS]:
             yield self._plan([Asked(number, AGAIN, dict(params))])
@@ -184,8 +184,8 @@ class Study:
                 their learning rate, nor those with settings found elsewhere.
         """
         numbers = [*range(0 if proposed else -self.trials, self.trials)]
-        if self._elsewhere is not None and not proposed:
-            numbers.append(self._elsewhere)
+        if not proposed:
+            numbers += sorted(self._elsewhere, reverse=True)
         for stages in ((FULL, AGAIN), (FULL,)):
             scores = {n: self.value(n, *stages) for n in numbers}
             found = [(score, -n) for n, score in scores.items() if score is not None]

@@ -304,6 +304,16 @@ def test_with_the_same_file_twice_settings_of_larger_budgets_compete(data, tmp_p
     row = next(row for row in found.rows() if row.label == "10%")
     assert row.origin.compared == (f"{mine}@{row.id}",)
     assert [row.label for row in found.rows() if row.method == "qr"] == ["20%"]
+    del ran[:]
+    adopt.main([*command, "--smaller", "--workers", "1"])
+    assert {(method, label) for method, label, *_ in ran} == {("hashing", "10%")}  # 20 % has them
+    found = read_tuned(mine)
+    assert found.find("hashing", "10%", "mf").settings["head"] == 0.25  # .5 of 5 % is worse
+    hashing = [row for row in found.rows() if row.method == "hashing"]
+    compared = {row.label: len(row.origin.compared) for row in hashing}
+    assert compared == {"5%": 1, "10%": 2, "20%": 1}
+    with pytest.raises(SystemExit):
+        adopt.main([str(mine), "gowalla-mf", "--smaller"])
 
 
 def test_a_mistake_is_one_line(tmp_path, capsys):
