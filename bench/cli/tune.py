@@ -117,7 +117,7 @@ def tune(
 
 @command(
     EXTEND,
-    "bench defaults ml-1m-mf ml-100k-mf --out tuned/defaults.toml",
+    "bench defaults ml-1m-mf ml-100k-mf --out mine.toml",
     "bench defaults gowalla-mf amazon-cds-mf --rates --by-score --out tuned/defaults-sparse.toml",
 )
 def defaults(
@@ -147,6 +147,10 @@ def defaults(
             help="For --by-score: suite that takes the defaults. Runs have its objective, and"
             " learning rates come from files with this objective."
         ),
+    ] = None,
+    others: Annotated[
+        Optional[list[str]],
+        typer.Option(help="Tuned settings for the methods that the files lack, by name or file."),
     ] = None,
     data_dir: options.DataDir = None,
     results: options.Results = options.RESULTS,
@@ -183,6 +187,12 @@ def defaults(
             rule += f" under the suite {suite}"
             kept = [number for number, one in enumerate(files) if run.rated(one)]
     found = derive(files, methods, kept, losses)
+    note = f"of {', '.join(names)}, {rule}"
+    if others:
+        had = {name for one in found for name in one.when.method}
+        lacking = {name: kind for name, kind in methods.items() if name not in had}
+        found += derive([find_tuned(one) for one in others], lacking)
+        note += f"; methods that these lack: of {', '.join(others)}"
     out_file.unlink(missing_ok=True)
-    write_tuned(out_file, {"note": f"of {', '.join(names)}, {rule}"}, found)
+    write_tuned(out_file, {"note": note}, found)
     console.out.say(f"{out_file}: {len(found)} overrides")

@@ -186,5 +186,13 @@ def test_the_command_derives_a_file(tmp_path, monkeypatch):
     out = tmp_path / "out.toml"
     defaults([str(one)], out)
     assert read_tuned(out).find("hashing", "10%", "mf").settings["hashes"] == 3
+    two = tmp_path / "two.toml"
+    write_tuned(two, {}, [of("hashing", "5%", hashes=2), of("qr", "5%", combine="add", lr=0.1)])
+    defaults([str(one)], out, others=[str(two)])
+    found = read_tuned(out)
+    assert [row.label for row in found.rows() if row.method == "hashing"] == ["10%"]
+    assert found.find("qr", "5%", "mf").settings["combine"] == "add"
+    assert "training.lr" not in found.find("qr", "5%", "mf").settings
+    assert "lack: of" in found.study["note"]
     with pytest.raises(SpecError, match="no tuned settings"):
         defaults(["nothing-here"], out)
