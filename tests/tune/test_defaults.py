@@ -14,7 +14,7 @@ from bench.method.registry import find_methods
 from bench.method.search_space import BITS
 from bench.runs.settings import for_data, resolve
 from bench.runs.suite import When, find_suite
-from bench.runs.tuned import Found, TunedFile, read_tuned, write_tuned
+from bench.runs.tuned import Found, TunedFile, find_tuned, read_tuned, write_tuned
 from bench.tune.defaults import derive, distance, medoid
 
 METHODS = find_methods()
@@ -111,11 +111,13 @@ def test_data_without_a_suite_have_the_defaults_for_such_data():
     items = (data.train.nnz + data.valid.nnz) // 20
     dense, few = (for_data(suite, replace(data, items=n * data.items)) for n in (1, 100))
     sparse = for_data(suite, replace(data, users=10_000 * data.users, items=items))
-    for name in ("hashing", "cerp", "pep"):
+    file = find_tuned("defaults")
+    for name in ("hashing", "cerp", "pep", "ttrec"):
         settings = resolve(dense, METHODS[name], "10%", "mf")
-        assert settings.config.width_factor is not None
         assert settings.tuned.startswith("defaults@")
-        assert settings.training.lr == suite.training.lr
+        rate = file.find(name, "10%", "mf").settings.get("training.lr", suite.training.lr)
+        assert settings.training.lr == rate
+        assert resolve(dense, METHODS[name], "10%", "lightgcn").training.lr == suite.training.lr
         assert settings.training.objective.temperature == 0.2
         knobs = default_knobs(METHODS[name], "10%", 0.1)
         assert {k: getattr(settings.config, k) for k in knobs} == knobs
@@ -187,7 +189,7 @@ def test_the_command_derives_a_file(tmp_path, monkeypatch):
     defaults([str(one)], out)
     assert read_tuned(out).find("hashing", "10%", "mf").settings["hashes"] == 3
     two = tmp_path / "two.toml"
-    write_tuned(two, {}, [of("hashing", "5%", hashes=2), of("qr", "5%", combine="add", lr=0.1)])
+    write_tuned(two, {"backbone": "mf"}, [of("hashing", "5%", hashes=2), of("qr", "5%", combine="add", lr=0.1)])
     defaults([str(one)], out, others=[str(two)])
     found = read_tuned(out)
     assert [row.label for row in found.rows() if row.method == "hashing"] == ["10%"]
