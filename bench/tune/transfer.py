@@ -70,7 +70,9 @@ class Runner:
     _loaded: dict[str, Interactions] = field(default_factory=dict)
 
     def __call__(self, tuned: TunedFile, source: TunedFile) -> Transfer:
-        """Run the settings of `source` on the data set of `tuned` where they differ.
+        """Run the settings of `source` on the data set of `tuned`.
+
+        Without `suite` those that are equal in both are not run: they lose nothing.
 
         Raises:
             BenchError: `tuned` names no data set, its data are not found, or their suite has

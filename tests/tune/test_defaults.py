@@ -189,7 +189,11 @@ def test_the_command_derives_a_file(tmp_path, monkeypatch):
     defaults([str(one)], out)
     assert read_tuned(out).find("hashing", "10%", "mf").settings["hashes"] == 3
     two = tmp_path / "two.toml"
-    write_tuned(two, {"backbone": "mf"}, [of("hashing", "5%", hashes=2), of("qr", "5%", combine="add", lr=0.1)])
+    write_tuned(
+        two,
+        {"backbone": "mf"},
+        [of("hashing", "5%", hashes=2), of("qr", "5%", combine="add", lr=0.1)],
+    )
     defaults([str(one)], out, others=[str(two)])
     found = read_tuned(out)
     assert [row.label for row in found.rows() if row.method == "hashing"] == ["10%"]
