@@ -78,7 +78,7 @@ def test_recboles_trainer_and_evaluator_run_unchanged(tmp_path, monkeypatch, nam
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["BPR", "LightGCN"])
-def test_full_against_cerp_at_10_percent(tmp_path, monkeypatch, name):
+def test_cerp_keeps_most_of_the_full_table_at_10_percent(tmp_path, monkeypatch, name):
     recalls = {}
     for method in ("full", "cerp"):
         settings = {"epochs": 20, "embedding_size": 64, "stopping_step": 5, "users": 943}
@@ -93,7 +93,8 @@ def test_full_against_cerp_at_10_percent(tmp_path, monkeypatch, name):
             trainer = trainer or here.trainer(model)
             trainer.fit(here.train, here.valid, verbose=False)
             recalls[method] = trainer.evaluate(here.test)["recall@20"]
-    assert recalls["full"] > recalls["cerp"] > 0.05
+    assert recalls["full"] > 0.05
+    assert recalls["cerp"] > 0.7 * recalls["full"], recalls
 
 
 def test_methods_without_a_search_need_no_preparation(tmp_path, monkeypatch):
