@@ -118,7 +118,7 @@ def tune(
 @command(
     EXTEND,
     "bench defaults ml-1m-mf ml-100k-mf --out mine.toml",
-    "bench defaults gowalla-mf amazon-cds-mf --rates --by-score --out tuned/defaults-sparse.toml",
+    "bench defaults gowalla-mf amazon-cds-mf --rates --by-score --out mine.toml",
 )
 def defaults(
     names: Annotated[list[str], typer.Argument(help="Tuned settings, by name or file.")],

@@ -93,11 +93,11 @@ class Runner:
         name, data = self._data(tuned)
         asked = Request(self.suite, name, plugins=self.plugins, data_dir=self.data_dir)
         suite = asked.resolved(methods=tuple(dict.fromkeys(method for method, _ in own)))
-        # The full table is the teacher of other methods. It keeps its settings beside theirs.
+        # The full table is the teacher of other methods. It keeps its settings beside theirs, or
+        # those of `suite`.
         alone = {cell for cell in differ if cell[0] == Full.name}
-        teacher = [one for one in tuned.override if one.when.method == (Full.name,)]
-        if self.suite:
-            teacher = []
+        known = () if self.suite else tuned.override
+        teacher = [one for one in known if one.when.method == (Full.name,)]
         measured: list[Measured] = []
         for cells in (alone, differ - alone):
             if cells:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections import deque
 from dataclasses import replace
+from math import log
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -358,6 +359,34 @@ def test_the_best_of_a_budget_competes_at_both_of_its_neighbours(tmp_path):
                 assert whole[near].count(one.found.set) == 1, (at, near)
     compared = [[number for number, _ in log if number <= ELSEWHERE] for log in logs]
     assert any(compared[:-1])  # by a larger budget
+
+
+def test_a_smaller_budgets_settings_win_that_a_short_trial_misjudges(tmp_path):
+    """A rate of .2 is best with all epochs; at 40 % it is worst with few."""
+    path = tmp_path / "start.toml"
+    starts = [("30%", 0.2), ("40%", 0.02)]
+    write_tuned(
+        path,
+        {},
+        [
+            Found(when=When(method=("dims",), budget=(label,)), set={"training.lr": rate})
+            for label, rate in starts
+        ],
+    )
+    suite = SUITE.model_copy(update={"budgets": ("30%", "40%")})
+    search = Search(terms(suite=suite, start=(str(path),)), [KINDS["dims"]], tiny_data(), tmp_path)
+
+    def do(runs, take):
+        waiting = deque(runs)
+        while waiting:
+            run = waiting.popleft()
+            far = abs(log(run.spec.training.lr / 0.2)) / 10
+            short = run.spec.training.epochs < suite.training.epochs
+            value = far if short and run.label == "40%" else 1 - far
+            waiting.extend(take(run.spec.id, {"status": "complete", "value": value, "passes": 1}))
+
+    outcomes = search.run(do)
+    assert [one.found.set["training.lr"] for one in outcomes] == [0.2, 0.2]
 
 
 def test_equal_settings_are_run_once_and_infeasible_ones_not_at_all(tmp_path):
