@@ -22,7 +22,11 @@ def trials_statement(board: Board) -> str:
         return ""
     low, high = min(known), max(known)
     if low == high and not unknown:
-        return f"The settings of each row were chosen from {low:,.0f} trials on validation data."
+        return (
+            f"The settings of each row were chosen on validation data, from {low:,.0f} trials."
+            " Settings of other budgets and data sets may have competed with them; `compared` in"
+            " the file of tuned settings names these."
+        )
     span = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
     without = f" and {unknown} without a count" if unknown else ""
     return (

@@ -43,18 +43,33 @@ class Scores(NamedTuple):
     calm: bool
 
 
+class Few(NamedTuple):
+    """The entries of a sparse matrix of ones.
+
+    Attributes:
+        starts: int64 [u + 1], where the columns of each row start.
+        columns: int32, row by row; what follows the last row's means nothing.
+    """
+
+    starts: NDArray[Any]
+    columns: NDArray[Any]
+
+
 class Weights(NamedTuple):
     """The loss of some users and its derivatives by their scores.
 
     Attributes:
         loss: their part of the batch's mean.
         pull: [b], the derivative by the scores of pairs.
-        share: [u]; share * counts * what `below` holds now is that by the scores of negatives.
+        share: [u]; share * counts * `push` is the derivative by the scores of negatives.
+        push: where `push` has few entries that are not 0, and these are 1: their places. None: it
+            is what `below` holds now.
     """
 
     loss: float
     pull: NDArray[Any]
     share: NDArray[Any]
+    push: Few | None = None
 
 
 Weigh = Callable[[Scores], Weights]
@@ -122,7 +137,7 @@ class _Grouped(torch.autograd.Function):
             found = how.weigh(scores)
             loss += found.loss
             pull[its] = found.pull
-            products.add(here, below, torch.from_numpy(found.share))
+            products.add(here, below if found.push is None else found.push, found.share)
         if mine[first] != first:
             by_row.index_copy_(0, torch.from_numpy(mine), by_user)
         by_row.index_copy_(0, items, products.by_item())
@@ -157,6 +172,7 @@ class _Products:
         self._counted = self._columns * counts if self._few else items * counts.unsqueeze(1)
         self._counts, self._by_user = counts, by_user
         self._by_item = torch.zeros_like(self._columns if self._few else items)
+        self._items, self._sparse = items, torch.zeros_like(items)
         self._work = people.new_empty(0)
 
     def scores(self, here: slice) -> Tensor:
@@ -167,11 +183,23 @@ class _Products:
         out = self._work[: len(people)]
         return torch.addmm(out, people, self._columns, beta=0, alpha=self._scale, out=out)
 
-    def add(self, here: slice, push: Tensor, share: Tensor) -> None:
+    def add(self, here: slice, push: Tensor | Few, shares: NDArray[Any]) -> None:
         """Add what users' scores give to the gradients; arguments as of `Weights`."""
-        share = share.unsqueeze(1).mul_(self._scale)
+        from bench.engine import grouping
+
+        share = torch.from_numpy(shares).unsqueeze(1).mul_(self._scale)
         own, by_user = self._people[here] * share, self._by_user[here]
-        if self._few:
+        if isinstance(push, Few):
+            grouping.add_few(
+                self._items.numpy(),
+                self._counts.numpy(),
+                own.numpy(),
+                push.starts,
+                push.columns,
+                by_user.numpy(),
+                self._sparse.numpy(),
+            )
+        elif self._few:
             by_user.copy_((self._counted @ push.T).T)
             self._by_item.addmm_(own.T, push)
         else:
@@ -181,6 +209,5 @@ class _Products:
 
     def by_item(self) -> Tensor:
         """The gradient by the rows of negatives [k, width]."""
-        if self._few:
-            return self._by_item.mul_(self._counts).T
-        return self._by_item.mul_(self._counts.unsqueeze(1))
+        dense = self._by_item.T if self._few else self._by_item
+        return self._sparse.add_(dense).mul_(self._counts.unsqueeze(1))

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from bench.compiled import compiled, reordered
 
+CHUNK = 64  # scores that are compared with a margin together
+
 
 @compiled
 def group(places: NDArray[Any], size: int) -> tuple[Any, Any, Any, Any]:
@@ -131,3 +133,87 @@ def add_pairs(
             by_one[k] += factor * other[k]
         for k in range(len(by_other)):
             by_other[k] += factor * one[k]
+
+
+@compiled
+def _any_above(part: NDArray[Any], margin: Any) -> Any:
+    """Whether one of `CHUNK` scores is above a margin."""
+    found = np.int32(0)  # a sum of 32 bits becomes vector instructions
+    for i in range(np.int32(CHUNK)):
+        found += np.int32(1) if part[i] > margin else np.int32(0)
+    return found > 0
+
+
+@compiled
+def above_margin(
+    scores: NDArray[Any],
+    margin: Any,
+    counts: NDArray[Any],
+    sums: NDArray[Any],
+    starts: NDArray[Any],
+    columns: NDArray[Any],
+) -> bool:
+    """Find the scores above a margin.
+
+    Args:
+        scores: [u, k].
+        margin: of the type of the scores, so that a comparison needs no conversion.
+        counts: [k], how often each column counts.
+        sums: float64 [u], written: of what each row has above the margin.
+        starts: int64 [u + 1], written: where the columns of each row start.
+        columns: int32, written: of the scores above the margin, row by row.
+
+    Returns:
+        Whether there was room for all of them. Otherwise what was written means nothing.
+    """
+    found, width = 0, scores.shape[1]
+    for i in range(len(scores)):
+        row, total = scores[i], 0.0
+        starts[i] = found
+        for start in range(0, width, CHUNK):
+            end = min(start + CHUNK, width)
+            if end - start == CHUNK and not _any_above(row[start:end], margin):
+                continue
+            for j in range(start, end):
+                if row[j] > margin:
+                    if found == len(columns):
+                        return False
+                    columns[found] = j
+                    found += 1
+                    total += counts[j] * (row[j] - margin)
+        sums[i] = total
+    starts[len(scores)] = found
+    return True
+
+
+@compiled
+def add_few(
+    items: NDArray[Any],
+    counts: NDArray[Any],
+    own: NDArray[Any],
+    starts: NDArray[Any],
+    columns: NDArray[Any],
+    by_user: NDArray[Any],
+    by_item: NDArray[Any],
+) -> None:
+    """Products with a sparse matrix of ones, as `above_margin` finds it.
+
+    Args:
+        items: rows of negatives [k, width].
+        counts: how often the batch has each negative [k].
+        own: rows of users times their share [u, width].
+        starts: int64 [u + 1].
+        columns: int32 [n].
+        by_user: [u, width], written: for each user the sum of its negatives' rows, with counts.
+        by_item: [k, width], added to: for each negative the sum of its users' `own`.
+    """
+    for i in range(len(own)):
+        mine, me = by_user[i], own[i]
+        mine[:] = 0
+        for at in range(starts[i], starts[i + 1]):
+            column = columns[at]
+            other, theirs, count = items[column], by_item[column], counts[column]
+            for k in range(len(mine)):
+                mine[k] += count * other[k]
+            for k in range(len(theirs)):
+                theirs[k] += me[k]

@@ -26,11 +26,12 @@ _SCORES = 2**18  # scores that stay in a core's cache
 _FEW = 16  # columns
 _USERS = 128  # a block of the ranking GEMM
 _BLOCKS = 12  # blocks that are timed; the others take as long
-# The pass over the scores of shared negatives that gives an objective's derivative.
-_PASS: dict[type, Callable[..., Tensor]] = {
-    Softmax: torch.exp,
-    BPR: torch.sigmoid,
-    Contrastive: torch.sign,
+# The pass over the scores of shared negatives that gives an objective's derivative, and how many
+# GEMMs there are. Few scores have a derivative under CCL; what these take is left out.
+_PASS: dict[type, tuple[Callable[..., Tensor], int]] = {
+    Softmax: (torch.exp, 3),
+    BPR: (torch.sigmoid, 3),
+    Contrastive: (torch.sign, 1),
 }
 
 
@@ -68,12 +69,17 @@ def _gemm(m: int, k: int, n: int, device: torch.device) -> Callable[[], Tensor]:
 
 
 def _fused(
-    batch: int, dim: int, count: int, scan: Callable[..., Tensor], device: torch.device
+    batch: int,
+    dim: int,
+    count: int,
+    scan: Callable[..., Tensor],
+    gemms: int,
+    device: torch.device,
 ) -> Part:
     """Scores of a batch and what their gradients need, block by block while they are in the cache.
 
-    6 x batch x count x dim operations, a function of each score, and no pass over memory but those
-    over the vectors.
+    2 x gemms x batch x count x dim operations, a function of each score, and no pass over memory
+    but those over the vectors.
     """
     rows = min(batch, max(1, _SCORES // count)) if device.type == "cpu" else batch
     users, items = torch.randn(rows, dim, device=device), torch.randn(count, dim, device=device)
@@ -84,6 +90,8 @@ def _fused(
     def work() -> None:
         torch.mm(users, columns, out=scores)
         scan(scores, out=scores)
+        if gemms == 1:
+            return
         # With few columns a GEMM is faster if its result has few rows.
         if dim < _FEW:
             torch.mm(columns, scores.T, out=flat)
@@ -91,7 +99,8 @@ def _fused(
             torch.mm(scores, items, out=by_user)
         by_item.addmm_(users.T, scores)
 
-    name = f"{batch:,} x {count:,} scores, {rows} rows at a time: 3 GEMM by {dim}, {scan.__name__}"
+    what = f"{gemms} GEMM by {dim}, {scan.__name__}"
+    name = f"{batch:,} x {count:,} scores, {rows} rows at a time: {what}"
     return Part(name, work, batch / rows)
 
 
@@ -153,9 +162,9 @@ def step_floor(probe: Probe) -> Floor:
     parts: list[Part] = []
     objective = training.objective
     if not objective.whole and len(objective.negatives_shape(batch)) == 1:
-        scan = _PASS[type(objective)]
+        scan, gemms = _PASS[type(objective)]
         if probe.backbone.dot:
-            parts.append(_fused(batch, dim, count, scan, device))
+            parts.append(_fused(batch, dim, count, scan, gemms, device))
         else:
             scores = torch.randn(batch, count, device=device)
             out = torch.empty_like(scores)

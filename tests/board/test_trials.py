@@ -23,7 +23,12 @@ def put(folder: Path, method: str, planned: int | None) -> None:
     ("planned", "said"),
     [
         ((None, None, None), ""),
-        ((12, 12, 12), "The settings of each row were chosen from 12 trials on validation data."),
+        (
+            (12, 12, 12),
+            "The settings of each row were chosen on validation data, from 12 trials. Settings of"
+            " other budgets and data sets may have competed with them; `compared` in the file of"
+            " tuned settings names these.",
+        ),
         (
             (12, 3, None),
             "Unequal tuning: the settings of the rows were chosen from unequal numbers of trials:"

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench.engine import grouped_loss
+from bench.engine import grouped_loss, losses
+from bench.engine import grouping as loops
 from bench.engine.losses import grouping, mean_loss
 from bench.engine.objectives import BPR, Contrastive, Softmax, Squared
 
@@ -59,6 +60,45 @@ def test_grouped_losses_and_gradients_equal_those_of_single_pairs(
     )
     assert found[0] == pytest.approx(expected[0], rel=1e-5)
     torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [1, 7, 10**6], ids=["few", "some rows have few", "all scores"])
+@pytest.mark.parametrize("width", [3, 20])
+def test_products_with_the_few_scores_above_a_margin_equal_those_with_all(
+    share, width, monkeypatch
+):
+    """170 distinct negatives: chunks and a rest. A user at a time, so that both kinds mix."""
+    assert 170 % loops.CHUNK
+    monkeypatch.setattr(losses, "_FEW", share)
+    monkeypatch.setattr(grouped_loss, "_BLOCK", 170)
+    found = []
+
+    def above_margin(*args):
+        found.append(original(*args))
+        return found[-1]
+
+    original = loops.above_margin
+    monkeypatch.setattr(loops, "above_margin", above_margin)
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.nn.functional.normalize(torch.randn(300, width, generator=generator), dim=1)
+    users = torch.cat([torch.arange(40), torch.randint(40, (30,), generator=generator)])
+    positives = torch.randint(40, 300, (70,), generator=generator)
+    negatives = torch.randint(40, 210, (60,), generator=generator)
+    negatives = torch.cat([torch.arange(40, 210), negatives])
+    objective = Contrastive(negatives=230, margin=0.75 if width == 3 else 0.2, weight=5)
+    expected = _graded(
+        lambda table: mean_loss(objective, DOT, table[users], table[positives], table[negatives]),
+        rows.double(),
+    )
+    value = _graded(
+        lambda table: grouped_loss.grouped_loss(
+            table, users, positives, negatives, grouping(objective)
+        ),
+        rows,
+    )
+    assert value[0] == pytest.approx(expected[0], rel=1e-5)
+    torch.testing.assert_close(value[1].double(), expected[1], rtol=1e-4, atol=1e-5)
+    assert set(found) == {1: {True}, 7: {True, False}, 10**6: {False}}[share]
 
 
 def test_a_pair_far_above_all_others_leaves_the_loss_finite():
