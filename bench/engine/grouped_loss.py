@@ -166,13 +166,15 @@ class _Products:
     def __init__(
         self, people: Tensor, items: Tensor, counts: Tensor, scale: float, by_user: Tensor
     ) -> None:
-        self._people, self._scale, self._few = people, scale, items.shape[1] < _FEW
+        self._people, self._scale, self._narrow = people, scale, items.shape[1] < _FEW
         # GEMMs whose result has few columns are slower than those whose result has few rows.
-        self._columns = items.T.contiguous() if self._few else items.T
-        self._counted = self._columns * counts if self._few else items * counts.unsqueeze(1)
+        self._columns = items.T.contiguous() if self._narrow else items.T
+        self._counted = self._columns * counts if self._narrow else items * counts.unsqueeze(1)
         self._counts, self._by_user = counts, by_user
-        self._by_item = torch.zeros_like(self._columns if self._few else items)
-        self._items, self._sparse = items, torch.zeros_like(items)
+        self._by_item = torch.zeros_like(self._columns if self._narrow else items)
+        # Few scores are added to rows, which are apart where the products give columns.
+        self._items = items
+        self._sparse = torch.zeros_like(items) if self._narrow else self._by_item
         self._work = people.new_empty(0)
 
     def scores(self, here: slice) -> Tensor:
@@ -199,7 +201,7 @@ class _Products:
                 by_user.numpy(),
                 self._sparse.numpy(),
             )
-        elif self._few:
+        elif self._narrow:
             by_user.copy_((self._counted @ push.T).T)
             self._by_item.addmm_(own.T, push)
         else:
@@ -209,5 +211,5 @@ class _Products:
 
     def by_item(self) -> Tensor:
         """The gradient by the rows of negatives [k, width]."""
-        dense = self._by_item.T if self._few else self._by_item
-        return self._sparse.add_(dense).mul_(self._counts.unsqueeze(1))
+        rows = self._sparse.add_(self._by_item.T) if self._narrow else self._by_item
+        return rows.mul_(self._counts.unsqueeze(1))

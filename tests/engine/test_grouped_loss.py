@@ -24,6 +24,19 @@ def _graded(loss, rows):
     return float(value.detach()), rows.grad
 
 
+def _assert_equal_pair_by_pair(objective, rows, users, positives, negatives):
+    expected = _graded(
+        lambda table: mean_loss(objective, DOT, table[users], table[positives], table[negatives]),
+        rows.double(),
+    )
+    how = grouping(objective)
+    found = _graded(
+        lambda table: grouped_loss.grouped_loss(table, users, positives, negatives, how), rows
+    )
+    assert found[0] == pytest.approx(expected[0], rel=1e-5)
+    torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("width", [3, 20])
 @pytest.mark.parametrize("block", [2**18, 14], ids=["at once", "few users at a time"])
 @pytest.mark.parametrize("users_first", [True, False])
@@ -50,16 +63,7 @@ def test_grouped_losses_and_gradients_equal_those_of_single_pairs(
     )
     if not users_first:
         users, positives, negatives = 29 - users, 29 - positives, 29 - negatives
-    how = grouping(objective)
-    expected = _graded(
-        lambda table: mean_loss(objective, DOT, table[users], table[positives], table[negatives]),
-        rows.double(),
-    )
-    found = _graded(
-        lambda table: grouped_loss.grouped_loss(table, users, positives, negatives, how), rows
-    )
-    assert found[0] == pytest.approx(expected[0], rel=1e-5)
-    torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-4, atol=1e-5)
+    _assert_equal_pair_by_pair(objective, rows, users, positives, negatives)
 
 
 @pytest.mark.parametrize("share", [1, 7, 10**6], ids=["few", "some rows have few", "all scores"])
@@ -86,18 +90,7 @@ def test_products_with_the_few_scores_above_a_margin_equal_those_with_all(
     negatives = torch.randint(40, 210, (60,), generator=generator)
     negatives = torch.cat([torch.arange(40, 210), negatives])
     objective = Contrastive(negatives=230, margin=0.75 if width == 3 else 0.2, weight=5)
-    expected = _graded(
-        lambda table: mean_loss(objective, DOT, table[users], table[positives], table[negatives]),
-        rows.double(),
-    )
-    value = _graded(
-        lambda table: grouped_loss.grouped_loss(
-            table, users, positives, negatives, grouping(objective)
-        ),
-        rows,
-    )
-    assert value[0] == pytest.approx(expected[0], rel=1e-5)
-    torch.testing.assert_close(value[1].double(), expected[1], rtol=1e-4, atol=1e-5)
+    _assert_equal_pair_by_pair(objective, rows, users, positives, negatives)
     assert set(found) == {1: {True}, 7: {True, False}, 10**6: {False}}[share]
 
 
@@ -106,18 +99,7 @@ def test_a_pair_far_above_all_others_leaves_the_loss_finite():
     rows = torch.tensor([[1.0], [100.0], [-5.0], [-6.0], [-7.0]])
     users, positives = torch.tensor([0, 0]), torch.tensor([1, 2])
     negatives, objective = torch.tensor([3, 4]), Softmax(negatives=2, temperature=1.0)
-    expected = _graded(
-        lambda table: mean_loss(objective, DOT, table[users], table[positives], table[negatives]),
-        rows.double(),
-    )
-    found = _graded(
-        lambda table: grouped_loss.grouped_loss(
-            table, users, positives, negatives, grouping(objective)
-        ),
-        rows,
-    )
-    assert found[0] == pytest.approx(expected[0], rel=1e-5)
-    torch.testing.assert_close(found[1].double(), expected[1], rtol=1e-4, atol=1e-5)
+    _assert_equal_pair_by_pair(objective, rows, users, positives, negatives)
 
 
 def test_objectives_whose_terms_join_a_pair_and_a_negative_are_not_grouped():
