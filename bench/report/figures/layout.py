@@ -160,7 +160,7 @@ def budget_panels(
     Returns:
         The figure and the panels, with nothing drawn in them.
     """
-    columns = min(3, len(budgets))
+    columns = 2 if len(budgets) == 4 else min(3, len(budgets))
     tall = -(-len(budgets) // columns)
     wide = legend_columns(str(one.get_label()) for one in handles)
     foot = 0.05 + 0.15 * len(notes)
