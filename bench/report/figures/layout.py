@@ -160,8 +160,8 @@ def budget_panels(
     Returns:
         The figure and the panels, with nothing drawn in them.
     """
-    columns = 2 if len(budgets) == 4 else min(3, len(budgets))
-    tall = -(-len(budgets) // columns)
+    tall = -(-len(budgets) // 3)
+    columns = -(-len(budgets) // tall)
     wide = legend_columns(str(one.get_label()) for one in handles)
     foot = 0.05 + 0.15 * len(notes)
     below = LEGEND_ROW * -(-len(handles) // wide) + 0.5 + foot
