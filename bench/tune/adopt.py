@@ -107,6 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         action="store_true",
         help="with the same file twice: settings of smaller budgets compete at larger ones",
     )
+    given.add_argument(
+        "--suite", help="suite that the search had, if it was not the one for such data"
+    )
     given.add_argument("--data-dir", type=Path, help="folder with data sets (or BENCH_DATA)")
     given.add_argument(
         "--results", type=Path, default=Path("results/local"), help="folder of the logs"
@@ -125,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             find_methods(),
             options.results,
             options.workers,
+            base=options.suite,
             files=options.data,
             data_dir=options.data_dir,
         )

@@ -57,6 +57,7 @@ class Runner:
         files: data sets that are not known by name; the split tells whose they are.
         data_dir: folder with data sets.
         plugins: method files.
+        base: suite that the settings were tuned under; None: the one that fits the data.
     """
 
     methods: Mapping[str, type[Method]]
@@ -67,6 +68,7 @@ class Runner:
     files: Sequence[str] = ()
     data_dir: Path | None = None
     plugins: Sequence[Path] = ()
+    base: str | None = None
     _loaded: dict[str, Interactions] = field(default_factory=dict)
 
     def __call__(self, tuned: TunedFile, source: TunedFile) -> Transfer:
@@ -75,8 +77,8 @@ class Runner:
         Without `suite` those that are equal in both are not run: they lose nothing.
 
         Raises:
-            BenchError: `tuned` names no data set, its data are not found, or their suite has
-                another objective than the tuning had.
+            BenchError: `tuned` names no data set, its data are not found, or the suite has another
+                backbone or objective than the tuning had.
         """
         own, other = self.cells(tuned), self.cells(source)
         both = {
@@ -91,7 +93,8 @@ class Runner:
         if not differ:
             return Transfer(both, {})
         name, data = self._data(tuned)
-        asked = Request(self.suite, name, plugins=self.plugins, data_dir=self.data_dir)
+        under = self.suite or self.base
+        asked = Request(under, name, plugins=self.plugins, data_dir=self.data_dir)
         suite = asked.resolved(methods=tuple(dict.fromkeys(method for method, _ in own)))
         # The full table is the teacher of other methods. It keeps its settings beside theirs, or
         # those of `suite`.
@@ -135,6 +138,11 @@ class Runner:
     ) -> Comparison:
         """The runs of some cells, under what all methods share in `tuned` or in `suite`."""
         backbone, bare = suite.backbones[0], with_tuned(suite, "")
+        if (known := tuned.study.get("backbone", backbone)) != backbone:
+            raise BenchError(
+                f"{data.split}: settings were tuned under {known}, but the suite has {backbone};"
+                " name theirs (--suite)"
+            )
         shared = () if self.suite else tuned.shared(backbone)
         changed = bare.model_copy(update={"override": (*bare.override, *shared, *settings)})
         wanted, found = _objective_of(tuned), self._objective(changed, data)

@@ -11,6 +11,7 @@ from bench.cli.tune import defaults
 from bench.data import load
 from bench.errors import BenchError
 from bench.method.registry import find_methods
+from bench.runs.request import Request
 from bench.runs.suite import When
 from bench.runs.tuned import Found, TunedFile, read_tuned, write_tuned
 from bench.tune import adopt
@@ -314,6 +315,36 @@ def test_with_the_same_file_twice_settings_of_larger_budgets_compete(data, tmp_p
     assert compared == {"5%": 1, "10%": 2, "20%": 1}
     with pytest.raises(SystemExit):
         adopt.main([str(mine), "gowalla-mf", "--smaller"])
+
+
+def test_settings_of_another_backbone_need_the_suite_of_their_search(
+    data, tmp_path, monkeypatch, capsys
+):
+    asked = []
+
+    def run(self, *_):
+        for one in self.missing():
+            asked.append((one.spec.backbone.name, one.spec.budget.accounting, one.label))
+            self.take(one.spec.id, {"value": SCORES[one.spec.method.config["head"]]})
+
+    monkeypatch.setattr(Comparison, "run", run)
+    suite = tmp_path / "graph.toml"
+    suite.write_text('backbones = ["lightgcn"]\naccounting = "values"\nbudgets = ["10%", "20%"]\n')
+    objective = Request(str(suite), str(data)).resolved().training.objective.model_dump()
+    mine, lightgcn = tmp_path / "mine.toml", {"backbone": ("lightgcn",)}
+    rows = [of("hashing", label, 0.2, head=head) for label, head in (("10%", 0.25), ("20%", 0.5))]
+    rows = [row.model_copy(update={"when": row.when.model_copy(update=lightgcn)}) for row in rows]
+    study = tuned(data, backbone="lightgcn", training={"objective": objective}).study
+    write_tuned(mine, study, rows)
+    command = [str(mine), str(mine), "-d", str(data), "--smaller", "--results", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        adopt.main(command)
+    assert "tuned under lightgcn, but the suite has mf; name theirs (--suite)" in (
+        capsys.readouterr().err
+    )
+    adopt.main([*command, "--suite", str(suite)])
+    assert asked == [("lightgcn", "values", "20%")] * 2
+    assert read_tuned(mine).find("hashing", "20%", "lightgcn").settings == {"head": 0.25}
 
 
 def test_a_mistake_is_one_line(tmp_path, capsys):
