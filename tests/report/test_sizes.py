@@ -26,6 +26,10 @@ from bench.report.figures.style import styles
         ),
         ([363e3, 907e3, 1.81e6, 4.53e6], ["363k", "907k", "1.81M", "4.53M"]),
         ([907e3], ["907k"]),
+        # Two long labels would touch.
+        ([227e3, 453e3, 907e3, 3.36e6, 5.1e6], ["227k", "453k", "907k", "3.36M"]),
+        # Both are near each other: no scale could be read from one label.
+        ([2.78e6, 3.1e6], ["2M", "5M"]),
     ],
 )
 def test_budgets_are_labelled_where_their_labels_have_room(budgets, shown):

@@ -32,8 +32,8 @@ from bench.report.figures.style import Style
 
 _LEAST_RANGE = 4.0
 _MOST_TICKS = 7
-_LEAST_GAP = 0.1
-"""Between two ticks, as a share of the axis: about the width of a label."""
+_LEAST_GAP = 0.13
+"""Between two ticks, as a share of the axis: the width of a long label, and a space."""
 METRICS = ("ndcg@20", "recall@20")
 
 
@@ -188,7 +188,7 @@ def _apart(ticks: Sequence[float], gap: float) -> list[float]:
 
 
 def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
-    """Label every budget; if there are none or too many, 1, 2 and 5 of each decade.
+    """Label every budget; if too few or too many can be labelled, 1, 2 and 5 of each decade.
 
     Of budgets so close that their labels would overlap, the smallest is labelled: budgets of values
     can be nearly as large as those of bytes.
@@ -207,7 +207,8 @@ def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
     steps = (1,) if wide else (1, 2, 5)
     ticks = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
     labelled = _apart(sorted(budgets), _LEAST_GAP * np.log(high / low))
-    if 0 < len(labelled) <= _MOST_TICKS:
+    # One label of several budgets does not tell the scale.
+    if min(len(budgets), 2) <= len(labelled) <= _MOST_TICKS and labelled:
         ticks = labelled
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
