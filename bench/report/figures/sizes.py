@@ -207,8 +207,8 @@ def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
     steps = (1,) if wide else (1, 2, 5)
     ticks = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
     labelled = _apart(sorted(budgets), _LEAST_GAP * np.log(high / low))
-    # One label of several budgets does not tell the scale.
-    if min(len(budgets), 2) <= len(labelled) <= _MOST_TICKS and labelled:
+    fewest = 1 if len(budgets) == 1 else 2  # one label of several budgets does not tell the scale
+    if fewest <= len(labelled) <= _MOST_TICKS:
         ticks = labelled
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
