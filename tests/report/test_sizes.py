@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from support.make_records import TOYS, exact, write
 
 from bench.board import load
-from bench.report.figures.sizes import log_ticks, sizes
+from bench.report.figures.sizes import budget_sizes, log_ticks, sizes
 from bench.report.figures.style import styles
 
 
@@ -38,6 +38,30 @@ def test_budgets_are_labelled_where_their_labels_have_room(budgets, shown):
     axis.plot(budgets, budgets)
     log_ticks(axis, budgets)
     assert [text.get_text() for text in axis.get_xticklabels()] == shown
+
+
+def test_an_axis_that_goes_far_beyond_the_budgets_has_labels_everywhere():
+    axis = Figure().subplots()
+    axis.set_xscale("log")
+    axis.plot([227e3, 453e3, 907e3, 7.1e6], [1, 2, 3, 4])
+    log_ticks(axis, [227e3, 453e3, 907e3])
+    shown = [text.get_text() for text in axis.get_xticklabels()]
+    assert shown == ["200k", "500k", "1M", "2M", "5M"]
+
+
+@pytest.mark.parametrize("accounting", ["bytes", "values"])
+def test_a_budget_is_labelled_on_the_axis_of_what_it_limits(tmp_path: Path, accounting):
+    for share in (0.1, 0.2):
+        record = exact(TOYS[0], "hashing", share, 0.3)
+        for part in (record["spec"]["budget"], record["budget"]):
+            part["accounting"] = accounting
+        write(tmp_path, record)
+    board = load(tmp_path).boards[0]
+    other = {"bytes": "values", "values": "bytes"}[accounting]
+    rows = [entry.row for one in board.leaderboards for entry in one.chosen.values()]
+    assert len(rows) == 2
+    assert budget_sizes(board, accounting) == [row.mean(accounting) for row in rows]
+    assert budget_sizes(board, other) == []
 
 
 def test_the_pareto_front_is_marked_at_points_that_are_drawn(tmp_path: Path):

@@ -32,6 +32,8 @@ from bench.report.figures.style import Style
 
 _LEAST_RANGE = 4.0
 _MOST_TICKS = 7
+_LEAST_COVER = 0.45
+"""From the first label to the last, as a share of the axis."""
 _LEAST_GAP = 0.13
 """Between two ticks, as a share of the axis: the width of a long label, and a space."""
 METRICS = ("ndcg@20", "recall@20")
@@ -55,7 +57,7 @@ def sizes(board: Board, looks: Mapping[str, Style], size: str) -> Chart:
         axis.set_xscale("log")
         axis.set_xlabel(f"{quantity(size).axis}, log scale")
         axis.set_ylabel(f"{quantity(metric).axis} (test)")
-        log_ticks(axis, budget_sizes(curves, size))
+        log_ticks(axis, budget_sizes(board, size))
         sns.despine(ax=axis)
     bottom = (LEGEND_ROW * legend_rows + 0.52 + (0.2 if board.note else 0)) / height
     figure.subplots_adjust(
@@ -163,12 +165,18 @@ def _legend(board: Board, curves: Sequence[Curve], looks: Mapping[str, Style]) -
     return handles
 
 
-def budget_sizes(curves: Sequence[Curve], size: str) -> list[float]:
-    """Return the size of the largest row of each budget."""
-    largest: dict[str, float] = {}
-    for point in (point for curve in curves for point in curve.points):
-        largest[point.budget] = max(point.row.mean(size) or 0.0, largest.get(point.budget, 0.0))
-    return [value for value in largest.values() if value > 0]
+def budget_sizes(board: Board, size: str) -> list[float]:
+    """Return the size of the largest row of each budget that limits `size`.
+
+    A budget of bytes has no place on an axis of values: its rows have few values of many bits, or
+    many values of few bits.
+    """
+    counted = (one for one in board.leaderboards if one.accounting == size)
+    largest = (
+        max((entry.row.mean(size) or 0.0 for entry in one.chosen.values()), default=0.0)
+        for one in counted
+    )
+    return [value for value in largest if value > 0]
 
 
 def _short(value: float) -> str:
@@ -188,10 +196,10 @@ def _apart(ticks: Sequence[float], gap: float) -> list[float]:
 
 
 def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
-    """Label every budget; if too few or too many can be labelled, 1, 2 and 5 of each decade.
+    """Label every budget, or 1, 2 and 5 of each decade.
 
-    Of budgets so close that their labels would overlap, the smallest is labelled: budgets of values
-    can be nearly as large as those of bytes.
+    The latter if too many budgets can be labelled, or if they leave most of the axis unlabelled.
+    Of budgets so close that their labels would overlap, the smallest is labelled.
 
     Args:
         axis: the axis, with everything drawn.
@@ -206,9 +214,10 @@ def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
     wide = high / low > 300
     steps = (1,) if wide else (1, 2, 5)
     ticks = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
-    labelled = _apart(sorted(budgets), _LEAST_GAP * np.log(high / low))
-    fewest = 1 if len(budgets) == 1 else 2  # one label of several budgets does not tell the scale
-    if fewest <= len(labelled) <= _MOST_TICKS:
+    span = np.log(high / low)
+    labelled = _apart(sorted(budgets), _LEAST_GAP * span)
+    covers = bool(labelled) and np.log(labelled[-1] / labelled[0]) >= _LEAST_COVER * span
+    if len(budgets) == 1 or (covers and len(labelled) <= _MOST_TICKS):
         ticks = labelled
     axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
