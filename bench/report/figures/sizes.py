@@ -195,7 +195,7 @@ def _apart(ticks: Sequence[float], gap: float) -> list[float]:
     return kept
 
 
-def log_ticks(axis: Axes, budgets: Sequence[float] = ()) -> None:
+def log_ticks(axis: Axes, budgets: Sequence[float]) -> None:
     """Label every budget, or 1, 2 and 5 of each decade.
 
     The latter if too many budgets can be labelled, or if they leave most of the axis unlabelled.
