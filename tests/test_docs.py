@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -79,6 +80,31 @@ def test_boards_in_the_text_are_those_of_the_records(page: str, source: str) -> 
         assert part and "|" in rest, f"no board {name.strip()!r}, or not shown"
         for line in rest.partition("<!-- /board")[0].splitlines():
             assert line in part, f"{page}: board {name.strip()!r} is old: {line}"
+
+
+def test_lightgcn_by_values_is_that_of_the_records() -> None:
+    path = ROOT / "reports" / "tables" / "gowalla-v10-s0-lightgcn.csv"
+    if not path.exists():
+        pytest.skip("the report comes with the repository, not with the package")
+    titles = {"hashing": "hashing", "QR trick": "qr", "PEP": "pep", "CERP": "cerp"}
+    titles |= {"fewer dimensions": "dims", "TT-Rec": "ttrec"}
+    known: set[tuple[str, str, str]] = set()
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["seeds"] == "3" and row["budget"].endswith(" of values"):
+                budget = row["budget"].removesuffix("% of values")
+                mean, sd = float(row["ndcg@20"]), float(row["ndcg@20_sd"])
+                cell = f"{mean:.4f} ± {sd:.4f} {row['marks'][:1]}".replace("0.", ".").strip()
+                known.add((row["method"], budget, cell))
+    page = (ROOT / "docs" / "lab" / "lightgcn.md").read_text(encoding="utf-8")
+    table = page.partition("| method | 5 % | of the full table |")[2].partition("\n\n")[0]
+    shown: list[tuple[str, str, str]] = []
+    for line in table.splitlines()[3:]:
+        title, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        method = titles[title.partition(",")[0]]
+        shown += [(method, b, c) for b, c in zip(("5", "10", "20"), cells[::2], strict=True) if c]
+    assert shown
+    assert set(shown) <= known, sorted(set(shown) - known)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
