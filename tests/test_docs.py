@@ -82,12 +82,11 @@ def test_boards_in_the_text_are_those_of_the_records(page: str, source: str) -> 
             assert line in part, f"{page}: board {name.strip()!r} is old: {line}"
 
 
-def test_lightgcn_by_values_is_that_of_the_records() -> None:
+def lightgcn_by_values() -> set[tuple[str, str, str]]:
+    """Method, budget in percent, and cell "mean ± deviation mark" of the rows of three seeds."""
     path = ROOT / "reports" / "tables" / "gowalla-v10-s0-lightgcn.csv"
     if not path.exists():
         pytest.skip("the report comes with the repository, not with the package")
-    titles = {"hashing": "hashing", "QR trick": "qr", "PEP": "pep", "CERP": "cerp"}
-    titles |= {"fewer dimensions": "dims", "TT-Rec": "ttrec"}
     known: set[tuple[str, str, str]] = set()
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
@@ -96,13 +95,31 @@ def test_lightgcn_by_values_is_that_of_the_records() -> None:
                 mean, sd = float(row["ndcg@20"]), float(row["ndcg@20_sd"])
                 cell = f"{mean:.4f} ± {sd:.4f} {row['marks'][:1]}".replace("0.", ".").strip()
                 known.add((row["method"], budget, cell))
-    page = (ROOT / "docs" / "lab" / "lightgcn.md").read_text(encoding="utf-8")
-    table = page.partition("| method | 5 % | of the full table |")[2].partition("\n\n")[0]
+    return known
+
+
+@pytest.mark.parametrize(
+    ("page", "head", "columns"),
+    [
+        ("docs/lab/lightgcn.md", "| method | 5 % | of the full table |", slice(0, None, 2)),
+        ("docs/boards.md", "| method | 5 % | 10 % | 20 % |", slice(0, None)),
+    ],
+)
+def test_lightgcn_by_values_is_that_of_the_records(page: str, head: str, columns: slice) -> None:
+    titles = {"hashing": "hashing", "QR trick": "qr", "PEP": "pep", "CERP": "cerp"}
+    titles |= {"fewer dimensions": "dims", "TT-Rec": "ttrec"}
+    known = lightgcn_by_values()
+    known |= {(method, budget, cell.partition(" ")[0]) for method, budget, cell in known}
+    text = (ROOT / page).read_text(encoding="utf-8")
+    lines = text.partition(head)[2].partition("\n\n")[0].splitlines()[2:]
     shown: list[tuple[str, str, str]] = []
-    for line in table.splitlines()[3:]:
+    for line in lines:
         title, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        if title == "full table":
+            continue
         method = titles[title.partition(",")[0]]
-        shown += [(method, b, c) for b, c in zip(("5", "10", "20"), cells[::2], strict=True) if c]
+        for budget, cell in zip(("5", "10", "20"), cells[columns], strict=True):
+            shown += [(method, budget, one) for one in cell.split(", ") if one]
     assert shown
     assert set(shown) <= known, sorted(set(shown) - known)
 
