@@ -40,9 +40,10 @@ class Budget:
 def parse_budget(text: str, ids: int, dim: int, accounting: Accounting = "bytes") -> Budget:
     """Resolve an amount such as `5%`, `128k` or `256KB` for a table of `ids` x `dim` float32.
 
-    A share is of the full table; a plain or k/M/G number counts values; a number ending in B
-    counts bytes (KB = 1000, KiB = 1024), in small or capital letters. Amounts are converted between
-    bytes and values at 4 bytes a value, so that every form can be used with either accounting.
+    A share is of the full table. A number with k, M or G counts values; a number ending in B counts
+    bytes (KB = 1000, KiB = 1024), in small or capital letters. A number without a unit could mean
+    either, so it counts values only where budgets do. Amounts are converted between bytes and
+    values at 4 bytes a value, so that every form can be used with either accounting.
 
     Raises:
         SpecError: the text is not an amount, or it is less than one byte or value.
@@ -58,6 +59,12 @@ def parse_budget(text: str, ids: int, dim: int, accounting: Accounting = "bytes"
         )
     else:
         values = number * _STEPS[unit]
+    if not unit and accounting == "bytes" and number >= 1:
+        plain = f"{float(number):g}"
+        raise SpecError(
+            f"budget {text!r} has no unit: write {plain}B for bytes, {float(number) / 1000:g}k for"
+            f" {plain} values, or a share such as 5%"
+        )
     if not unit and 0 < number < 1:
         raise SpecError(
             f"budget {text!r} is less than one value; for a share of the full table write"

@@ -18,6 +18,9 @@ from compact_lookup.values import Rows
 A = TypeVar("A")
 R = TypeVar("R")
 TABLE, IDS = "embeddings.safetensors", "ids.safetensors"
+RECOMMENDS = frozenset({"mf"})
+"""Backbones whose scores need nothing but the rows."""
+
 _BLOCK = 4096  # items that are scored at a time
 _SHORTEST = 1e-12  # least length that a row is divided by
 
@@ -156,7 +159,7 @@ class Table:
     def _norm_power(self) -> float:
         """Power of its length that a row keeps: 1 for dot products, 0 for the cosine."""
         backbone = self.header.get("backbone") or {}
-        if backbone.get("name") != "mf":
+        if backbone.get("name") not in RECOMMENDS:
             raise NoReader(
                 f"{self.path}: scores under {backbone.get('name')!r} need more than this table (a"
                 " graph or a network); use rows() with a model of your own"

@@ -10,9 +10,13 @@ from bench.board.loading import Boards
 from bench.board.model import Board, Entry, Row, UserScores
 from bench.board.quantities import HEADLINE, quantity
 from bench.board.significance import compare_rows
-from bench.board.stats import Comparison
+from bench.board.stats import LEAST_SEEDS, Comparison
 from bench.errors import BenchError
 from bench.records.schema import Record
+
+MARGIN = 0.02
+"""A loss of at most this share of the headline is close, and a gain of less is no reason for a
+larger table."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,20 @@ class Choice:
         return max(self.row.records, key=preference)
 
     @property
-    def tied(self) -> bool:
+    def unsure(self) -> bool:
         """Return whether the best choice was tested and is not better by more than noise."""
         return self.to_best is not None and self.to_best.tested and not self.to_best.significant
+
+    @property
+    def close(self) -> bool:
+        """Return whether it loses no more than the margin to the best choice, and noise at that.
+
+        With few seeds a test finds large differences only, so the test alone calls rows equal that
+        are far apart.
+        """
+        if self.to_best is None or not self.unsure:
+            return False
+        return -self.to_best.difference <= MARGIN * (score(self) - self.to_best.difference)
 
     @property
     def scores(self) -> UserScores | None:
@@ -70,9 +85,10 @@ class Advice:
         split: id of the split.
         note: what must be said wherever the data set is named.
         choices: what fits, best first: one row per method and backbone.
-        larger: the best row of the next size up; None where there is none.
+        larger: the smallest larger row that gains more than the margin; None where there is none.
         gain: comparison of the larger row with the best choice; None where one of them is missing.
         notes: what else must be known: what has no latency, what is better without embeddings.
+        has_larger: a larger table was measured, whether it gains anything or not.
     """
 
     dataset: str
@@ -82,6 +98,7 @@ class Advice:
     larger: Choice | None
     gain: Comparison | None
     notes: tuple[str, ...]
+    has_larger: bool
 
 
 def choose(
@@ -94,7 +111,8 @@ def choose(
     """Return what fits, by data set, ranked by the headline metric on test.
 
     Where several sizes or settings of a method fit, the one that validation prefers is offered.
-    Only ranked rows, the full table and the popularity ranking are considered.
+    Only ranked rows, the full table and the popularity ranking are considered, and of these no row
+    with fewer seeds than the tests need, where others have as many.
 
     Args:
         boards: the boards.
@@ -139,20 +157,14 @@ def _newest(boards: Sequence[Board]) -> list[Board]:
 
 
 def _advice(boards: Sequence[Board], max_bytes: int, max_latency_us: float | None) -> Advice:
-    every = [choice for board in boards for choice in _candidates(board)]
+    known = [choice for board in boards for choice in _candidates(board)]
+    every, few = _with_seeds(known)
     quick = [choice for choice in every if _fast(choice, max_latency_us)]
-    fitting: dict[tuple[str, str], Choice] = {}
-    for choice in quick:
-        if (choice.row.mean("bytes") or 0.0) > max_bytes:
-            continue
-        name = (choice.board.backbone if choice.embedded else "", choice.row.method)
-        held = fitting.get(name)
-        if held is None or choice.row.preference > held.row.preference:
-            fitting[name] = choice
-    ranked = sorted(fitting.values(), key=_order)
-    ranked = _compared(ranked)
-    floor = _reference(every)
-    larger = _next_up([choice for choice in quick if _score(choice) > floor], max_bytes)
+    fitting = _preferred(choice for choice in quick if size(choice) <= max_bytes)
+    ranked = _compared(sorted(fitting, key=_order))
+    floor = max(reference(every), (1 + MARGIN) * score(ranked[0]) if ranked else 0.0)
+    above = _preferred((c for c in quick if size(c) > max_bytes), by_budget=True)
+    larger = min((choice for choice in above if score(choice) > floor), key=size, default=None)
     gain = None
     if ranked and larger:
         best = ranked[0]
@@ -165,7 +177,8 @@ def _advice(boards: Sequence[Board], max_bytes: int, max_latency_us: float | Non
         tuple(ranked),
         larger,
         gain,
-        tuple(_notes(boards, every, ranked, max_bytes, max_latency_us)),
+        tuple(_notes(boards, every, few, ranked, max_bytes, max_latency_us)),
+        any(size(choice) > max_bytes for choice in quick),
     )
 
 
@@ -179,13 +192,42 @@ def _candidates(board: Board) -> Iterable[Choice]:
         yield Choice(row, board, "")
 
 
-def _score(choice: Choice) -> float:
+def _with_seeds(choices: Sequence[Choice]) -> tuple[list[Choice], list[Choice]]:
+    """Return the choices that have seeds enough, and the others.
+
+    Where one row has as many seeds as the tests need, no row with fewer can be called better.
+    """
+    most = max((len(one.row.seeds) for one in choices if one.embedded), default=0)
+    least = min(most, LEAST_SEEDS)
+    enough = [one for one in choices if not one.embedded or len(one.row.seeds) >= least]
+    return enough, [one for one in choices if one.embedded and len(one.row.seeds) < least]
+
+
+def _preferred(choices: Iterable[Choice], by_budget: bool = False) -> list[Choice]:
+    """Return the choice that validation prefers, of each method under each backbone."""
+    found: dict[tuple[str, ...], Choice] = {}
+    for choice in choices:
+        backbone = choice.board.backbone if choice.embedded else ""
+        name = (backbone, choice.row.method, choice.budget if by_budget else "")
+        held = found.get(name)
+        if held is None or choice.row.preference > held.row.preference:
+            found[name] = choice
+    return list(found.values())
+
+
+def score(choice: Choice) -> float:
+    """Return the headline of a choice, by which all is ranked."""
     return choice.row.mean(HEADLINE) or 0.0
 
 
-def _reference(choices: Iterable[Choice]) -> float:
+def size(choice: Choice) -> float:
+    """Return the bytes of a choice."""
+    return choice.row.mean("bytes") or 0.0
+
+
+def reference(choices: Iterable[Choice]) -> float:
     """Return what a ranking without embeddings reaches; -1 where none was run."""
-    return max((_score(choice) for choice in choices if not choice.embedded), default=-1.0)
+    return max((score(choice) for choice in choices if not choice.embedded), default=-1.0)
 
 
 def _fast(choice: Choice, limit: float | None) -> bool:
@@ -194,7 +236,7 @@ def _fast(choice: Choice, limit: float | None) -> bool:
 
 
 def _order(choice: Choice) -> tuple[float, float, str]:
-    return -(choice.row.mean(HEADLINE) or 0.0), choice.row.mean("bytes") or 0.0, choice.row.key
+    return -score(choice), size(choice), choice.row.key
 
 
 def _compared(ranked: Sequence[Choice]) -> list[Choice]:
@@ -209,37 +251,23 @@ def _compared(ranked: Sequence[Choice]) -> list[Choice]:
     return [best, *others]
 
 
-def _next_up(quick: Sequence[Choice], max_bytes: int) -> Choice | None:
-    """Return the best row of the smallest budget that has a row above the limit."""
-    above: dict[tuple[str, str], list[Choice]] = defaultdict(list)
-    for choice in quick:
-        if (choice.row.mean("bytes") or 0.0) > max_bytes:
-            above[choice.board.backbone, choice.budget].append(choice)
-    best = [min(choices, key=_order) for choices in above.values()]
-    if not best:
-        return None
-    smallest = min(choice.row.mean("bytes") or 0.0 for choice in best)
-    # The same budget on several backbones is one size: rows fill it to within a tenth or so.
-    level = [c for c in best if (c.row.mean("bytes") or 0.0) <= 1.1 * smallest]
-    return min(level, key=_order)
-
-
 def _notes(
     boards: Sequence[Board],
     every: Sequence[Choice],
+    few: Sequence[Choice],
     ranked: Sequence[Choice],
     max_bytes: int,
     max_latency_us: float | None,
 ) -> Iterable[str]:
     every = [choice for choice in every if choice.embedded]
     ranked = [choice for choice in ranked if choice.embedded]
-    small = [c for c in every if (c.row.mean("bytes") or 0.0) <= max_bytes]
+    small = [c for c in every if size(c) <= max_bytes]
     if max_latency_us is not None:
         unknown = sorted({c.row.label for c in small if c.row.mean("latency") is None})
         if unknown:
             yield ("latency not measured alone on the machine, so left out: " + ", ".join(unknown))
     if not ranked:
-        sizes = [c.row.mean("bytes") or 0.0 for c in every]
+        sizes = [size(c) for c in every]
         minima = [
             gap.minimum
             for board in boards
@@ -255,16 +283,17 @@ def _notes(
         elif smallest is not None:
             yield f"nothing fits; the smallest table that is known has {smallest:,.0f} bytes"
     for row in {row.key: row for board in boards for row in board.references}.values():
-        score = row.mean(HEADLINE) or 0.0
-        beaten = [c.row.label for c in ranked if (c.row.mean(HEADLINE) or 0.0) <= score]
+        without = row.mean(HEADLINE) or 0.0
+        beaten = [c.row.label for c in ranked if score(c) <= without]
         if beaten:
             yield (
-                f"{row.label} reaches {quantity(HEADLINE).text(score)} without any embedding, no "
+                f"{row.label} reaches {quantity(HEADLINE).text(without)} without any embedding, no "
                 f"less than {', '.join(sorted(set(beaten)))}"
             )
-    incomplete = sorted({e.row.label for board in boards for e in _unranked(board, max_bytes)})
+    incomplete = {e.row.label for board in boards for e in _unranked(board, max_bytes)}
+    incomplete |= {f"{c.row.title} on {c.board.backbone}" for c in few if size(c) <= max_bytes}
     if incomplete:
-        yield "not ranked for want of seeds, so left out: " + ", ".join(incomplete)
+        yield "not ranked for want of seeds, so left out: " + ", ".join(sorted(incomplete))
 
 
 def _unranked(board: Board, max_bytes: int) -> Iterable[Entry]:
@@ -272,59 +301,3 @@ def _unranked(board: Board, max_bytes: int) -> Iterable[Entry]:
         for entry in leaderboard.apart:
             if entry.incomplete and (entry.row.mean("bytes") or 0.0) <= max_bytes:
                 yield entry
-
-
-def verdict(advice: Advice) -> str:
-    """Return the sentence that says how sure the first choice is."""
-    first, *others = advice.choices
-    name = f"Take {first.name}"
-    floor = _reference(advice.choices)
-    tied = [c for c in others if c.tied and (_score(c) > floor or not c.embedded)]
-    # Popularity has one seed and is never tested, so the sentence is about tables alone.
-    tables = [c for c in others if c.embedded]
-    unknown = [c for c in tables if c.to_best is None or not c.to_best.tested]
-    parts = []
-    if tied:
-        rivals = ", ".join(c.name for c in tied)
-        parts.append(f"not better by more than noise than {rivals}, take the smallest or fastest")
-    elif tables and not unknown:
-        parts.append("better than every other table by more than noise")
-    if unknown:
-        parts.append("some differences could not be tested for want of seeds or per-user metrics")
-    if first.embedded and first.row.numbers[HEADLINE].n == 1:
-        parts.append("one seed, so noise between seeds is unknown")
-    return f"{name}{': ' if parts else ''}{'; '.join(parts)}."
-
-
-def latency_note(advice: Advice) -> str:
-    """Return how to measure the first choice's time to look up a row; empty where it is known."""
-    first = advice.choices[0] if advice.choices else None
-    if first is None or not first.embedded or first.row.mean("latency") is not None:
-        return ""
-    return (
-        f"The time to look up a row of {first.name} was not measured, because other runs shared the"
-        f" machine. This run alone measures it: {first.run.command} --again"
-    )
-
-
-def next_up(advice: Advice) -> str:
-    """Return the sentence that says what the next size up would change."""
-    larger = advice.larger
-    if larger is None:
-        return "No larger size that meets the limits was measured."
-    size = quantity("bytes").text(larger.row.mean("bytes"))
-    what = f"{larger.name}, {size} bytes"
-    if not advice.choices:
-        return f"The next size up: {what}."
-    before = advice.choices[0].row.mean(HEADLINE) or 0.0
-    after = larger.row.mean(HEADLINE) or 0.0
-    change = f"{after - before:+.4f} {quantity(HEADLINE).label}"
-    if before:
-        change += f" ({100 * (after / before - 1):+.1f} %)"
-    sure = ", not tested"
-    if advice.gain is not None and advice.gain.tested:
-        sure = "" if advice.gain.significant else ", within noise"
-        change += f", 95 % interval {advice.gain.low:+.4f} to {advice.gain.high:+.4f}"
-    if after <= before:
-        return f"The next size up ({what}) is no better: {change}{sure}."
-    return f"The next size up ({what}) would buy {change}{sure}."

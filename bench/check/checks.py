@@ -6,6 +6,7 @@ and what to do about it.
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,19 +31,27 @@ def check_method(method_class: type[Method]) -> list[Check]:
 
     A check that raises counts as failed; the others run nevertheless.
     """
-    subject = Subject(method_class)
-    return [_outcome(name, check, subject) for name, check in CHECKS.items()]
+    subject, raised = Subject(method_class), dict[str, str]()
+    return [_outcome(name, check, subject, raised) for name, check in CHECKS.items()]
 
 
-def _outcome(name: str, check: Callable[[Subject], str], subject: Subject) -> Check:
+def _outcome(
+    name: str, check: Callable[[Subject], str], subject: Subject, raised: dict[str, str]
+) -> Check:
+    """Run a check; `raised` has the first check that each error came from."""
     try:
         return Check(name, True, check(subject))
     except Finding as failure:
         return Check(name, False, str(failure))
     except (Exception, SystemExit) as error:  # `sys.exit` would end the checks in silence
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        file = inspect.getfile(subject.kind)
+        # The author looks for a line of the method, not for one of a library that it calls.
+        where = next((one for one in reversed(frames) if one.filename == file), frames[-1])
         place = f"{Path(where.filename).name}:{where.lineno}"
-        return Check(name, False, f"raised {type(error).__name__} at {place}: {error}")
+        detail = f"raised {type(error).__name__} at {place}: {error}"
+        first = raised.setdefault(detail, name)
+        return Check(name, False, detail if first == name else f"raised the error of {first!r}")
 
 
 CHECKS: dict[str, Callable[[Subject], str]] = {

@@ -50,7 +50,7 @@ def choose(
         str, typer.Option(help="Bytes that the embeddings may take, such as 256KB.")
     ],
     max_latency: Annotated[
-        Optional[float], typer.Option(help="Microseconds that looking up one row may take.")
+        Optional[float], typer.Option(help="Microseconds that one row may take, read with PyTorch.")
     ] = None,
     backbone: options.Backbone = None,
     dataset: options.Dataset = None,

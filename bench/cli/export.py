@@ -61,6 +61,7 @@ def export(
     from bench.export.onnx import check_onnx, onnx_file
     from bench.files import write_atomic
     from bench.method.registry import find_methods
+    from compact_lookup.table import RECOMMENDS
 
     check_target(to, force)
     if onnx:
@@ -90,6 +91,10 @@ def export(
     if not sizes.read:
         console.err.say(
             f"compact_lookup has no reader for {kind.name}: docs/export.md says how to write one"
+        )
+    if (backbone := record.spec.backbone.name) not in RECOMMENDS:
+        console.err.say(
+            f"the folder has rows, but `recommend` cannot score by them alone under {backbone}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -10,6 +11,7 @@ import typer
 from bench.cli import console, options
 from bench.cli.app import READ, RUN, command
 from bench.cli.launch import launch, names, steps
+from bench.errors import BenchError
 from bench.runs.request import Plan, Request, about, existing
 
 if TYPE_CHECKING:
@@ -150,11 +152,11 @@ def _estimate(
 )
 def run(
     method: Annotated[
-        str, typer.Option("--method", "-m", help="Method (see `bench list methods`).")
+        list[str], typer.Option("--method", "-m", help="Method (see `bench list methods`).")
     ],
     suite: options.SuiteName = None,
     dataset: options.Dataset = None,
-    budget: options.Budget = None,
+    budget: options.Budgets = None,
     backbone: options.Backbone = None,
     seed: Annotated[int, typer.Option(help="Random seed of the run.", min=0)] = 0,
     accounting: options.Accounting = None,
@@ -178,18 +180,41 @@ def run(
     from bench.api import single
     from bench.judge.forks import forks
 
+    name, label = _one("--method", method), _one("--budget", budget or ())
+    assert name is not None  # the option is required
     forks()  # imports PyTorch while the run is planned
     asked = Request(
         suite, dataset, settings or (), refit, accounting, tuned, plugin or (), data_dir, bits or ()
     )
-    one = single(
-        asked, method, budget, seed=seed, backbone=backbone, form=form.value, results=results
-    )
+    one = single(asked, name, label, seed=seed, backbone=backbone, form=form.value, results=results)
+    for line in _without_effect(one, label):
+        console.err.say(line)
     console.out.say(about(one.plan.data))
     console.out.say(json.dumps(one.planned.run.spec.canonical(), sort_keys=True))
     if again or not one.done:
         _execute(one, device, threads)
     console.out.say(str(one.path))
+
+
+def _one(option: str, given: Sequence[str]) -> str | None:
+    """The value of an option that may be given once; None if it was not."""
+    if len(given) > 1:
+        raise BenchError(
+            f"{option} is given {len(given)} times ({', '.join(given)}), and this is one run;"
+            " `bench leaderboard` takes several"
+        )
+    return given[0] if given else None
+
+
+def _without_effect(one: Single, budget: str | None) -> Iterator[str]:
+    """A line for each option that changes nothing of a run."""
+    method = one.planned.run.spec.method.name
+    if budget and one.planned.run.label is None:
+        yield f"--budget {budget} has no effect: {method} has no budget"
+    for setting in one.asked.settings:
+        other = setting.partition("=")[0].partition(".")[0]
+        if other in one.plan.methods and other != method:
+            yield f"--set {setting} has no effect: the method is {method}"
 
 
 def _execute(one: Single, device: str, threads: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.grid import Column, Grid, number
+from compact_lookup.table import RECOMMENDS
 
 if TYPE_CHECKING:
     from bench.board import Board, Row
@@ -64,7 +65,7 @@ def not_ranked(board: Board) -> Iterable[str]:
 
 def advice(found: Iterable[Advice], results: Path) -> Iterable[Grid | str]:
     """What to take on each data set: a table of what fits, and sentences on it."""
-    from bench.board.choose import latency_note, next_up, verdict
+    from bench.board.sentences import latency_note, next_up, verdict
 
     for one in found:
         yield f"{one.dataset} ({one.split})" + (f". {one.note}" if one.note else "")
@@ -83,6 +84,11 @@ def _export_command(choice: Choice, results: Path) -> Iterable[str]:
     if choice.embedded:
         words = ["bench", "export", choice.run.id, "--to", "my-table", "--results", str(results)]
         yield f"Take its table: {shlex.join(words)}"
+        if choice.board.backbone not in RECOMMENDS:
+            yield (
+                f"That table has rows, but `recommend` cannot score by them alone under"
+                f" {choice.board.backbone}; --backbone mf lists tables that can."
+            )
 
 
 def _choices(choices: Iterable[Choice]) -> Grid:
@@ -96,7 +102,7 @@ def _choices(choices: Iterable[Choice]) -> Grid:
             Column("backbone", leaves=1),
             number("budget", leaves=2),
             number("bytes"),
-            number("microseconds a row", leaves=5),
+            number("microseconds a row, PyTorch", leaves=5),
             number(quantity(HEADLINE).label),
             number("95 % interval", leaves=4),
             number("% of full table", leaves=6),
@@ -109,7 +115,8 @@ def _choices(choices: Iterable[Choice]) -> Grid:
         known = score.low is not None and score.high is not None
         difference = ""
         if choice.to_best is not None:
-            difference = f"{choice.to_best.difference:+.4f}" + (" (tied)" if choice.tied else "")
+            sure = " (close)" if choice.close else " (not significant)" if choice.unsure else ""
+            difference = f"{choice.to_best.difference:+.4f}{sure}"
         grid.add(
             str(rank),
             row.label,

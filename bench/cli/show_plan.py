@@ -54,7 +54,7 @@ def plan_table(planned: Sequence[Planned], done: set[str]) -> Grid:
     rows: dict[tuple[Any, ...], list[Planned]] = {}
     for one in planned:
         spec = one.run.spec
-        bits = spec.method.config.get("bits", "")
+        bits = spec.method.config.get("bits") or ""
         form = spec.method.form or ""
         key = spec.backbone.name, spec.method.name, form, one.run.label, bits
         rows.setdefault(key, []).append(one)

@@ -80,8 +80,8 @@ def outcomes(found: Sequence[Outcome]) -> Grid:
             Column("budget"),
             Column("trials", wraps=True, leaves=2),
             number("passes", leaves=1),
-            number("start"),
-            number("best"),
+            number("start, one seed"),
+            number("best, two seeds"),
             Column("settings", wraps=True, leaves=3),
         ),
     )
@@ -95,6 +95,8 @@ def outcomes(found: Sequence[Outcome]) -> Grid:
             ", ".join(f"{many} {what}" for what, many in counts.items() if many),
             f"{one.counts['passes']:,}",
             *("" if score is None else f"{score:.4f}" for score in scores),
-            "  ".join(f"{key}={value}" for key, value in best.set.items()) if best else "none",
+            "  ".join(f"{k}={'none' if v is None else v}" for k, v in best.set.items())
+            if best
+            else "none",
         )
     return grid

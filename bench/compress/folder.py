@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.compress.tables import Outcome
 from bench.compress.vectors import Vectors
+from bench.export.card import needs
 from bench.export.folder import Sizes, by_kind, reads_back, write_files
 from bench.export.names import names_file
 
@@ -50,7 +51,7 @@ Vectors of {count} in {sizes.table:,} bytes, {100 * sizes.table / full:.1f} % of
   with the highest scores now (mean over users).
 {tested}
 ## Use
-NumPy and safetensors are all that is needed.
+{needs()}
 
 ```python
 import compact_lookup

@@ -105,6 +105,11 @@ def is_count(name: str) -> bool:
     return plain(name) in _RATING[-1]
 
 
+def is_rating(name: str) -> bool:
+    """Whether a column has ratings, of which low ones may mean dislike."""
+    return plain(name) in _RATING[0]
+
+
 def has_both(names: Sequence[str]) -> bool:
     """Whether there is a column for the user and one for the item, by their usual names."""
     short = {plain(name) for name in names}

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data.headers import Found, is_count
+from bench.data.headers import Found, is_count, is_rating
 from bench.data.labels import LONGEST, Column
 from bench.data.raw import shown
 from bench.errors import DataError
@@ -160,6 +160,13 @@ class Table:
                 else "no rows"
             )
             raise DataError(f"{self.path}: {why}, so there are no interactions; check the file")
+        if dropped := self.rows - self.users.size:
+            self.repairs[f"rows with a rating below {self.min_rating:g} dropped"] = dropped
+        if self._marks is None and is_rating(self._mark_name):
+            self.repairs[
+                f"rows kept whatever their {self._mark_name} is (min_rating in dataset.toml drops"
+                " low ones)"
+            ] = self.users.size
         no = {value: times for value, times in (self._marks or {}).items() if value in _NO}
         if no:
             values = " or ".join(sorted(no))

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import bench
 from bench.data import list_cards
 from bench.records.schema import Record
 from bench.records.store import Store
+from compact_lookup.table import RECOMMENDS
 
 if TYPE_CHECKING:
     from bench.export.again import Table
@@ -57,26 +59,30 @@ class Card:
 
     def _use(self, record: Record, sizes: Sizes) -> Iterator[str]:
         yield "## Use"
-        if sizes.read:
-            yield "NumPy and safetensors are all that is needed."
-        else:
+        yield needs(record.env.get("commit"))
+        if sizes.reader:
             yield (
-                "NumPy, safetensors and a reader are needed. `my_reader` below is the function of"
-                " the method's author: see docs/export.md."
+                f"`reader` below is the function of that name in `{sizes.reader}`, the method's"
+                " file, which is not in this folder: copy the function into your service."
+            )
+        elif not sizes.read:
+            yield (
+                "There is no reader of this method yet. `reader` below is a function that somebody"
+                " has to write: docs/export.md of the program says how."
             )
         yield ""
         yield "```python"
         yield "import compact_lookup"
         yield ""
-        reader = "" if sizes.read else ", reader=my_reader"
+        reader = ", reader=reader" if sizes.reader or not sizes.read else ""
         yield f'table = compact_lookup.load("."{reader})'
         yield "table.rows([0, 1])  # float32 [2, columns], by row number: users first, then items"
         yield 'table.user("USER"), table.item("ITEM")  # by your own ids'
-        if record.spec.backbone.name == "mf":
+        if record.spec.backbone.name in RECOMMENDS:
             yield 'table.recommend("USER", k=20, seen=["ITEM"])  # pairs of item and score'
         yield "```"
         yield ""
-        if record.spec.backbone.name != "mf":
+        if record.spec.backbone.name not in RECOMMENDS:
             yield (
                 f"`recommend` does not score with {record.spec.backbone.name}, which needs more"
                 " than this table (a graph or a network)."
@@ -155,6 +161,21 @@ class Card:
         yield "```"
         yield record.command
         yield "```"
+
+
+def needs(commit: str | None = None) -> str:
+    """What a service has to install, for people who have nothing but the folder.
+
+    Args:
+        commit: of the code that made the table, where it is known.
+    """
+    code = f", code {commit}" if commit else ""
+    return (
+        "NumPy, safetensors and `compact_lookup` are needed, PyTorch is not. `compact_lookup` comes"
+        f" with the program that wrote this folder (compact-embedding-benchmark"
+        f" {bench.__version__}{code}): `pip install numpy safetensors`, and `pip install --no-deps"
+        " .` in a checkout of it."
+    )
 
 
 def _licence_of(dataset: str) -> str:

@@ -58,7 +58,7 @@ def best_run(
     if len(advice) > 1:
         splits = ", ".join(one.split for one in advice)
         raise BenchError(f"{results} has several data sets ({splits}); name one with --dataset")
-    choices = advice[0].choices
+    choices, larger = advice[0].choices, advice[0].larger
     # Popularity is nearly always small enough. It is no reason why there is no table.
     if not any(choice.embedded for choice in choices):
         raise BenchError(
@@ -66,9 +66,14 @@ def best_run(
             " the runs that are not ranked, and why; name a run to export it all the same"
         )
     if not choices[0].embedded:
+        remedy = (
+            "train longer, tune, or add a budget"
+            if larger is None
+            else (f"a table of {larger.row.mean('bytes'):,.0f} bytes is better: raise --max-bytes")
+        )
         raise BenchError(
             f"the popularity ranking is better than every table of {max_bytes:,} bytes or fewer;"
-            " raise --max-bytes, or name a run"
+            f" {remedy}, or name a run to export it all the same"
         )
     return _with_table(choices[0].run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -35,13 +36,15 @@ class Sizes:
     Attributes:
         table, ids: bytes of the files.
         kinds: bytes of the table by what they hold.
-        read: whether `compact_lookup` reads the table as it is; else it needs a reader.
+        read: whether `compact_lookup` can read the table; else somebody has to write a reader.
+        reader: name of the plugin's file with the function that it reads it by; empty for none.
     """
 
     table: int
     ids: int
     kinds: dict[str, int]
     read: bool
+    reader: str = ""
 
 
 def check_target(folder: Path, force: bool) -> None:
@@ -84,7 +87,8 @@ def write_folder(
         [users[i] for i in order.users.tolist()], [items[i] for i in order.items.tolist()]
     )
     read = reads_back(folder, table.content, kind)
-    sizes = Sizes(len(table.content), len(ids), by_kind(table.content, kind), read)
+    own = Path(inspect.getfile(kind)).name if own_reader(kind) else ""
+    sizes = Sizes(len(table.content), len(ids), by_kind(table.content, kind), read, own)
     write_files(folder, table.content, ids, card.text(record, table, sizes))
     return sizes
 

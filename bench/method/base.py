@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from bench.budget import Bits, Budget
-from bench.errors import Infeasible
+from bench.errors import Infeasible, SpecError
 from bench.method.precision import Levels, Scale, ScaleBits
 from bench.method.rows import Rows
 from bench.method.search_space import Choice, LogRange, Range, Space
@@ -151,7 +151,13 @@ class Method(Stored):
 
         Raises:
             Infeasible: not even `low` fits.
+            SpecError: there is no such knob.
         """
+        if knob not in cls.Config.model_fields:
+            raise SpecError(
+                f"{cls.name}: its `plan` solves {knob!r}, which is no knob of its Config; there are"
+                f" {', '.join(cls.Config.model_fields)}"
+            )
         if getattr(config, knob):
             return config
 
@@ -162,15 +168,15 @@ class Method(Stored):
 
     def build(self) -> None:
         """Create parameters and buffers, with any content."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no build(self)")
 
     def reset(self, generator: torch.Generator) -> None:
         """(Re)initialise everything; the same generator state gives the same weights."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no reset(self, generator)")
 
     def forward(self, ids: Tensor) -> Tensor:
         """Rows of the embedding: int64 [*] -> float32 [*, dim]. All N ids at once must work."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no forward(self, ids)")
 
     @property
     def width(self) -> int:

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from bench.budget import Bits
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class Request:
             settings.append("training.refit=true")
         if self.accounting:
             settings.append(f"accounting={self.accounting}")
+        if wrong := sorted(set(self.bits) - set(get_args(Bits))):
+            known = ", ".join(str(one) for one in reversed(get_args(Bits)))
+            raise BenchError(f"--bits {wrong[0]}: no such precision; there are {known}")
         if self.bits:
             settings.append(f"bits={list(self.bits)}")
         if self.tuned:
@@ -68,6 +72,8 @@ class Request:
         for key, value in changes.items():
             if isinstance(value, tuple):
                 changes[key] = tuple(dict.fromkeys(value))  # what is named twice runs once
+                if strange := [one for one in value if not isinstance(one, str)]:
+                    raise BenchError(f"{key}: {strange[0]!r} is not text; write it in quotes")
                 if "" in map(str.strip, value):
                     raise BenchError(f"one of the {key} is empty; is a variable not set?")
         if "budgets" in changes:
@@ -164,8 +170,16 @@ def existing(results: Path) -> Path:
 def about(data: Interactions) -> str:
     """One line on the data that a command runs on."""
     note = f"  ({data.note})" if data.note else ""
-    repairs = "".join(f"; {count:,} {what}" for what, count in data.repairs.items())
+    repairs = "".join(f"; {count:,} {_repaired(what)}" for what, count in data.repairs.items())
     return (
         f"{data.title}{note}: {data.users:,} users, {data.items:,} items, {data.train.nnz:,} train,"
         f" {data.valid.nnz:,} valid, {data.test.nnz:,} test; split {data.split}{repairs}"
     )
+
+
+def _repaired(what: str) -> str:
+    """A repair as words after its count: `train: pairs dropped` is "pairs dropped in train"."""
+    part, colon, said = what.partition(": ")
+    if not colon or part not in ("all", "train", "valid", "test"):
+        return what
+    return said if part == "all" else f"{said} in {part}"

@@ -85,7 +85,9 @@ def resolve(
         elif one.when.matches(kind.name, budget, backbone, form):
             _apply(one.set, content, who)
     return Settings(
-        check_model(kind.Config, content["method"], who, HINT),
+        check_model(
+            kind.Config, content["method"], who, f"`bench list methods {kind.name}` has them"
+        ),
         check_model(Training, content["training"], who, HINT, TRAINING),
         check_model(scored.Config, content["backbone"], who, HINT, f"{backbone}."),
         content["method"],

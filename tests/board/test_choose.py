@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.make_records import Toy, make, write
+from support.make_records import Toy, exact, make, write
 
 from bench.board import load
-from bench.board.choose import choose, latency_note, next_up, verdict
-from bench.board.stats import tukey
+from bench.board.choose import MARGIN, choose
+from bench.board.sentences import latency_note, next_up, verdict
+from bench.board.stats import Comparison, tukey
 from bench.errors import BenchError
 
 TOY = Toy("toy", 400, 500, 0.4, note="Invented.")
@@ -51,7 +53,7 @@ def test_differences_are_corrected_for_all_that_the_first_choice_was_picked_from
     assert [c.corrected for c in found if c] == tukey([c.p or 0.0 for c in found if c], 3)
 
 
-def test_the_next_size_up_is_named_with_its_gain(results: Path) -> None:
+def test_the_smallest_larger_table_that_gains_is_named_with_its_gain(results: Path) -> None:
     (advice,) = choose(load(results), FULL // 10)
     assert advice.larger is not None and advice.gain is not None
     assert (advice.larger.row.method, advice.larger.budget) == ("cerp", "25%")
@@ -62,7 +64,21 @@ def test_the_next_size_up_is_named_with_its_gain(results: Path) -> None:
     assert above.larger is not None and above.larger.row.method == "full"
     (all_of_it,) = choose(load(results), FULL)
     assert all_of_it.choices[0].row.method == "full" and all_of_it.larger is None
-    assert "No larger size" in next_up(all_of_it)
+    assert next_up(all_of_it) == "No larger table that meets the limits was measured."
+
+
+def test_a_larger_table_that_gains_less_than_the_margin_is_passed_over(tmp_path: Path) -> None:
+    for fraction, ndcg in ((0.1, 0.2), (0.2, 0.2 * (1 + 0.9 * MARGIN)), (0.5, 0.21), (0.8, 0.3)):
+        write(tmp_path, exact(TOY, "dims", fraction, ndcg))
+    (advice,) = choose(load(tmp_path), FULL // 10)
+    assert advice.larger is not None and advice.larger.budget == "50%"
+    (advice,) = choose(load(tmp_path), FULL // 2)
+    assert advice.larger is not None and advice.larger.budget == "80%"
+    for path in tmp_path.rglob("*80*"):
+        path.unlink()
+    write(tmp_path, exact(TOY, "dims", 0.8, 0.2))
+    (advice,) = choose(load(tmp_path), FULL // 2)
+    assert advice.larger is None and next_up(advice) == "No larger table gains 2 % or more."
 
 
 def test_validation_chooses_among_sizes_of_a_method(results: Path) -> None:
@@ -77,7 +93,7 @@ def test_validation_chooses_among_sizes_of_a_method(results: Path) -> None:
     assert chosen.budget == "5%"
 
 
-def test_equal_methods_are_tied(tmp_path: Path) -> None:
+def test_equal_methods_are_close(tmp_path: Path) -> None:
     for seed in (0, 1, 2):
         put(tmp_path, "hashing", 0.1, seed)
         record, users = make(TOY, "mf", "hashing", 0.1, seed)
@@ -85,8 +101,39 @@ def test_equal_methods_are_tied(tmp_path: Path) -> None:
             part["name"] = "twin"
         write(tmp_path, record, users)
     (advice,) = choose(load(tmp_path), FULL)
-    assert advice.choices[1].tied
-    assert "not better by more than noise" in verdict(advice)
+    assert advice.choices[1].close
+
+
+def test_a_row_far_behind_is_no_alternative_even_if_noise_hides_it(results: Path) -> None:
+    """Three seeds that differ widely: the test cannot tell, the mean is far lower."""
+    (advice,) = choose(load(results), FULL // 10)
+    first, second, _ = advice.choices
+    assert first.to_best is None and second.to_best is not None
+    best = first.row.mean("ndcg@20") or 0.0
+    for behind, close in ((0.5 * MARGIN, True), (1.5 * MARGIN, False)):
+        noise = Comparison(-behind * best, -1.0, 1.0, 0.3, 0.5)
+        numbers = dict(second.row.numbers)
+        numbers["ndcg@20"] = replace(numbers["ndcg@20"], mean=(1 - behind) * best)
+        numbers["bytes"] = replace(numbers["bytes"], mean=1000.0)
+        row = replace(second.row, numbers=numbers)
+        rival = replace(second, row=row, to_best=noise)
+        assert rival.unsure and rival.close is close
+        said = verdict(replace(advice, choices=(first, rival)))
+        assert (f"{rival.name} is further behind, but not significantly" in said) is not close
+        if close:
+            assert said.startswith(
+                f"Take {first.name}: {rival.name} is at most 2 % behind, within noise."
+                f" Of these {rival.name} is the smallest (1,000 bytes), {rival.name} the fastest ("
+            )
+
+
+def test_a_row_of_fewer_seeds_than_others_is_not_offered(results: Path) -> None:
+    put(results, "cerp", 0.1, 0, backbone="lightgcn", shift=0.3)
+    (advice,) = choose(load(results), FULL // 10)
+    assert {c.board.backbone for c in advice.choices} == {"mf"}
+    assert advice.notes == ("not ranked for want of seeds, so left out: CERP on lightgcn",)
+    (alone,) = choose(load(results), FULL // 10, backbone="lightgcn")
+    assert [c.name for c in alone.choices] == ["CERP on lightgcn"]
 
 
 def test_latency_must_be_known_and_low_enough(results: Path) -> None:
@@ -107,7 +154,7 @@ def test_nothing_fits(results: Path) -> None:
     (advice,) = choose(load(results), 100)
     assert advice.choices == ()
     assert "nothing fits; the smallest table that is known has" in advice.notes[0]
-    assert "The next size up" in next_up(advice)
+    assert next_up(advice).startswith("The smallest larger table: ")
 
 
 def test_the_smallest_size_that_a_method_needs_is_known_without_a_run_of_it(
@@ -167,7 +214,7 @@ def test_popularity_that_is_beaten_stands_last(results: Path) -> None:
     assert not any(note.startswith("Popularity reaches") for note in advice.notes)
 
 
-def test_a_tied_row_below_popularity_is_no_rival(tmp_path: Path) -> None:
+def test_a_close_row_below_popularity_is_no_rival(tmp_path: Path) -> None:
     for seed in (0, 1, 2):
         put(tmp_path, "hashing", 0.1, seed)
         record, users = make(TOY, "mf", "hashing", 0.1, seed, config={"other": 1})
@@ -175,15 +222,15 @@ def test_a_tied_row_below_popularity_is_no_rival(tmp_path: Path) -> None:
             part["name"] = part["title"] = "twin"
         write(tmp_path, record, users)
     (advice,) = choose(load(tmp_path), FULL)
-    best, tied = advice.choices
-    assert tied.tied and tied.name in verdict(advice)
+    best, rival = advice.choices
+    assert rival.unsure and rival.name in verdict(advice)
     record, _ = make(TOY, "none", "popularity", None, 0)
-    between = ((best.row.mean("ndcg@20") or 0) + (tied.row.mean("ndcg@20") or 0)) / 2
+    between = ((best.row.mean("ndcg@20") or 0) + (rival.row.mean("ndcg@20") or 0)) / 2
     record["metrics"]["test"]["ndcg@20"] = between
     write(tmp_path, record)
     (advice,) = choose(load(tmp_path), FULL)
-    assert [c.name for c in advice.choices] == [best.name, "Popularity", tied.name]
-    assert tied.name not in verdict(advice)
+    assert [c.name for c in advice.choices] == [best.name, "Popularity", rival.name]
+    assert rival.name not in verdict(advice)
 
 
 @pytest.mark.parametrize("popularity", [False, True])

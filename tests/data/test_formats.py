@@ -140,6 +140,11 @@ LABELS = {
 }
 
 
+ANY_RATING = {
+    "all: rows kept whatever their rating is (min_rating in dataset.toml drops low ones)": 36
+}
+
+
 @pytest.mark.parametrize("name", LABELS)
 def test_rows_with_label_0_are_said_to_be_interactions(tmp_path, name):
     header, no, yes, words = LABELS[name]
@@ -155,15 +160,18 @@ def test_rows_with_label_0_are_said_to_be_interactions(tmp_path, name):
         return
     write(tmp_path, dataset_toml='name = "a"\nmin_rating = 1\n')
     data = load(path)
-    assert data.repairs == {}
+    assert data.repairs == {"all: rows with a rating below 1 dropped": 12}
     assert data.train.nnz + data.valid.nnz + data.test.nnz == 24
 
 
-@pytest.mark.parametrize("values", [("0", "3", "5"), ("1", "1", "1"), ("0", "1", "2")])
-def test_ratings_are_no_labels(tmp_path, values):
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [(("0", "3", "5"), ANY_RATING), (("1", "1", "1"), {}), (("0", "1", "2"), ANY_RATING)],
+)
+def test_ratings_are_no_labels_and_are_said_not_to_count(tmp_path, values, said):
     rows = [f"{u},{i},{values[(u + i) % 3]}" for u in range(4) for i in range(9)]
     path = write(tmp_path, a_csv="user,item,rating\n" + "\n".join(rows) + "\n") / "a.csv"
-    assert load(path).repairs == {}
+    assert load(path).repairs == said
 
 
 def test_hidden_files_are_no_data(tmp_path):

@@ -184,7 +184,10 @@ def test_repeated_rows_are_dropped_and_counted(tmp_path):
     rows = "".join(f"{u},{i},{r}\n" for u in "ab" for i in range(9) for r in (2, 4, 5))
     write(tmp_path, x_csv="user,item,rating\n" + rows, dataset_toml='name = "x"\nmin_rating = 4\n')
     data = load(tmp_path)
-    assert data.repairs == {"all: duplicate pairs dropped": 18}
+    assert data.repairs == {
+        "all: rows with a rating below 4 dropped": 18,
+        "all: duplicate pairs dropped": 18,
+    }
     assert data.train.nnz + data.valid.nnz + data.test.nnz == 18
 
 
@@ -274,7 +277,7 @@ def test_negative_quantities_are_counted(tmp_path):
     assert "negative quantity" in note and repairs(path)[note] == 1
     write(tmp_path, x_csv="user,item,quantity\na,7,2\na,8,-1\nb,7,0\n")
     assert repairs(path) == {note: 1}
-    assert repairs(path, min_rating=1) == {}
+    assert repairs(path, min_rating=1) == {"rows with a rating below 1 dropped": 2}
 
 
 def test_labels_of_no_are_counted_over_all_blocks(tmp_path):

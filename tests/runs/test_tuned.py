@@ -154,7 +154,7 @@ def test_budgets_that_are_no_share_take_the_settings_of_the_nearest_share(tmp_pa
     rows = [of(budget=one, set={"combine": how}) for one, how in (("5%", "add"), ("60%", "mult"))]
     write_tuned(path, STUDY, rows)
     for share, combine in ((0.15, "add"), (0.2, "mult"), (0.5, "mult")):
-        budget = str(round(share * data.ids * SUITE.dim))
+        budget = f"{4 * round(share * data.ids * SUITE.dim)}B"
         suite = SUITE.model_copy(update={"methods": ("qr",), "budgets": (budget,)})
         assert configs(with_tuned(suite, str(path)), "combine") == {(None,), (combine,)}
 
