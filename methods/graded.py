@@ -58,7 +58,8 @@ class Graded(Method):
         """Knobs of the grades; `width`: columns, solved from the budget.
 
         `user_bits`, none: 4 where the budget holds fewer than 20 columns of these, else 3.
-        `scale_bits`, none: 4 there, else 8 (docs/lab/precision.md).
+        `scale_bits`, none: 4 there, else 8 (docs/lab/precision.md). `user_lengths`: whether users'
+        rows have lengths, as under backbones that do not score by products of rows.
 
         Rounding begins late: earlier, steps of the usual size only move values between levels.
         """
@@ -69,7 +70,12 @@ class Graded(Method):
         head_bits: GradeBits = 4
         tail_bits: GradeBits = 2
         head: float = Field(0.3, gt=0, lt=1)
+        user_lengths: Literal[True] | None = None
         width: int = 0
+
+    @classmethod
+    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
+        return config.but(user_lengths=True)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
@@ -103,7 +109,7 @@ class Graded(Method):
     def storage(cls, config: Config, array: str) -> Storage:
         bits: int = getattr(config, f"{array}_bits") or 3
         aware = AWARE if config.aware is None else config.aware
-        scale: Scale = "item" if array == "user" else "row"
+        scale: Scale = "item" if array == "user" and not config.user_lengths else "row"
         levels: Levels = "normal" if bits <= 4 else "uniform"
         return Storage(bits, levels, scale, aware, config.scale_bits or 8)
 

@@ -42,6 +42,7 @@ class GradedPost(Graded):
     def reset(self, generator: torch.Generator) -> None:
         table, config = self.table, self.config
         assert table.teacher is not None
-        rows = project(table.teacher, table.users, config.width, generator, config.length_power)
+        lengths, power = not table.products, config.length_power
+        rows = project(table.teacher, table.users, config.width, generator, power, lengths)
         with torch.no_grad():
             self.stored.weight.copy_(rows)

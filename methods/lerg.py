@@ -39,9 +39,12 @@ class LERG(Method):
     clusters of the training graph with weight w = .9, and at random with weight 1 - w. Later it
     solves for new assignments from the rows that LightGCN has propagated. LERG keeps the first
     assignment and stores the codebook in few bits. This is the embedding of LERG; the clusters are
-    spectral ones of users and items together, because METIS needs a library of its own. The
-    authors' code has a bias for each user and item beside the codebook; there is none here. The
-    file holds the map a; h takes two numbers.
+    spectral ones of users and items together, because METIS needs a library of its own. The file
+    holds the map a; h takes two numbers.
+
+    Four things of the authors' code are not here, in the published form neither: a bias for each
+    user and item beside the codebook; tanh of the composed row; h(i) that is never a(i); and
+    LightGCN over a graph that has the codewords as nodes, too.
     """
 
     name = "lerg"

@@ -71,7 +71,8 @@ class MagnitudePost(PEP):
         teacher, width = self.table.teacher, columns(self.table, self.config)
         assert teacher is not None
         if self.config.principal or width < self.table.dim:
-            teacher = project(teacher, self.table.users, width, None, self.config.length_power)
+            power, lengths = self.config.length_power, not self.table.products
+            teacher = project(teacher, self.table.users, width, None, power, lengths)
         with torch.no_grad():
             self.stored.weight.copy_(teacher)
             self.thresholds.fill_(_OFF)

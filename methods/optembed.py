@@ -24,6 +24,7 @@ from bench.method import (
     divide,
     f32,
     fill_columns,
+    model_validator,
     pack_numbers,
     solve_width,
     stream_bytes,
@@ -99,6 +100,18 @@ class OptEmbed(Method):
         item_columns: float = Field(1.0, gt=0, le=1)
         kept_user_share: float | None = Field(0.5, gt=0, lt=1)
         kept: int = 0
+
+        @model_validator(mode="after")
+        def _rows_are_rounded_as_they_are_stored(self) -> OptEmbed.Config:
+            # Training rounds rows whole, before it knows which are kept. Scales that depend on
+            # other rows or columns would be other ones in the file.
+            whole = self.item_columns == 1 and self.scale != "side" and self.scale_bits != 4
+            if self.bits not in (None, 16, 32) and not whole:
+                raise ValueError(
+                    "fewer than 16 bits need item_columns = 1, the scale row or item, and"
+                    " scale_bits = 8"
+                )
+            return self
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:

@@ -54,6 +54,10 @@ class PQ(Coded):
 
         user_lengths: bool = False
 
+    @classmethod
+    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
+        return config.but(user_lengths=True)
+
     def build(self) -> None:
         super().build()
         stored = self.table.ids if self.config.user_lengths else self.table.items

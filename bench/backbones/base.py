@@ -19,6 +19,8 @@ class Backbone(nn.Module):
         name, title: on the command line and on a board.
         whole: every step needs the rows of all N ids; `spread` and `spread_some` get them.
         narrow: columns that are zero in all rows change no score and can be left out.
+        products: a score is a product of two rows as they are stored, so that the length of a
+            user's row changes no ranking.
 
     Attributes:
         start: state that training starts from, in place of what `reset` sets; empty: none.
@@ -28,6 +30,7 @@ class Backbone(nn.Module):
     title: ClassVar[str]
     whole: ClassVar[bool] = False
     narrow: ClassVar[bool] = False
+    products: ClassVar[bool] = False
 
     class Config(BaseModel):
         """The backbone's own knobs; unknown keys are errors."""

@@ -14,6 +14,7 @@ class MF(Backbone):
     name = "mf"
     title = "MF"
     narrow = True
+    products = True
 
     Config = Similarity
 

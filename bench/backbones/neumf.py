@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -18,8 +19,8 @@ class NeuMF(PairNetwork):
     """He et al. (WWW 2017): w . [u_gmf * i_gmf ; MLP([u_mlp ; i_mlp])].
 
     In the paper each branch has its own tables. Here both share the one table that a method
-    provides, because a budget binds one table: the last floor(dim / 2) columns feed the MLP branch,
-    the others the GMF branch.
+    provides, because a budget binds one table: columns 1, 3, 5, ... feed the MLP branch, columns 0,
+    2, 4, ... the GMF branch.
 
     Left out are the output's bias and sigmoid, which change no ranking, and the pretraining of the
     branches. Instead the GMF branch starts as a plain dot product (weights 1), so that the model
@@ -31,8 +32,13 @@ class NeuMF(PairNetwork):
     title = "NeuMF"
 
     class Config(Backbone.Config):
-        """`widths`: hidden layers of the MLP branch, as multiples of its input."""
+        """`widths`: hidden layers of the MLP branch, as multiples of its input.
 
+        `columns`: the branches have the columns in turn, so that a table with few columns feeds
+        both. Runs whose record lacks it had the first half and the second half.
+        """
+
+        columns: Literal["in turn"] = "in turn"
         widths: tuple[float, ...] = Field((1.0, 0.5), min_length=1)
 
     def __init__(self, data: Interactions, dim: int, config: Config) -> None:
@@ -40,7 +46,6 @@ class NeuMF(PairNetwork):
         if dim < 2:
             raise SpecError(f"neumf splits the table's columns in two: dim is {dim}; use 2 or more")
         mlp_columns = dim // 2
-        self._columns = [dim - mlp_columns, mlp_columns]
         sizes = [max(1, round(2 * mlp_columns * width)) for width in config.widths]
         self.widest = max(sizes)
         self.user_layer = nn.Linear(mlp_columns, sizes[0])
@@ -52,7 +57,7 @@ class NeuMF(PairNetwork):
     def reset(self, generator: torch.Generator) -> None:
         """(Re)initialise the network."""
         # The two halves are one layer in the paper, so the bound has the fan-in of both.
-        whole = nn.Linear(2 * self._columns[1], self.user_layer.out_features)
+        whole = nn.Linear(2 * self.user_layer.in_features, self.user_layer.out_features)
         xavier(whole, generator)
         with torch.no_grad():
             halves = whole.weight.chunk(2, 1)
@@ -65,12 +70,12 @@ class NeuMF(PairNetwork):
 
     def user_side(self, users: Tensor) -> Side:
         """The user's columns of the GMF branch, and the user's half of the first layer."""
-        gmf, mlp = users.split(self._columns, -1)
+        gmf, mlp = users[..., ::2], users[..., 1::2]
         return gmf * self.weights, self.user_layer(mlp)
 
     def item_side(self, items: Tensor) -> Side:
         """The item's columns of the GMF branch, and the item's half of the first layer."""
-        gmf, mlp = items.split(self._columns, -1)
+        gmf, mlp = items[..., ::2], items[..., 1::2]
         return gmf, self.item_layer(mlp)
 
     def joint(self, users: Side, items: Side) -> Tensor:

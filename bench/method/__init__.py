@@ -17,6 +17,7 @@ from bench.method.base import (
     Rows,
     Space,
     Table,
+    model_validator,
 )
 from bench.method.clusters import k_means, nearest
 from bench.method.coded import Coded
@@ -96,6 +97,7 @@ __all__ = [
     "k_means",
     "largest",
     "least_prime",
+    "model_validator",
     "nearest",
     "normalised",
     "pack_codes",

@@ -42,6 +42,7 @@ __all__ = [
     "Rows",
     "Space",
     "Table",
+    "model_validator",
 ]
 
 Role = Literal["ceiling", "control", "method", "ablation"]
@@ -144,6 +145,15 @@ class Method(Stored):
             Infeasible: no value fits; carries the least size.
         """
         return config
+
+    @classmethod
+    def with_user_lengths(cls, config: _C) -> _C:
+        """The knobs for backbones under which the length of a user's row changes the ranking.
+
+        Called before `plan`. A method that drops these lengths by a knob of its own sets it here.
+        """
+        coarse = config.bits not in (None, 16, 32)
+        return config.but(scale="row") if coarse and config.scale == "item" else config
 
     @classmethod
     def solve(cls: type[Method], knob: str, table: Table, config: _C, low: int, high: int) -> _C:

@@ -31,6 +31,7 @@ def project(
     width: int,
     generator: torch.Generator | None,
     length_power: float = 1.0,
+    user_lengths: bool = False,
 ) -> Tensor:
     """Rows of `width` columns in place of those of a trained table.
 
@@ -47,6 +48,8 @@ def project(
             which hold most of the products.
         length_power: an item counts by its length to this power: 1 for scores that are products, 0
             for cosines. In the result it has its own length again.
+        user_lengths: a user's row has its own length again, too, as backbones need that do not
+            score by products of rows.
 
     Returns:
         float32 [N, width].
@@ -54,6 +57,7 @@ def project(
     rows = teacher.double()
     one = normalize(rows[:users], dim=1, eps=_SHORTEST)
     length = rows[users:].norm(dim=1, keepdim=True).clamp(min=_SHORTEST)
+    own_length = rows[:users].norm(dim=1, keepdim=True) if user_lengths else 1.0
     other = rows[users:] / length * length.pow(length_power)
     if width < rows.shape[1] or generator is None:
         (base, left), (own, right) = torch.linalg.qr(one), torch.linalg.qr(other)
@@ -63,5 +67,5 @@ def project(
         other = own @ (second[:width].T * root)
         missing = width - one.shape[1]  # fewer ids of a side than columns
         one, other = pad(one, (0, missing)), pad(other, (0, missing))
-    found = torch.cat((one, other * length.pow(1 - length_power)))
+    found = torch.cat((one * own_length, other * length.pow(1 - length_power)))
     return (found if generator is None else found @ rotation(width, generator)).float()

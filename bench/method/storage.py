@@ -14,7 +14,8 @@ Scales, which are s or g:
              two with steps of 2^(1/16), and stored in 8 bits; or in 4, with steps so wide that the
              scales of all rows but the most extreme fit;
     item     as `row` for items; a user's row has length 1, because its length changes no ranking
-             of a backbone that scores by products (where the method says which rows are users');
+             of a backbone that scores by products (where the method says which rows are users').
+             Under other backbones it is `row` (`Method.with_user_lengths`);
     side     one float32 for all rows, or one for users and one for items.
 
 In the file an array `x` of n values becomes

@@ -101,10 +101,16 @@ class Stored(nn.Module):
         users: dict[str, int] | None = None
         for name, (dtype, shape) in arrays.items():
             storage = cls.storage(config, name) if dtype == torch.float32 else None
+            counted = table.budget is not None and table.budget.accounting == "values"
+            if counted and dtype == torch.uint8 and cls.kind_of(name, dtype) == "codes":
+                raise SpecError(
+                    f"{cls.name}: a code has few bits, and several share a byte, which saves bytes,"
+                    " not values; use --accounting bytes"
+                )
             if storage is None:
                 found[name] = dtype, shape
                 continue
-            if table.budget is not None and table.budget.accounting == "values":
+            if counted:
                 raise SpecError(
                     f"{cls.name}: bits = {storage.bits} saves bytes, not values; use"
                     " --accounting bytes"

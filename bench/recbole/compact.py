@@ -20,6 +20,7 @@ from bench.recbole.compat import require
 from bench.recbole.tables import Shared, find_pairs, replace_tables
 
 _CHECKS = 20  # times per epoch that a search compares what it keeps with its budget
+_PRODUCTS = frozenset({"BPR"})  # models that score by the product of two rows, and by no more
 _NAME = "compact_table"  # of the module in the model, and so in its checkpoints
 
 
@@ -38,9 +39,10 @@ def compact(
 ) -> Compact:
     """Replace the user and item embeddings of a RecBole general recommender, in place.
 
-    All pairs of a user and an item table (NeuMF has two) become one table with their columns side
-    by side, so that one budget binds all of them. Its entries start with the standard deviation of
-    the tables that it replaces. RecBole's ids stay, with a padding row for users and for items.
+    All pairs of a user and an item table (NeuMF has two) become one table, of which they have the
+    columns in turn, so that one budget binds all of them. Its entries start with the standard
+    deviation of the tables that it replaces. RecBole's ids stay, with a padding row for users and
+    for items.
 
     Args:
         model: BPR, LightGCN, NeuMF, SimpleX, or any with `nn.Embedding` tables of users and items.
@@ -78,8 +80,11 @@ def compact(
         budget=parse_budget(budget, ids, dim, accounting) if kind.budgeted else None,
         seed=seed,
         std=float(torch.cat([weight.flatten() for weight in weights]).std()),
+        products=type(model).__name__ in _PRODUCTS,
     )
     knobs = _knobs(kind, table, budget, config or {})
+    if not table.products:
+        knobs = kind.with_user_lengths(knobs)
     shared = Shared(kind(table, kind.plan(table, knobs)).to(weights[0].device))
     replace_tables(model, pairs, shared)
     model.add_module(_NAME, shared)

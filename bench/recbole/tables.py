@@ -117,11 +117,13 @@ class Lookup(nn.Module):
         num_embeddings, embedding_dim, padding_idx: as of the table that it replaces.
     """
 
-    def __init__(self, shared: Shared, offset: int, columns: slice, replaced: nn.Embedding) -> None:
+    def __init__(
+        self, shared: Shared, offset: int, columns: Sequence[int], replaced: nn.Embedding
+    ) -> None:
         super().__init__()
         # In a tuple, so that the table is not registered and saved again with each lookup.
         self._shared = (shared,)
-        self._offset, self._columns = offset, columns
+        self._offset, self._columns = offset, list(columns)
         self.num_embeddings = replaced.num_embeddings
         self.embedding_dim = replaced.embedding_dim
         self.padding_idx = replaced.padding_idx
@@ -142,13 +144,27 @@ class Lookup(nn.Module):
 
 
 def replace_tables(model: Any, pairs: Sequence[Pair], shared: Shared) -> None:
-    """Replace the tables by lookups."""
-    column = 0
-    for pair in pairs:
-        columns = slice(column, column + pair.width)
-        column += pair.width
+    """Replace the tables by lookups.
+
+    The pairs take the columns in turn. A method with fewer columns leaves the last ones zero, and
+    no pair may lose all of its own.
+    """
+    shares = _in_turn([pair.width for pair in pairs])
+    for pair, columns in zip(pairs, shares, strict=True):
         for name, offset in ((pair.user, 0), (pair.item, model.n_users)):
             parent, _, last = name.rpartition(".")
             # Through _modules, because the parent may be an nn.ModuleDict.
             modules = model.get_submodule(parent)._modules
             modules[last] = Lookup(shared, offset, columns, modules[last])
+
+
+def _in_turn(widths: Sequence[int]) -> list[list[int]]:
+    """Which of all columns each pair has: one after the other, until a pair has its width."""
+    found: list[list[int]] = [[] for _ in widths]
+    column = 0
+    while any(len(own) < width for own, width in zip(found, widths, strict=True)):
+        for own, width in zip(found, widths, strict=True):
+            if len(own) < width:
+                own.append(column)
+                column += 1
+    return found

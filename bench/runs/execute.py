@@ -14,7 +14,7 @@ import safetensors.torch
 
 from bench.backbones.base import Backbone
 from bench.data import Interactions
-from bench.engine.loop import Fit
+from bench.engine.loop import SELECT_ON, Fit
 from bench.errors import SpecError, StoreError, Unreachable
 from bench.files import write_atomic
 from bench.judge.model import Judge, JudgeDied, Refused, Submission
@@ -28,6 +28,8 @@ from bench.runs.pipeline import Pipeline
 from bench.runs.record import failed, infeasible, new_record
 from bench.runs.spec import Run
 from bench.runs.teacher import Lender
+
+_BUILT = "built"  # name of a phase without an epoch
 
 Report = Callable[[dict[str, Any]], None]
 """Told of every epoch."""
@@ -163,11 +165,14 @@ class _Training:
         data, run = self._pipeline.data, self._run.id
         method, backbone = self._pipeline.build(data)
         ended = self._store.work(run, "selected.json")
-        names = [phase.name for phase in method.phases]
+        names = [phase.name for phase in method.phases] or [_BUILT]
         selected = _selected(ended, names, self._origin) if self.refit else None
         if selected is None:
             fit = self._fit(method, backbone, data, self._store.work(run), self._report)
-            selected = fit.state.phases, fit.state.history, fit.checkpoint.seconds
+            phases = fit.state.phases
+            if self.refit and not phases:
+                phases = [self._built(method, backbone)]
+            selected = phases, fit.state.history, fit.checkpoint.seconds
         else:
             self.earlier = selected[-1]
         self.phases, self.history, seconds = selected
@@ -183,6 +188,24 @@ class _Training:
         self.phases = self.phases + again.state.phases
         self.history = self.history + again.state.history
         return method, backbone
+
+    def _built(self, method: Method, backbone: Any) -> dict[str, Any]:
+        """A phase without an epoch, of a method that learns nothing after its teacher.
+
+        Validation data are training data of the file of a refit, so what they say of the method's
+        settings has to be measured here. Else the score of the teacher, which is the same for all
+        settings, would stand for it.
+        """
+        began = time.perf_counter()
+        found = self._pipeline.deploy(method, backbone).rank(self._pipeline.data, "valid")
+        seconds = time.perf_counter() - began
+        return {
+            "name": _BUILT,
+            "epochs": 0,
+            "best_epoch": None,
+            "seconds": seconds,
+            "best": found.metrics[SELECT_ON],
+        }
 
     @property
     def _origin(self) -> dict[str, str]:

@@ -29,6 +29,7 @@ from bench.runs.teacher import Lender, Lent
 def table_for(spec: RunSpec, data: Interactions) -> Table:
     """The table that a run's method has to provide."""
     assert spec.training is not None
+    scorer = get_backbone(spec.backbone.name)
     return Table(
         users=data.users,
         items=data.items,
@@ -37,7 +38,8 @@ def table_for(spec: RunSpec, data: Interactions) -> Table:
         seed=spec.seed,
         std=spec.training.init_std,
         counts=torch.from_numpy(data.counts()),
-        wide=get_backbone(spec.backbone.name).narrow,
+        wide=scorer.narrow,
+        products=scorer.products,
         backbone=spec.backbone.model_dump(),
     )
 

@@ -219,11 +219,14 @@ class Planner:
             std=training.init_std,
             counts=counts,
             wide=scorer.narrow,
+            products=scorer.products,
             backbone=scored.model_dump(),
         )
         config, infeasible = found.config, None
         if form == "published":
             config = check_model(kind.Config, dict(published(kind)), f"{kind.name}.published", HINT)
+        if not scorer.products:
+            config = kind.with_user_lengths(config)
         try:
             config = kind.plan(table, config)
         except Infeasible as error:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench import paths
 from bench.budget import nearest, share_of
 from bench.errors import SpecError, did_you_mean
-from bench.files import NONE, check_model, read_toml, write_atomic
+from bench.files import NONE, check_model, read_toml, take_lock, write_atomic
 from bench.records.schema import Trials
 from bench.runs.suite import TRAINING, Form, Override, When, check_override
 
@@ -263,11 +263,13 @@ def write_tuned(
         SpecError: these were tuned under other conditions, or the file cannot be written.
     """
     new = tuple(found)
-    kept = check_tuned(path, study, [*(one.when for one in new), *searched])
-    # Those for all methods first, because later overrides replace earlier ones.
-    order = sorted((*kept, *new), key=lambda one: (one.when.method, _size(one.when)))
-    whole = TunedFile(study=dict(study), override=tuple(order))
-    write_atomic(path, lambda stream: stream.write(_text(whole).encode()))
+    # Two tunings, each of some methods, may end together and write to the same file.
+    with take_lock(path.with_name(f".{path.name}.lock")):
+        kept = check_tuned(path, study, [*(one.when for one in new), *searched])
+        # Those for all methods first, because later overrides replace earlier ones.
+        order = sorted((*kept, *new), key=lambda one: (one.when.method, _size(one.when)))
+        whole = TunedFile(study=dict(study), override=tuple(order))
+        write_atomic(path, lambda stream: stream.write(_text(whole).encode()))
 
 
 def listing(name: str, tuned: TunedFile) -> list[str]:

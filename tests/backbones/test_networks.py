@@ -41,9 +41,9 @@ def test_neumf_equals_the_formula_of_the_paper(data, rows):
     backbone.weights.data.normal_()
     user, item = rows[3], rows[data.users + 7]
     first = torch.cat((backbone.user_layer.weight, backbone.item_layer.weight), 1)
-    hidden = torch.relu(first @ torch.cat((user[5:], item[5:])) + backbone.user_layer.bias)
+    hidden = torch.relu(first @ torch.cat((user[1::2], item[1::2])) + backbone.user_layer.bias)
     hidden = torch.relu(backbone.hidden[0].weight @ hidden + backbone.hidden[0].bias)
-    joined = torch.cat((user[:5] * item[:5], hidden))
+    joined = torch.cat((user[::2] * item[::2], hidden))
     wanted = torch.cat((backbone.weights, backbone.last.weight[0])) @ joined
     torch.testing.assert_close(backbone.pairs(user[None], item[None])[0], wanted)
 
@@ -52,6 +52,14 @@ def test_neumf_gives_odd_columns_to_the_dot_product(data):
     backbone = built(NeuMF, data, dim=7)
     assert backbone.weights.shape == (4,)
     assert backbone.user_layer.in_features == 3
+
+
+def test_a_table_of_few_columns_feeds_both_branches_of_neumf(data, rows):
+    """Methods with fewer columns leave the last ones zero."""
+    backbone, few = built(NeuMF, data), rows.clone()
+    few[:, 2:] = 0
+    (gmf, _), (_, mlp) = backbone.user_side(few), backbone.item_side(few)
+    assert gmf.any() and (mlp - backbone.item_layer(torch.zeros(5))).any()
 
 
 def test_neumf_needs_two_columns(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -293,3 +294,21 @@ def test_distilled_codes_start_from_the_teachers_products(share):
     assert float(worth) > (0.999 if width > 8 else 0.3)
     if width > 8:
         assert float(found[:, 8:].std()) == pytest.approx(0.1 * given.std, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", [SVD, PTQ, PQ, RQ, GradedPost, MagnitudePost, Distilled])
+def test_users_keep_their_lengths_where_scores_are_no_products_of_rows(kind: type[Method]) -> None:
+    """Under LightGCN a row is summed with those of its neighbours, by its length."""
+    plain = table(1.1)
+    assert plain.teacher is not None
+    teacher = plain.teacher.clone()
+    lengths = torch.linspace(1, 12, plain.users)
+    teacher[: plain.users] = directions(teacher[: plain.users]) * lengths[:, None]
+    for products in (True, False):
+        given = replace(plain, teacher=teacher, products=products)
+        knobs = kind.Config() if products else kind.with_user_lengths(kind.Config())
+        method = kind(given, kind.plan(given, knobs))
+        method.reset(seeded())
+        found = read_back(method)[: plain.users].norm(dim=1)
+        kept = torch.corrcoef(torch.stack((found, lengths)))[0, 1]
+        assert (kept > 0.95) is not products if math.isfinite(kept) else products

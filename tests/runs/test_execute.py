@@ -26,7 +26,7 @@ from bench.method import Budget, Method, Table, file
 from bench.method.identity import source_hash
 from bench.method.registry import find_methods
 from bench.records.scan import scan
-from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec
+from bench.records.schema import BackboneSpec, BudgetSpec, DatasetSpec, MethodSpec, Record
 from bench.runs import environment, pipeline
 from bench.runs.execute import execute as run_it
 from bench.runs.popularity import Popularity
@@ -375,6 +375,19 @@ def test_refit_uses_the_chosen_epochs_and_validation_data(tiny, store):
     plain = execute(run_of("dims", training=training), tiny, METHODS, store)
     assert plain["id"] != record["id"]
     assert plain["metrics"]["test"] != record["metrics"]["test"]
+
+
+@pytest.mark.parametrize("method", ["svd", "ptq", "pq"])
+def test_validation_prefers_the_better_file_of_a_method_that_learns_nothing(tiny, store, method):
+    """The score of its teacher is the same for all sizes."""
+    training = TRAINING.model_copy(update={"refit": True})
+    found = []
+    for share in (0.45, 1.1):
+        record = execute(run_of(method, share, training), tiny, METHODS, store)
+        assert record["status"] == "ok", record["error"]
+        assert record["phases"][-1]["name"] == "built"
+        found.append(Record.model_validate(record).selection)
+    assert found[0] != found[1]
 
 
 @pytest.mark.parametrize("parallel", [True, False])

@@ -218,7 +218,8 @@ def test_refit_has_a_teacher_for_each_of_its_trainings(tiny, store):
         record = execute(run, tiny, METHODS, store, JudgeHere(tiny, METHODS))
         assert record.status == "ok", record.error
         names = [phase.name for phase in record.phases]
-        assert names == ["teacher", "teacher"] + 2 * [p.name for p in METHODS[name].phases]
+        own = [p.name for p in METHODS[name].phases]
+        assert names == ["teacher", "teacher"] + (2 * own or ["built"])
         first, again = record.phases[:2]
         assert again.epochs == first.best_epoch
     assert len(teachers(store)) == 4

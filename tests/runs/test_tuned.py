@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,22 @@ def test_files_are_read_as_they_were_written(tmp_path):
     assert found.override[1] == QR
     assert found.override[0].set == {"hashes": 3, "joint": True, "user_share": "none"}
     assert any(id_of(QR) in line for line in listing("t", found))
+
+
+def _write_one(path: Path, method: str) -> None:
+    for budget in ("2%", "5%", "10%", "20%", "40%"):
+        write_tuned(path, STUDY, [of(method, budget=budget)])
+
+
+def test_two_tunings_that_end_together_lose_nothing(tmp_path):
+    path, start = tmp_path / "t.toml", multiprocessing.get_context("spawn")
+    both = [start.Process(target=_write_one, args=(path, name)) for name in ("qr", "hashing")]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert [one.exitcode for one in both] == [0, 0]
+    assert len(read_tuned(path).override) == 10
 
 
 def test_overrides_of_unequal_trials_are_not_put_into_one_file(tmp_path):
