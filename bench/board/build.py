@@ -317,7 +317,7 @@ def _facts(row: Row) -> dict[str, Any]:
 def _gaps(missing: Sequence[Record], titles: Mapping[str, str]) -> tuple[Gap, ...]:
     grouped: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in missing:
-        message = record.error.message if record.error else ""
+        message = (record.error.message or record.error.type) if record.error else ""
         grouped[record.status, titles[record.id], message].append(record)
     gaps = []
     for (status, title, message), members in sorted(grouped.items()):

@@ -10,13 +10,9 @@ from bench.board.loading import Boards
 from bench.board.model import Board, Entry, Row, UserScores
 from bench.board.quantities import HEADLINE, quantity
 from bench.board.significance import compare_rows
-from bench.board.stats import LEAST_SEEDS, Comparison
+from bench.board.stats import LEAST_SEEDS, MARGIN, Comparison
 from bench.errors import BenchError
 from bench.records.schema import Record
-
-MARGIN = 0.02
-"""A loss of at most this share of the headline is close, and a gain of less is no reason for a
-larger table."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +53,14 @@ class Choice:
     @property
     def unsure(self) -> bool:
         """Return whether the best choice was tested and is not better by more than noise."""
-        return self.to_best is not None and self.to_best.tested and not self.to_best.significant
+        return self.to_best is not None and self.to_best.unsure
 
     @property
     def close(self) -> bool:
-        """Return whether it loses no more than the margin to the best choice, and noise at that.
-
-        With few seeds a test finds large differences only, so the test alone calls rows equal that
-        are far apart.
-        """
-        if self.to_best is None or not self.unsure:
+        """Return whether it is as good as the best choice, up to the margin and noise."""
+        if self.to_best is None:
             return False
-        return -self.to_best.difference <= MARGIN * (score(self) - self.to_best.difference)
+        return self.to_best.close(score(self) - self.to_best.difference)
 
     @property
     def scores(self) -> UserScores | None:

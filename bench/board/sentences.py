@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.board.choose import MARGIN, Advice, Choice, reference, score, size
+from bench.board.choose import Advice, Choice, reference, score, size
 from bench.board.quantities import HEADLINE, quantity
+from bench.board.stats import MARGIN
 
 
 def verdict(advice: Advice) -> str:

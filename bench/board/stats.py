@@ -14,6 +14,9 @@ from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 LEAST_SEEDS = 3
+MARGIN = 0.02
+"""A loss of at most this share of the best score is close, and a gain of less is no reason for a
+larger table."""
 """Differences between rows of fewer seeds are shown and not tested."""
 
 LEAST_USERS = 2
@@ -75,6 +78,22 @@ class Comparison:
     def significant(self) -> bool:
         """Return whether the difference was tested and its corrected p-value is below 5 %."""
         return self.corrected is not None and self.corrected < ALPHA
+
+    @property
+    def unsure(self) -> bool:
+        """Return whether the difference was tested and may be noise."""
+        return self.tested and not self.significant
+
+    def close(self, best: float) -> bool:
+        """Return whether the row loses no more than the margin to the best, and noise at that.
+
+        With few seeds a test finds large differences only, so the test alone calls rows equal that
+        are far apart.
+
+        Args:
+            best: the score of the best row, which the difference is to.
+        """
+        return self.unsure and -self.difference <= MARGIN * best
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import pytest
 from support.make_records import Toy, exact, make, write
 
 from bench.board import load
-from bench.board.choose import MARGIN, choose
+from bench.board.choose import choose
 from bench.board.sentences import latency_note, next_up, verdict
-from bench.board.stats import Comparison, tukey
+from bench.board.stats import MARGIN, Comparison, tukey
 from bench.errors import BenchError
 
 TOY = Toy("toy", 400, 500, 0.4, note="Invented.")

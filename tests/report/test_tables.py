@@ -26,6 +26,7 @@ from bench.report.pareto import fronts
 TOY = Toy("toy", 60, 90, 0.4)
 BETTER = Comparison(0.05, 0.03, 0.07, 0.001, 0.002)
 WORSE = Comparison(-0.06, -0.08, -0.04, 0.003, 0.004)
+CLOSE = Comparison(-0.008, -0.04, 0.02, 0.4, 0.5)
 NOISE = Comparison(-0.01, -0.04, 0.02, 0.4, 0.5)
 UNTESTED = Comparison(0.05)
 
@@ -116,8 +117,14 @@ def test_the_best_mean_of_a_budget_is_bold_in_latex(boards: Boards) -> None:
     ("qr", "dims", "said"),
     [
         (WORSE, WORSE, ", better than every other row by more than noise."),
-        (NOISE, WORSE, ", not better by more than noise than QR."),
-        (NOISE, NOISE, ", not better by more than noise than QR; Fewer dimensions."),
+        (CLOSE, WORSE, "; at most 2 % behind, within noise: QR."),
+        (
+            CLOSE,
+            NOISE,
+            "; at most 2 % behind, within noise: QR; further behind, but not significantly:"
+            " Fewer dimensions.",
+        ),
+        (NOISE, NOISE, "; further behind, but not significantly: QR, Fewer dimensions."),
         (UNTESTED, WORSE, "; not all differences could be tested."),
     ],
 )

@@ -17,7 +17,7 @@ import jinja2
 from bench.board import AcrossDatasets, Board, Boards, Entry, Leaderboard, Row, SideBySide
 from bench.board.quantities import CUTOFFS, HEADLINE, QUANTITIES, Quantity, quantity
 from bench.board.shares import Place
-from bench.board.stats import Comparison
+from bench.board.stats import MARGIN, Comparison
 from bench.board.trials import trials_statement
 from bench.report import backbones, datasets, markdown, tables
 from bench.report.byte_kinds import ARRAY_KINDS, spending
@@ -202,12 +202,17 @@ def _winner(leaderboard: Leaderboard) -> str:
     score = quantity(HEADLINE).text(first.row.mean(HEADLINE))
     text = f"{leaderboard.label}: {first.row.label} is first with {score}"
     compared = [(one.row.label, one.against_best) for one in others]
-    tied = [name for name, found in compared if found and found.tested and not found.significant]
+    known = [(name, found) for name, found in compared if found is not None]
+    best = first.row.mean(HEADLINE) or 0.0
+    close = [name for name, found in known if found.close(best)]
+    unsure = [name for name, found in known if found.unsure and not found.close(best)]
+    if close:
+        text += f"; at most {100 * MARGIN:.0f} % behind, within noise: {', '.join(close)}"
+    if unsure:
+        text += f"; further behind, but not significantly: {', '.join(unsure)}"
     if any(found is None or not found.tested for _, found in compared):
         text += "; not all differences could be tested"
-    elif tied:
-        text += f", not better by more than noise than {'; '.join(tied)}"
-    elif others:
+    elif others and not (close or unsure):
         text += ", better than every other row by more than noise"
     if first.below_reference:
         text += "; no row is better than the ranking by popularity"
