@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
 from support import conformance
 
 from bench.check import CHECKS, check_method
@@ -93,3 +94,20 @@ def test_check_that_raises_says_where_and_does_not_stop_the_others():
     assert "KeyError" in checks["forward"].detail
     assert "test_conformance.py:" in checks["forward"].detail
     assert checks["plan"].passed
+    assert checks["round trip"].detail == "raised the error of 'forward'"
+
+
+def test_an_error_within_a_library_is_placed_where_the_method_calls_it():
+    class Shapes(conformance.Sound):
+        def forward(self, ids):
+            return torch.ones(2, 3).reshape(7)
+
+    class Knobs(conformance.Sound):
+        @classmethod
+        def plan(cls, table, config):
+            return cls.solve("rowz", table, config, low=1, high=9)
+
+    for kind, said in ((Shapes, "shape '[7]' is invalid"), (Knobs, "'rowz', which is no knob")):
+        details = [one.detail for one in check_method(kind) if not one.passed]
+        first = next(one for one in details if one.startswith("raised "))
+        assert "test_conformance.py:" in first and said in first

@@ -15,11 +15,13 @@ from bench.records.scan import scan
 
 @pytest.fixture(name="text")
 def text_fixture(tmp_path):
-    def text(users: int = 60, backbone: str = "mf", **method: str) -> str:
+    def text(
+        users: int = 60, backbone: str = "mf", read: bool = True, reader: str = "", **method: str
+    ) -> str:
         write(tmp_path, *make(Toy("toy", users, 40, 0.4), backbone, "dims", 0.1, 0))
         [record] = scan(tmp_path).records
         record = record.model_copy(update={"method": record.method.model_copy(update=method)})
-        sizes = Sizes(100, 50, {}, read=True)
+        sizes = Sizes(100, 50, {}, read, reader)
         return Card(tmp_path, kept=True).text(record, Table(b"", None, None), sizes)
 
     return text
@@ -31,6 +33,20 @@ def test_the_mean_over_one_user_has_no_interval(text):
 
 def test_a_bar_in_a_value_does_not_end_its_cell(text):
     assert "| method | Fewer dimensions; Dims / More dims |" in text(paper="Dims | More dims")
+
+
+@pytest.mark.parametrize(
+    ("read", "reader", "said"),
+    [
+        (True, "", ""),
+        (True, "mine.py", "the function of that name in `mine.py`"),
+        (False, "", "a function that somebody has to write"),
+    ],
+)
+def test_all_that_reading_needs_is_said(read, reader, said, text):
+    found = text(read=read, reader=reader)
+    assert "`compact_lookup` comes with the program" in found and said in found
+    assert ('load(".", reader=reader)' in found) == bool(said)
 
 
 @pytest.mark.parametrize("backbone", ["mf", "lightgcn"])

@@ -66,6 +66,12 @@ def test_no_table_is_exported_where_popularity_is_better_than_all_that_fit(tmp_p
     for part in popular["metrics"].values():
         part["ndcg@20"] = 0.3
     write(tmp_path, popular)
-    with pytest.raises(BenchError, match=r"better than every table of 4,000 .*--max-bytes"):
+    with pytest.raises(
+        BenchError, match=r"than every table of 4,000 .*is better: raise --max-bytes"
+    ):
         best_run(tmp_path, 4_000)
     assert best_run(tmp_path, 10_000).budget.label == "25%"
+    popular["metrics"]["test"]["ndcg@20"] = 0.5
+    write(tmp_path, popular)
+    with pytest.raises(BenchError, match="train longer, tune, or add a budget"):
+        best_run(tmp_path, 4_000)

@@ -89,6 +89,7 @@ SETTINGS = (
     option(
         "a budget in a unit that is none", "run -m cerp -b 5ki", "'5ki'", "write 5KiB for bytes"
     ),
+    option("a budget without a unit", "leaderboard -b 7040 --dry-run", "'7040'", "write 7040B"),
     option("a budget that no size fits", "run -m qr -b 0.01%", "qr under 0.01%", "needs at least"),
     option(
         "an accounting that does not exist",
@@ -107,7 +108,14 @@ SETTINGS = (
     option("a device by another name", "leaderboard --device gpu --dry-run", "write cuda"),
     option("a device that is not supported", "run -m cerp --device mps", "write cpu, cuda or"),
     option("a device without a number", "speed --device cuda:x", "cuda:x", "cuda:NUMBER"),
+    option("a precision that does not exist", "leaderboard --bits 5 --dry-run", "--bits 5", "6, 4"),
     option("several runs where one is meant", "run -m cerp", "name one --budget"),
+    option(
+        "two methods where one is meant",
+        "run -m cerp -m qr",
+        "cerp, qr",
+        "`bench leaderboard` takes",
+    ),
     option("a share where a size is meant", "choose --max-bytes 5%", "5%", "give an amount"),
     option(
         "a results folder that does not exist", "report --results no", "no", "bench leaderboard"

@@ -1,0 +1,43 @@
+"""What `bench run` says before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.api import single
+from bench.check import tiny_data
+from bench.cli.runs import _without_effect
+from bench.runs.request import Request, about
+
+
+@pytest.fixture(name="table")
+def table_fixture(tmp_path: Path) -> str:
+    rows = "".join(f"{user},{item}\n" for user in range(20) for item in range(user, user + 12))
+    (tmp_path / "clicks.csv").write_text("user,item\n" + rows)
+    return str(tmp_path / "clicks.csv")
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "said"),
+    [
+        ("hashing", ("hashing.hashes=1", "training.lr=0.1"), []),
+        (
+            "hashing",
+            ("cerp.gamma=0",),
+            ["--set cerp.gamma=0 has no effect: the method is hashing"],
+        ),
+        ("full", (), ["--budget 300% has no effect: full has no budget"]),
+    ],
+)
+def test_options_without_effect_are_named(table, method, settings, said) -> None:
+    asked = Request(dataset=table, settings=settings)
+    assert list(_without_effect(single(asked, method, "300%"), "300%")) == said
+
+
+def test_repairs_are_words_after_their_count() -> None:
+    repairs = {"all: pairs dropped": 3, "train: lines skipped": 2, "ids that differ: in case": 1}
+    text = about(replace(tiny_data(), repairs=repairs))
+    assert text.endswith("; 3 pairs dropped; 2 lines skipped in train; 1 ids that differ: in case")
