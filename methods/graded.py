@@ -59,7 +59,7 @@ class Graded(Method):
 
         `user_bits`, none: 4 where the budget holds fewer than 20 columns of these, else 3.
         `scale_bits`, none: 4 there, else 8 (docs/lab/precision.md). `user_lengths`: whether users'
-        rows have lengths, as under backbones that do not score by products of rows.
+        rows have lengths, which matter where scores are no products of rows.
 
         Rounding begins late: earlier, steps of the usual size only move values between levels.
         """
@@ -72,10 +72,6 @@ class Graded(Method):
         head: float = Field(0.3, gt=0, lt=1)
         user_lengths: Literal[True] | None = None
         width: int = 0
-
-    @classmethod
-    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(user_lengths=True)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:

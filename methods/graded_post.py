@@ -36,6 +36,10 @@ class GradedPost(Graded):
         aware: float | None = None  # nothing is trained
 
     @classmethod
+    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
+        return config.but(user_lengths=True)
+
+    @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         return cls.by_size(table, config, table.dim)
 

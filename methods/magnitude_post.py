@@ -62,6 +62,10 @@ class MagnitudePost(PEP):
         length_power: float = Field(0.5, ge=0, le=1)
 
     @classmethod
+    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
+        return config.but(scale="row") if config.scale == "item" else config
+
+    @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         # A trained table has no more columns than `dim`.
         planned: MagnitudePost.Config = super().plan(replace(table, wide=False), config)

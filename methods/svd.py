@@ -35,6 +35,10 @@ class SVD(Dims):
         length_power: float = Field(0.5, ge=0, le=1)
 
     @classmethod
+    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
+        return config.but(scale="row") if config.scale == "item" else config
+
+    @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         return cls.solve("width", table, config, low=1, high=table.dim)
 

@@ -150,10 +150,10 @@ class Method(Stored):
     def with_user_lengths(cls, config: _C) -> _C:
         """The knobs for backbones under which the length of a user's row changes the ranking.
 
-        Called before `plan`. A method that drops these lengths by a knob of its own sets it here.
+        Called before `plan`. Methods that learn can learn without these lengths. A method that
+        starts from a trained table keeps those of the table, by a knob that it sets here.
         """
-        coarse = config.bits not in (None, 16, 32)
-        return config.but(scale="row") if coarse and config.scale == "item" else config
+        return config
 
     @classmethod
     def solve(cls: type[Method], knob: str, table: Table, config: _C, low: int, high: int) -> _C:

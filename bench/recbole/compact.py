@@ -20,7 +20,6 @@ from bench.recbole.compat import require
 from bench.recbole.tables import Shared, find_pairs, replace_tables
 
 _CHECKS = 20  # times per epoch that a search compares what it keeps with its budget
-_PRODUCTS = frozenset({"BPR"})  # models that score by the product of two rows, and by no more
 _NAME = "compact_table"  # of the module in the model, and so in its checkpoints
 
 
@@ -80,11 +79,8 @@ def compact(
         budget=parse_budget(budget, ids, dim, accounting) if kind.budgeted else None,
         seed=seed,
         std=float(torch.cat([weight.flatten() for weight in weights]).std()),
-        products=type(model).__name__ in _PRODUCTS,
     )
     knobs = _knobs(kind, table, budget, config or {})
-    if not table.products:
-        knobs = kind.with_user_lengths(knobs)
     shared = Shared(kind(table, kind.plan(table, knobs)).to(weights[0].device))
     replace_tables(model, pairs, shared)
     model.add_module(_NAME, shared)
