@@ -60,3 +60,7 @@ class QuantisedDims(Dims):
 
         bits: Bits | None = 4
         scale: Scale | None = "item"
+
+    @classmethod
+    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
+        return config if "scale" in config.model_fields_set else config.but(scale="row")

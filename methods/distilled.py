@@ -50,7 +50,7 @@ class Distilled(GradedPost):
         table, config = self.table, self.config
         assert table.teacher is not None
         width, power = min(config.width, table.dim), config.length_power
-        rows = project(table.teacher, table.users, width, generator, power, not table.products)
+        rows = project(table.teacher, table.users, width, generator, power, table.summed)
         rows *= table.std / rows.std().clamp(min=_SMALLEST)
         # The teacher says nothing of further columns, and columns of zeros would stay as they are.
         more = torch.randn(table.ids, config.width - width, generator=generator)

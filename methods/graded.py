@@ -59,7 +59,7 @@ class Graded(Method):
 
         `user_bits`, none: 4 where the budget holds fewer than 20 columns of these, else 3.
         `scale_bits`, none: 4 there, else 8 (docs/lab/precision.md). `user_lengths`: whether users'
-        rows have lengths, which matter where scores are no products of rows.
+        rows have lengths, none: where rows are summed over a graph.
 
         Rounding begins late: earlier, steps of the usual size only move values between levels.
         """
@@ -70,11 +70,17 @@ class Graded(Method):
         head_bits: GradeBits = 4
         tail_bits: GradeBits = 2
         head: float = Field(0.3, gt=0, lt=1)
-        user_lengths: Literal[True] | None = None
+        user_lengths: bool | None = None
         width: int = 0
 
     @classmethod
+    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
+        return config.but(user_lengths=config.user_lengths is None or config.user_lengths)
+
+    @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
+        # A record has the knob only where it changes something.
+        config = config.but(user_lengths=config.user_lengths or None)
         return cls.by_size(table, config, table.most_columns)
 
     @classmethod

@@ -36,17 +36,14 @@ class GradedPost(Graded):
         aware: float | None = None  # nothing is trained
 
     @classmethod
-    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(user_lengths=True)
-
-    @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
+        config = config.but(user_lengths=config.user_lengths or None)
         return cls.by_size(table, config, table.dim)
 
     def reset(self, generator: torch.Generator) -> None:
         table, config = self.table, self.config
         assert table.teacher is not None
-        lengths, power = not table.products, config.length_power
+        lengths, power = table.summed, config.length_power
         rows = project(table.teacher, table.users, config.width, generator, power, lengths)
         with torch.no_grad():
             self.stored.weight.copy_(rows)

@@ -75,7 +75,7 @@ class MagnitudePost(PEP):
         teacher, width = self.table.teacher, columns(self.table, self.config)
         assert teacher is not None
         if self.config.principal or width < self.table.dim:
-            power, lengths = self.config.length_power, not self.table.products
+            power, lengths = self.config.length_power, self.table.summed
             teacher = project(teacher, self.table.users, width, None, power, lengths)
         with torch.no_grad():
             self.stored.weight.copy_(teacher)

@@ -45,7 +45,7 @@ class SVD(Dims):
     def reset(self, generator: torch.Generator) -> None:
         table, config = self.table, self.config
         assert table.teacher is not None
-        lengths, power = not table.products, config.length_power
+        lengths, power = table.summed, config.length_power
         rows = project(table.teacher, table.users, config.width, generator, power, lengths)
         with torch.no_grad():
             self.stored.weight.copy_(rows)

@@ -17,10 +17,9 @@ class Backbone(nn.Module):
 
     Class attributes:
         name, title: on the command line and on a board.
-        whole: every step needs the rows of all N ids; `spread` and `spread_some` get them.
+        whole: every step needs the rows of all N ids; `spread` and `spread_some` get them. The
+            length of a row is its weight in a sum then, so that a user's length changes rankings.
         narrow: columns that are zero in all rows change no score and can be left out.
-        products: a score is a product of two rows as they are stored, so that the length of a
-            user's row changes no ranking.
 
     Attributes:
         start: state that training starts from, in place of what `reset` sets; empty: none.
@@ -30,7 +29,6 @@ class Backbone(nn.Module):
     title: ClassVar[str]
     whole: ClassVar[bool] = False
     narrow: ClassVar[bool] = False
-    products: ClassVar[bool] = False
 
     class Config(BaseModel):
         """The backbone's own knobs; unknown keys are errors."""

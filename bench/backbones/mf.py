@@ -14,7 +14,6 @@ class MF(Backbone):
     name = "mf"
     title = "MF"
     narrow = True
-    products = True
 
     Config = Similarity
 

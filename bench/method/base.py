@@ -148,10 +148,10 @@ class Method(Stored):
 
     @classmethod
     def with_user_lengths(cls, config: _C) -> _C:
-        """The knobs for backbones under which the length of a user's row changes the ranking.
+        """The knobs for backbones that sum rows over a graph, where a user's length is a weight.
 
-        Called before `plan`. Methods that learn can learn without these lengths. A method that
-        starts from a trained table keeps those of the table, by a knob that it sets here.
+        Called before `plan`. A method that drops users' lengths, and has a knob for it, keeps them
+        here unless the knob is set.
         """
         return config
 

@@ -15,7 +15,7 @@ Scales, which are s or g:
              scales of all rows but the most extreme fit;
     item     as `row` for items; a user's row has length 1, because its length changes no ranking
              of a backbone that scores by products (where the method says which rows are users').
-             Under other backbones rows have to be trained with it;
+             Where rows are summed over a graph it does (`Method.with_user_lengths`);
     side     one float32 for all rows, or one for users and one for items.
 
 In the file an array `x` of n values becomes

@@ -219,13 +219,13 @@ class Planner:
             std=training.init_std,
             counts=counts,
             wide=scorer.narrow,
-            products=scorer.products,
+            summed=scorer.whole,
             backbone=scored.model_dump(),
         )
         config, infeasible = found.config, None
         if form == "published":
             config = check_model(kind.Config, dict(published(kind)), f"{kind.name}.published", HINT)
-        if not scorer.products:
+        if scorer.whole:
             config = kind.with_user_lengths(config)
         try:
             config = kind.plan(table, config)

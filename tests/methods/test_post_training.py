@@ -297,18 +297,29 @@ def test_distilled_codes_start_from_the_teachers_products(share):
 
 
 @pytest.mark.parametrize("kind", [SVD, PTQ, PQ, RQ, GradedPost, MagnitudePost, Distilled])
-def test_users_keep_their_lengths_where_scores_are_no_products_of_rows(kind: type[Method]) -> None:
+def test_users_keep_their_lengths_where_rows_are_summed_over_a_graph(kind: type[Method]) -> None:
     """Under LightGCN a row is summed with those of its neighbours, by its length."""
     plain = table(1.1)
     assert plain.teacher is not None
     teacher = plain.teacher.clone()
     lengths = torch.linspace(1, 12, plain.users)
     teacher[: plain.users] = directions(teacher[: plain.users]) * lengths[:, None]
-    for products in (True, False):
-        given = replace(plain, teacher=teacher, products=products)
-        knobs = kind.Config() if products else kind.with_user_lengths(kind.Config())
+    for summed in (False, True):
+        given = replace(plain, teacher=teacher, summed=summed)
+        knobs = kind.with_user_lengths(kind.Config()) if summed else kind.Config()
         method = kind(given, kind.plan(given, knobs))
         method.reset(seeded())
         found = read_back(method)[: plain.users].norm(dim=1)
-        kept = torch.corrcoef(torch.stack((found, lengths)))[0, 1]
-        assert (kept > 0.95) is not products if math.isfinite(kept) else products
+        # Rows that all have length 1 would have no correlation without the small addition.
+        kept = torch.corrcoef(torch.stack((found + 1e-3 * lengths.flip(0), lengths)))[0, 1]
+        assert bool(kept > 0.95) is summed
+
+
+def test_settings_may_drop_users_lengths_all_the_same() -> None:
+    quantised, graded = (find_methods()[name] for name in ("dims-quantised", "graded"))
+    assert quantised.with_user_lengths(quantised.Config()).scale == "row"
+    assert quantised.with_user_lengths(quantised.Config(scale="item")).scale == "item"
+    for given, wanted in ((None, True), (True, True), (False, None)):
+        knobs = graded.with_user_lengths(graded.Config(user_lengths=given))
+        assert graded.plan(table(1.1), knobs).user_lengths is wanted
+    assert graded.plan(table(1.1), graded.Config()).user_lengths is None
