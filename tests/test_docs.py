@@ -108,7 +108,7 @@ def lightgcn_by_values() -> dict[tuple[str, str, str], str]:
 )
 def test_lightgcn_by_values_is_that_of_the_records(page: str, head: str, columns: slice) -> None:
     titles = {"hashing": "hashing", "QR trick": "qr", "PEP": "pep", "CERP": "cerp"}
-    titles |= {"fewer dimensions": "dims", "TT-Rec": "ttrec"}
+    titles |= {"fewer dimensions": "dims", "TT-Rec": "ttrec", "magnitude pruning": "magnitude"}
     known = lightgcn_by_values()
     known |= {
         (one, size, cell.partition(" ")[0]): known[one, size, cell] for one, size, cell in known
