@@ -60,9 +60,9 @@ def parse_budget(text: str, ids: int, dim: int, accounting: Accounting = "bytes"
     else:
         values = number * _STEPS[unit]
     if not unit and accounting == "bytes" and number >= 1:
-        plain = f"{float(number):g}"
+        plain, thousands = _plain(number), _plain(number / 1000)
         raise SpecError(
-            f"budget {text!r} has no unit: write {plain}B for bytes, {float(number) / 1000:g}k for"
+            f"budget {text!r} has no unit: write {plain}B for bytes, {thousands}k for"
             f" {plain} values, or a share such as 5%"
         )
     if not unit and 0 < number < 1:
@@ -118,6 +118,12 @@ def _amount(text: str, what: str, remedy: str) -> tuple[Fraction, str]:
     if not match or unit == "ib":
         raise SpecError(f"{what} {text!r} is not an amount: {remedy}")
     return Fraction(match[1]), unit
+
+
+def _plain(number: Fraction) -> str:
+    """A decimal number in full, without an exponent."""
+    text = f"{Decimal(number.numerator) / Decimal(number.denominator):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def fraction(budget: Budget, ids: int, dim: int) -> float:

@@ -17,13 +17,14 @@ def verdict(advice: Advice) -> str:
     tables = [c for c in others if c.embedded]
     close = [c for c in tables if c.close and score(c) > floor]
     unsure = [c for c in tables if c.unsure and not c.close and score(c) > floor]
+    level = [c for c in tables if c.close or c.unsure]
     unknown = [c for c in tables if c.to_best is None or not c.to_best.tested]
     parts = []
     if close:
         parts.append(f"{_names(close)} at most {100 * MARGIN:.0f} % behind, within noise")
     if unsure:
         parts.append(f"{_names(unsure)} further behind, but not significantly")
-    if first.embedded and tables and not (close or unsure or unknown):
+    if first.embedded and tables and not (level or unknown):
         parts.append("better than every other table by more than noise")
     if first.embedded and unknown:
         parts.append("some differences could not be tested for want of seeds or per-user metrics")

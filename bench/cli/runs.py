@@ -207,13 +207,20 @@ def _one(option: str, given: Sequence[str]) -> str | None:
 
 
 def _without_effect(one: Single, budget: str | None) -> Iterator[str]:
-    """A line for each option that changes nothing of a run."""
-    method = one.planned.run.spec.method.name
+    """A line for each option that changes nothing of a run.
+
+    Settings of the full table are those of the training that a method starts from.
+    """
+    from bench.methods.full import Full
+
+    spec = one.planned.run.spec
+    method = spec.method.name
+    used = {method, Full.name} if spec.teacher else {method}
     if budget and one.planned.run.label is None:
         yield f"--budget {budget} has no effect: {method} has no budget"
     for setting in one.asked.settings:
         other = setting.partition("=")[0].partition(".")[0]
-        if other in one.plan.methods and other != method:
+        if other in one.plan.methods and other not in used:
             yield f"--set {setting} has no effect: the method is {method}"
 
 

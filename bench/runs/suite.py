@@ -198,7 +198,7 @@ def validated(content: Mapping[str, Any], source: str) -> Suite:
         where = f"{source}: override.{number}"
         check_override(one, where)
         for budget in one.when.budget:
-            parse_budget(budget, 1_000_000, suite.dim)
+            parse_budget(budget, 1_000_000, suite.dim, suite.accounting)
             if budget not in suite.budgets:
                 raise SpecError(
                     f"{where}: when.budget {budget!r} is none of the suite's budgets;"

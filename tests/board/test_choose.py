@@ -231,6 +231,7 @@ def test_a_close_row_below_popularity_is_no_rival(tmp_path: Path) -> None:
     (advice,) = choose(load(tmp_path), FULL)
     assert [c.name for c in advice.choices] == [best.name, "Popularity", rival.name]
     assert rival.name not in verdict(advice)
+    assert "every other table" not in verdict(advice)
 
 
 @pytest.mark.parametrize("popularity", [False, True])

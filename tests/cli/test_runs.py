@@ -29,6 +29,7 @@ def table_fixture(tmp_path: Path) -> str:
             ("cerp.gamma=0",),
             ["--set cerp.gamma=0 has no effect: the method is hashing"],
         ),
+        ("ptq", ("full.training.lr=0.5",), []),
         ("full", (), ["--budget 300% has no effect: full has no budget"]),
     ],
 )
