@@ -132,6 +132,34 @@ def test_lightgcn_by_values_is_that_of_the_records(page: str, head: str, columns
     assert set(shown) <= set(known), sorted(set(shown) - set(known))
 
 
+def test_shares_under_lightgcn_in_readme_are_those_of_the_records() -> None:
+    source = ROOT / "reports" / "tables" / "gowalla-v10-s0-lightgcn.csv"
+    if not source.exists():
+        pytest.skip("the report comes with the repository, not with the package")
+    methods = {"hashing": "hashing", "CERP": "cerp", "PEP": "pep", "QR trick": "qr"}
+    methods |= {"TT-Rec": "ttrec", "magnitude pruning": "magnitude", "graded codes": "graded"}
+    methods |= {
+        "fewer dimensions, float32": "dims",
+        "fewer dimensions, quantised": "dims-quantised",
+    }
+    budgets = ["5% of values", "10% of values", "20% of values", "5% of bytes", "10% of bytes"]
+    with source.open(encoding="utf-8", newline="") as lines:
+        known = {
+            (row["method"], row["budget"], f"{float(row['share']):.0f}")
+            for row in csv.DictReader(lines)
+            if row["budget"] and row["share"]
+        }
+    head = "| method | 5 % of the values | 10 % | 20 % | 5 % of the bytes | 10 % |"
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition(head)[2]
+    shown = []
+    for line in table.partition("\n\n")[0].splitlines()[2:]:
+        title, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        for budget, cell in zip(budgets, cells, strict=True):
+            shown += [(methods[title], budget, one) for one in re.findall(r"\d+", cell)]
+    assert shown
+    assert set(shown) <= known, sorted(set(shown) - known)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_lead_somewhere(page: Path) -> None:
     if not page.is_file():
