@@ -45,13 +45,21 @@ def _outcome(
         return Check(name, False, str(failure))
     except (Exception, SystemExit) as error:  # `sys.exit` would end the checks in silence
         frames = traceback.extract_tb(error.__traceback__)
-        file = inspect.getfile(subject.kind)
+        file = _file(subject.kind)
         # The author looks for a line of the method, not for one of a library that it calls.
         where = next((one for one in reversed(frames) if one.filename == file), frames[-1])
         place = f"{Path(where.filename).name}:{where.lineno}"
         detail = f"raised {type(error).__name__} at {place}: {error}"
         first = raised.setdefault(detail, name)
         return Check(name, False, detail if first == name else f"raised the error of {first!r}")
+
+
+def _file(kind: type[Method]) -> str:
+    """The file that a class is written in; "" for one that was typed in."""
+    try:
+        return inspect.getfile(kind)
+    except (OSError, TypeError):
+        return ""
 
 
 CHECKS: dict[str, Callable[[Subject], str]] = {

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from bench.budget import Accounting, fraction, parse_budget
-from bench.errors import BenchError, SpecError
+from bench.errors import BenchError
+from bench.files import check_model
 from bench.method import Method, Phase, Progress, Table
 from bench.method.defaults import default_knobs
 from bench.method.file import read_file, write_file
@@ -93,18 +93,14 @@ def _knobs(kind: type[Method], table: Table, budget: str, config: Mapping[str, A
     Raises:
         SpecError: an unknown knob, or a value that it cannot take.
     """
-    try:
-        own = kind.Config.model_validate(dict(config)).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise SpecError(f"{kind.name}: {place}: {first['msg']}") from None
+    hint = f"see `bench list methods {kind.name}`"
+    own = check_model(kind.Config, dict(config), kind.name, hint).model_dump(exclude_unset=True)
     if table.budget is None:
-        return kind.Config.model_validate(own)
+        return check_model(kind.Config, own, kind.name, hint)
     found = default_knobs(kind, budget, fraction(table.budget, table.ids, table.dim))
     if table.budget.accounting == "values":
         found.pop("bits", None)
-    return kind.Config.model_validate({**found, **own})
+    return check_model(kind.Config, {**found, **own}, kind.name, hint)
 
 
 class Compact:

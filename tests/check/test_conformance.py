@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import torch
 from support import conformance
 
 from bench.check import CHECKS, check_method
+from bench.method import Method
 from bench.method.registry import find_methods, own_methods
 from bench.method.template import new_method
 
@@ -111,3 +113,12 @@ def test_an_error_within_a_library_is_placed_where_the_method_calls_it():
         details = [one.detail for one in check_method(kind) if not one.passed]
         first = next(one for one in details if one.startswith("raised "))
         assert "test_conformance.py:" in first and said in first
+
+
+def test_a_class_that_was_typed_in_gets_its_findings() -> None:
+    """Such a class has no source file, as in a console."""
+    code = "class Typed(Method):\n    name = 'typed'\n    title = 'Typed'\n"
+    known: dict[str, Any] = {"Method": Method, "__name__": "typed_in"}
+    exec(code, known)
+    failed = [one for one in check_method(known["Typed"]) if not one.passed]
+    assert failed and all(one.detail for one in failed)

@@ -360,6 +360,8 @@ def test_mistakes_are_clear(tmp_path, monkeypatch):
             compact(model, "cerp", config={"gama": 1.0})
         with pytest.raises(SpecError, match="not an amount"):
             compact(model, "cerp", "ten")
+        with pytest.raises(SpecError, match="optembed: "):  # against the default's few bits
+            compact(model, "optembed", "10%", config={"item_columns": 0.5})
         with pytest.raises(Infeasible):
             compact(model, "dims", "0.1%")
         assert isinstance(model.user_embedding, torch.nn.Embedding)  # untouched by mistakes
