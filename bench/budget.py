@@ -122,8 +122,7 @@ def _amount(text: str, what: str, remedy: str) -> tuple[Fraction, str]:
 
 def _plain(number: Fraction) -> str:
     """A decimal number in full, without an exponent."""
-    text = f"{Decimal(number.numerator) / Decimal(number.denominator):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{(Decimal(number.numerator) / number.denominator).normalize():f}"
 
 
 def fraction(budget: Budget, ids: int, dim: int) -> float:

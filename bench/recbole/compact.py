@@ -94,13 +94,14 @@ def _knobs(kind: type[Method], table: Table, budget: str, config: Mapping[str, A
         SpecError: an unknown knob, or a value that it cannot take.
     """
     hint = f"see `bench list methods {kind.name}`"
-    own = check_model(kind.Config, dict(config), kind.name, hint).model_dump(exclude_unset=True)
+    given = check_model(kind.Config, dict(config), kind.name, hint)
     if table.budget is None:
-        return check_model(kind.Config, own, kind.name, hint)
+        return given
     found = default_knobs(kind, budget, fraction(table.budget, table.ids, table.dim))
     if table.budget.accounting == "values":
         found.pop("bits", None)
-    return check_model(kind.Config, {**found, **own}, kind.name, hint)
+    found |= given.model_dump(exclude_unset=True)
+    return check_model(kind.Config, found, kind.name, hint)
 
 
 class Compact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -71,8 +72,11 @@ def test_bytes_are_four_times_the_values(number: str, unit: str, ids: int, dim: 
     except SpecError:
         assume(False)
     if not unit:  # bytes or values: nobody can tell
-        with pytest.raises(SpecError, match="has no unit"):
+        with pytest.raises(SpecError, match="has no unit") as told:
             parse_budget(number, ids, dim, "bytes")
+        in_bytes, in_values = re.findall(r"write (\S+) for bytes, (\S+) for", str(told.value))[0]
+        assert parse_budget(in_values, ids, dim, "values").cap == values
+        assert parse_budget(in_bytes, ids, dim).cap == values
         return
     size = parse_budget(number + unit, ids, dim, "bytes").cap
     assert values * VALUE_BYTES <= size < (values + 1) * VALUE_BYTES

@@ -232,3 +232,16 @@ def test_a_value_is_read_as_toml_or_as_python_writes_it(text, value):
     read = parse_value(text)
     assert read == value
     assert type(read) is type(value)
+
+
+def test_plain_numbers_are_budgets_of_a_suite_that_counts_values() -> None:
+    content = {
+        "accounting": "values",
+        "budgets": ["5000"],
+        "override": [
+            {"when": {"method": "hashing", "budget": "5000"}, "set": {"training.lr": 0.1}}
+        ],
+    }
+    assert validated(content, "mine.toml").override
+    with pytest.raises(SpecError, match="has no unit"):
+        validated(content | {"accounting": "bytes"}, "mine.toml")
