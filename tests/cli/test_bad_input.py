@@ -66,6 +66,7 @@ def test_any_text_is_a_budget_or_an_error_that_quotes_it(text: str) -> None:
 
 
 @given(NUMBERS, UNITS, st.integers(1, 10**9), st.integers(1, 512))
+@example("1234567", "", 1000, 64)
 def test_bytes_are_four_times_the_values(number: str, unit: str, ids: int, dim: int) -> None:
     try:
         values = parse_budget(number + unit, ids, dim, "values").cap
