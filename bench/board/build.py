@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bench.board import longer as longer_runs
 from bench.board import stats
 from bench.board.measure import row_key
 from bench.board.model import CONTROLS, NO_BUDGET, Board, Entry, Gap, Leaderboard, Row, UserScores
@@ -48,6 +49,7 @@ def build(
     results: Path,
     measured: Mapping[str, Mapping[str, float | None]],
     users: Mapping[str, PerUser],
+    longer: Mapping[str, Sequence[Record]] = MappingProxyType({}),
 ) -> Board:
     """Return the leaderboards of the records of one protocol, split and backbone.
 
@@ -56,12 +58,13 @@ def build(
         results: the results folder, where a `<split>/board.json` may say how many seeds are due.
         measured: the quantities of each run, by id.
         users: the per-user metrics of the runs that have them, by id.
+        longer: runs with more passes, as `bench.board.longer.by_row` returns them.
 
     Raises:
         BenchError: a `board.json` that cannot be read.
     """
     names = titles(records)
-    rows = _rows(records, measured, names)
+    rows = _rows(records, measured, names, longer)
     protocol = _common_protocol(rows, records)
     first = min(
         (r for r in records if agrees(protocol_of(r), protocol)),
@@ -131,6 +134,7 @@ def _rows(
     records: Sequence[Record],
     measured: Mapping[str, Mapping[str, float | None]],
     names: Mapping[str, str],
+    longer: Mapping[str, Sequence[Record]],
 ) -> list[Row]:
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -153,6 +157,7 @@ def _rows(
                 tuple(members),
                 numbers,
                 MappingProxyType(protocol_of(first)),
+                longer_runs.measured(members, longer),
             )
         )
     return rows

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.board import longer
 from bench.board.backbones import SideBySide, side_by_side
 from bench.board.build import build, by_board
 from bench.board.datasets import AcrossDatasets, across_datasets
@@ -62,7 +63,8 @@ def load(results: Path, *, history: bool = False) -> Boards:
         BenchError: a `board.json` that cannot be read.
     """
     scanned = scan(results, history=history)
-    rejected = list(scanned.rejected)
+    more = longer.read(results)
+    rejected = [*scanned.rejected, *more.rejected]
     records: list[Record] = []
     users: dict[str, per_user.PerUser] = {}
     for record in scanned.records:
@@ -77,7 +79,10 @@ def load(results: Path, *, history: bool = False) -> Boards:
         records.append(record)
     rejected.sort(key=lambda r: r.path)
     measured = {record.id: measure(record, users.get(record.id)) for record in records}
-    boards = tuple(build(list(chosen), results, measured, users) for chosen in by_board(records))
+    longer_runs = longer.by_row(more.records)
+    boards = tuple(
+        build(list(chosen), results, measured, users, longer_runs) for chosen in by_board(records)
+    )
     return Boards(
         results,
         tidy(records, measured),

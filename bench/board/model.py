@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.board import stats
+from bench.board.longer import Longer
 from bench.board.quantities import HEADLINE
 from bench.records.schema import PROTOCOL, Record
 
@@ -25,7 +26,8 @@ records do not say which of their controls these are."""
 
 LATE_GAIN = 0.01
 """A run that gains more than this share of its validation score in the last fifth of its last
-phase, and is best at its end, is still improving (docs/lab/passes.md)."""
+phase, and is best at its end, is taken to be still improving (docs/lab/passes.md). Where half as
+many passes again were measured, a row that gains more than this share by them is."""
 
 NO_BUDGET = "no budget"
 """The label of a leaderboard of methods without a budget."""
@@ -50,6 +52,7 @@ class Row:
         records: the good runs, by seed.
         numbers: what was measured, by quantity key, over seeds.
         protocol: the settings that other rows must share, from `protocol_of`.
+        longer: what half as many passes again bring; None where that was not measured.
     """
 
     key: str
@@ -58,6 +61,7 @@ class Row:
     records: tuple[Record, ...]
     numbers: Mapping[str, stats.Summary]
     protocol: Mapping[str, Any]
+    longer: Longer | None = None
 
     @property
     def first(self) -> Record:
@@ -91,7 +95,9 @@ class Row:
 
     @property
     def improving(self) -> bool:
-        """Return whether most of its runs would have gained from more passes."""
+        """Return whether it gains from more passes: as measured, else as most of its runs look."""
+        if self.longer is not None:
+            return self.longer.gain > LATE_GAIN
         return 2 * sum(map(_improving, self.records)) > len(self.records)
 
     def mean(self, key: str) -> float | None:

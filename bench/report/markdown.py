@@ -241,6 +241,9 @@ def _leaderboard(board: Board, leaderboard: Leaderboard) -> Iterable[str]:
     entries = [*_reference_entries(board), *leaderboard.entries]
     yield markdown(board, entries, leaderboard_columns(leaderboard))
     yield ""
+    if checked := more_passes(leaderboard):
+        yield checked
+        yield ""
     lines = [f"- {entry.row.label}: {entry.reason}" for entry in leaderboard.apart]
     if leaderboard.apart:
         yield "Not ranked:"
@@ -254,6 +257,18 @@ def _leaderboard(board: Board, leaderboard: Leaderboard) -> Iterable[str]:
         yield ""
         yield from (f"- {gap_text(gap, leaderboard.accounting)}" for gap in leaderboard.gaps)
         yield ""
+
+
+def more_passes(leaderboard: Leaderboard) -> str:
+    """Return the sentence on what more passes bring to rows; empty where it was not measured."""
+    found = [(entry.row, entry.row.longer) for entry in leaderboard.entries if entry.row.longer]
+    gains = (
+        f"{row.label} {100 * more.gain:+.1f} % ({more.epochs} passes, {len(more.seeds)} seeds)"
+        for row, more in found
+        if more
+    )
+    text = "; ".join(gains)
+    return f"Gain in validation NDCG@20 from half as many passes again: {text}." if text else ""
 
 
 def _ranking(board: Board) -> Iterable[str]:

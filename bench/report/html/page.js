@@ -79,11 +79,11 @@ const drawBoard = () => {
     document.querySelector("#ranking .hint").textContent = board.ranking.text;
   }
 };
-const drawGaps = () => {
+const drawNotes = () => {
   const leaderboards = data.boards[state.board].leaderboards.filter((one) => !state.budget || one.label === state.budget);
   byId("winners").replaceChildren(...leaderboards.filter((one) => one.winner).map((one) => make("li", one.winner)));
-  byId("gaps").replaceChildren(...leaderboards.flatMap((one) =>
-    one.gaps.map((gap) => make("li", `Budget ${one.label}: ${gap}`))));
+  byId("notes").replaceChildren(...leaderboards.flatMap((one) =>
+    one.notes.map((note) => make("li", `Budget ${one.label}: ${note}`))));
 };
 // What is chosen stands in the address, behind the #; what is as usual is left out.
 const usual = { ...state };
@@ -108,7 +108,7 @@ const recall = () => {
   byId("ranked").checked = state.ranked;
 };
 const drawBackbonesRows = () => drawBackbonesTable(data, state);
-const drawAll = () => { drawBoard(); drawTable(); drawGaps(); drawBackbonesRows(); drawCharts(); };
+const drawAll = () => { drawBoard(); drawTable(); drawNotes(); drawBackbonesRows(); drawCharts(); };
 
 const start = () => {
   const label = Object.fromEntries(data.quantities.map((q) => [q.key, q.axis]));
@@ -124,7 +124,7 @@ const start = () => {
   for (const name of ["metric", "size"])
     byId(name).addEventListener("change", (event) => { state[name] = event.target.value; drawBackbonesRows(); drawCharts(); });
   byId("budget").addEventListener("change", (event) => {
-    state.budget = event.target.value; drawTable(); drawGaps(); drawBackbonesRows(); drawCharts(); });
+    state.budget = event.target.value; drawTable(); drawNotes(); drawBackbonesRows(); drawCharts(); });
   byId("search").addEventListener("input", (event) => { state.search = event.target.value; drawTable(); });
   byId("ranked").addEventListener("change", (event) => { state.ranked = event.target.checked; drawTable(); });
   byId("record").addEventListener("click", (event) => { if (event.target === byId("record")) byId("record").close(); });

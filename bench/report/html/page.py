@@ -166,8 +166,9 @@ def _board(
                 "label": leaderboard.label,
                 "title": markdown.budget_title(leaderboard),
                 "winner": _winner(leaderboard),
-                "gaps": [
-                    markdown.gap_text(gap, leaderboard.accounting) for gap in leaderboard.gaps
+                "notes": [
+                    *(markdown.gap_text(gap, leaderboard.accounting) for gap in leaderboard.gaps),
+                    *filter(None, [markdown.more_passes(leaderboard)]),
                 ],
             }
             for leaderboard in board.leaderboards
