@@ -40,6 +40,7 @@ class Distilled(GradedPost):
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
+        config = config.but(user_lengths=config.user_lengths or None)
         return cls.by_size(table, config, table.most_columns)
 
     @property
@@ -50,7 +51,8 @@ class Distilled(GradedPost):
         table, config = self.table, self.config
         assert table.teacher is not None
         width, power = min(config.width, table.dim), config.length_power
-        rows = project(table.teacher, table.users, width, generator, power, table.summed)
+        lengths = bool(config.user_lengths)
+        rows = project(table.teacher, table.users, width, generator, power, lengths)
         rows *= table.std / rows.std().clamp(min=_SMALLEST)
         # The teacher says nothing of further columns, and columns of zeros would stay as they are.
         more = torch.randn(table.ids, config.width - width, generator=generator)

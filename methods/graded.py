@@ -75,7 +75,7 @@ class Graded(Method):
 
     @classmethod
     def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(user_lengths=config.user_lengths is None or config.user_lengths)
+        return config.but(user_lengths=config.user_lengths is not False)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:

@@ -43,7 +43,7 @@ class GradedPost(Graded):
     def reset(self, generator: torch.Generator) -> None:
         table, config = self.table, self.config
         assert table.teacher is not None
-        lengths, power = table.summed, config.length_power
+        lengths, power = bool(config.user_lengths), config.length_power
         rows = project(table.teacher, table.users, config.width, generator, power, lengths)
         with torch.no_grad():
             self.stored.weight.copy_(rows)

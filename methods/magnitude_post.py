@@ -19,6 +19,7 @@ from bench.method import (
     Table,
     columns,
     project,
+    with_scale,
 )
 
 _OFF = -200.0  # sigmoid is 0 in float32: nothing is subtracted
@@ -55,27 +56,28 @@ class MagnitudePost(PEP):
 
         `principal`: rows are turned to principal axes first, so that few entries hold most of a
         row; needed for fewer columns than the table has. `length_power`: see
-        `bench.method.factors.project`.
+        `bench.method.factors.project`. `user_lengths`: as of `svd`.
         """
 
         principal: bool = True
         length_power: float = Field(0.5, ge=0, le=1)
+        user_lengths: bool | None = None
 
     @classmethod
     def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(scale="row") if config.scale == "item" else config
+        return config.but(user_lengths=config.user_lengths is not False)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         # A trained table has no more columns than `dim`.
-        planned: MagnitudePost.Config = super().plan(replace(table, wide=False), config)
+        planned: MagnitudePost.Config = super().plan(replace(table, wide=False), with_scale(config))
         return planned
 
     def reset(self, generator: torch.Generator) -> None:
         teacher, width = self.table.teacher, columns(self.table, self.config)
         assert teacher is not None
         if self.config.principal or width < self.table.dim:
-            power, lengths = self.config.length_power, self.table.summed
+            power, lengths = self.config.length_power, bool(self.config.user_lengths)
             teacher = project(teacher, self.table.users, width, None, power, lengths)
         with torch.no_grad():
             self.stored.weight.copy_(teacher)

@@ -56,7 +56,9 @@ class PQ(Coded):
 
     @classmethod
     def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(user_lengths=True)
+        # A record always has this knob, so only a setting can be told from the default.
+        set_here = "user_lengths" in config.model_fields_set
+        return config if set_here else config.but(user_lengths=True)
 
     def build(self) -> None:
         super().build()

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from bench.methods.dims import Dims
 
-from bench.method import Choice, Field, Table, project
+from bench.method import Choice, Field, Table, project, with_scale
 
 
 class SVD(Dims):
@@ -30,22 +30,27 @@ class SVD(Dims):
     space: ClassVar = {"length_power": Choice((0.0, 0.25, 0.5, 1.0))}
 
     class Config(Dims.Config):
-        """As of `Dims`. `length_power`: see `bench.method.factors.project`."""
+        """As of `Dims`. `length_power`: see `bench.method.factors.project`.
+
+        `user_lengths`: whether users' rows have lengths, none: where rows are summed over a graph.
+        The scale "item" is "row" then.
+        """
 
         length_power: float = Field(0.5, ge=0, le=1)
+        user_lengths: bool | None = None
 
     @classmethod
     def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(scale="row") if config.scale == "item" else config
+        return config.but(user_lengths=config.user_lengths is not False)
 
     @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
-        return cls.solve("width", table, config, low=1, high=table.dim)
+        return cls.solve("width", table, with_scale(config), low=1, high=table.dim)
 
     def reset(self, generator: torch.Generator) -> None:
         table, config = self.table, self.config
         assert table.teacher is not None
-        lengths, power = table.summed, config.length_power
+        lengths, power = bool(config.user_lengths), config.length_power
         rows = project(table.teacher, table.users, config.width, generator, power, lengths)
         with torch.no_grad():
             self.stored.weight.copy_(rows)

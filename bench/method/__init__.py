@@ -24,7 +24,7 @@ from bench.method.coded import Coded
 from bench.method.codes import pack_codes, unpack_codes
 from bench.method.factors import directions, project
 from bench.method.index_map import bits_for, pack_numbers, stream_bytes, unpack_numbers
-from bench.method.lengths import pack_lengths, unpack_lengths
+from bench.method.lengths import pack_lengths, unpack_lengths, with_scale
 from bench.method.narrow import (
     WIDE,
     Narrow,
@@ -117,4 +117,5 @@ __all__ = [
     "value_size",
     "widen",
     "width_field",
+    "with_scale",
 ]

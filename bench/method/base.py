@@ -150,8 +150,8 @@ class Method(Stored):
     def with_user_lengths(cls, config: _C) -> _C:
         """The knobs for backbones that sum rows over a graph, where a user's length is a weight.
 
-        Called before `plan`. A method that drops users' lengths, and has a knob for it, keeps them
-        here unless the knob is set.
+        Called before `plan`. A method that drops users' lengths keeps them here, unless its knob
+        for it is set: `user_lengths`, or the `scale` of a table that has no such knob.
         """
         return config
 

@@ -5,6 +5,8 @@ A length is off by 2.2 % at most.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -24,3 +26,15 @@ def pack_lengths(lengths: Tensor) -> tuple[Tensor, Tensor]:
 def unpack_lengths(stored: Tensor, middle: Tensor) -> Tensor:
     """The lengths that bytes stand for: uint8 [*], float32 [1] -> float32 [*]."""
     return middle * grid(stored.float() - 128)
+
+
+def with_scale(config: Any) -> Any:
+    """Knobs that agree on users' lengths, which the scale "item" would leave out.
+
+    Args:
+        config: knobs `user_lengths` and `scale`. Where the former is false it becomes None: a
+            record has it only where it changes something.
+    """
+    if not config.user_lengths:
+        return config.but(user_lengths=None)
+    return config.but(scale="row") if config.scale == "item" else config

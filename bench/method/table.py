@@ -73,8 +73,6 @@ class Table:
             packed state, so that nothing is used there that was not stored.
         wide: whether rows may have more columns than `dim`, where the bytes allow it: columns are
             a choice for backbones that score by products.
-        summed: whether rows are summed over a graph (LightGCN), so that the length of a user's row
-            changes rankings. Where a score is the product of two rows it does not.
         interactions: the training pairs, for methods whose `needs` names them; to be read only.
             None for other methods, and when rows are rebuilt from a packed state.
         teacher: float32 [N, dim], rows of a trained full table, for methods whose `needs` names
@@ -90,7 +88,6 @@ class Table:
     std: float = 0.1
     counts: Tensor | None = None
     wide: bool = False
-    summed: bool = False
     interactions: Pairs | None = None
     teacher: Tensor | None = None
     backbone: Mapping[str, Any] = field(default_factory=dict)

@@ -39,7 +39,6 @@ def table_for(spec: RunSpec, data: Interactions) -> Table:
         std=spec.training.init_std,
         counts=torch.from_numpy(data.counts()),
         wide=scorer.narrow,
-        summed=scorer.whole,
         backbone=spec.backbone.model_dump(),
     )
 

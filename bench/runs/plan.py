@@ -219,14 +219,12 @@ class Planner:
             std=training.init_std,
             counts=counts,
             wide=scorer.narrow,
-            summed=scorer.whole,
             backbone=scored.model_dump(),
         )
         config, infeasible = found.config, None
         if form == "published":
             config = check_model(kind.Config, dict(published(kind)), f"{kind.name}.published", HINT)
-        if scorer.whole:
-            config = kind.with_user_lengths(config)
+            config = kind.with_user_lengths(config) if scorer.whole else config
         try:
             config = kind.plan(table, config)
         except Infeasible as error:

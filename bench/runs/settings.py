@@ -84,10 +84,10 @@ def resolve(
                 tuning = found.trials(name)
         elif one.when.matches(kind.name, budget, backbone, form):
             _apply(one.set, content, who)
+    hint = f"`bench list methods {kind.name}` has them"
+    config = check_model(kind.Config, content["method"], who, hint)
     return Settings(
-        check_model(
-            kind.Config, content["method"], who, f"`bench list methods {kind.name}` has them"
-        ),
+        kind.with_user_lengths(config) if scored.whole else config,
         check_model(Training, content["training"], who, HINT, TRAINING),
         check_model(scored.Config, content["backbone"], who, HINT, f"{backbone}."),
         content["method"],

@@ -304,8 +304,8 @@ def test_users_keep_their_lengths_where_rows_are_summed_over_a_graph(kind: type[
     teacher = plain.teacher.clone()
     lengths = torch.linspace(1, 12, plain.users)
     teacher[: plain.users] = directions(teacher[: plain.users]) * lengths[:, None]
+    given = replace(plain, teacher=teacher)
     for summed in (False, True):
-        given = replace(plain, teacher=teacher, summed=summed)
         knobs = kind.with_user_lengths(kind.Config()) if summed else kind.Config()
         method = kind(given, kind.plan(given, knobs))
         method.reset(seeded())
@@ -319,7 +319,19 @@ def test_settings_may_drop_users_lengths_all_the_same() -> None:
     quantised, graded = (find_methods()[name] for name in ("dims-quantised", "graded"))
     assert quantised.with_user_lengths(quantised.Config()).scale == "row"
     assert quantised.with_user_lengths(quantised.Config(scale="item")).scale == "item"
-    for given, wanted in ((None, True), (True, True), (False, None)):
-        knobs = graded.with_user_lengths(graded.Config(user_lengths=given))
-        assert graded.plan(table(1.1), knobs).user_lengths is wanted
-    assert graded.plan(table(1.1), graded.Config()).user_lengths is None
+    for kind in (graded, SVD, PTQ, GradedPost, MagnitudePost, Distilled):
+        for given, wanted in ((None, True), (True, True), (False, None)):
+            knobs = kind.with_user_lengths(kind.Config(user_lengths=given))
+            assert kind.plan(table(1.1), knobs).user_lengths is wanted
+        assert "user_lengths" not in kind.plan(table(1.1), kind.Config()).record()
+    for kind in (PQ, RQ):
+        for flag in (False, True):
+            assert kind.with_user_lengths(kind.Config(user_lengths=flag)).user_lengths is flag
+
+
+@pytest.mark.parametrize("kind", [SVD, PTQ, MagnitudePost])
+def test_a_scale_without_users_gives_way_to_their_lengths(kind: type[Method]) -> None:
+    for given, wanted in ((None, "row"), (True, "row"), (False, "item")):
+        knobs = kind.with_user_lengths(kind.Config(scale="item", user_lengths=given))
+        assert kind.plan(table(1.1), knobs).scale == wanted
+    assert kind.plan(table(1.1), kind.Config(scale="item")).scale == "item"

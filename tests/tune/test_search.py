@@ -502,6 +502,12 @@ def test_a_search_starts_from_the_settings_of_the_suite_and_of_the_files_that_ar
     assert run.spec.seed == 1000
 
 
+def test_a_search_under_lightgcn_starts_with_the_lengths_of_users(tmp_path):
+    suite = SUITE.model_copy(update={"backbones": ("lightgcn",)})
+    first, *_ = cell(tmp_path, "dims-quantised", suite=suite).study.first
+    assert first["scale"] == "row"
+
+
 def test_a_budget_in_bytes_starts_from_the_settings_of_the_nearest_share(tmp_path):
     path = tmp_path / "t.toml"
     found = Found(when=When(method=("hashing",), budget=("40%",)), set={"hashes": 4})
