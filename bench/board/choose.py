@@ -104,7 +104,7 @@ def choose(
 
     Where several sizes or settings of a method fit, the one that validation prefers is offered.
     Only ranked rows, the full table and the popularity ranking are considered, and of these no row
-    with fewer seeds than the tests need, where others have as many.
+    with fewer seeds than the tests need, where others that fit have as many.
 
     Args:
         boards: the boards.
@@ -149,13 +149,13 @@ def _newest(boards: Sequence[Board]) -> list[Board]:
 
 
 def _advice(boards: Sequence[Board], max_bytes: int, max_latency_us: float | None) -> Advice:
-    known = [choice for board in boards for choice in _candidates(board)]
-    every, few = _with_seeds(known)
+    every = [choice for board in boards for choice in _candidates(board)]
     quick = [choice for choice in every if _fast(choice, max_latency_us)]
-    fitting = _preferred(choice for choice in quick if size(choice) <= max_bytes)
-    ranked = _compared(sorted(fitting, key=_order))
+    fitting, few = _with_seeds([choice for choice in quick if size(choice) <= max_bytes])
+    ranked = _compared(sorted(_preferred(fitting), key=_order))
     floor = max(reference(every), (1 + MARGIN) * score(ranked[0]) if ranked else 0.0)
-    above = _preferred((c for c in quick if size(c) > max_bytes), by_budget=True)
+    sound, _ = _with_seeds([choice for choice in quick if size(choice) > max_bytes])
+    above = _preferred(sound, by_budget=True)
     larger = min((choice for choice in above if score(choice) > floor), key=size, default=None)
     gain = None
     if ranked and larger:
@@ -283,7 +283,7 @@ def _notes(
                 f"less than {', '.join(sorted(set(beaten)))}"
             )
     incomplete = {e.row.label for board in boards for e in _unranked(board, max_bytes)}
-    incomplete |= {f"{c.row.title} on {c.board.backbone}" for c in few if size(c) <= max_bytes}
+    incomplete |= {f"{c.row.title} on {c.board.backbone}" for c in few}
     if incomplete:
         yield "not ranked for want of seeds, so left out: " + ", ".join(sorted(incomplete))
 

@@ -157,11 +157,12 @@ def measure(
         began = clock(where)
         probe = Probe(spec, numbered, methods, number, device)
         build += (clock(where) - began) * (number == 0)  # one for all phases
+        probe.steps(1)  # it may compile for minutes, so it tells nothing
+        probe.around()
         steps = probe.steps(1)
-        while len(steps) <= _STEPS and sum(steps) < _LONG:
+        while len(steps) < _STEPS and sum(steps) < _LONG:
             steps += probe.steps(1)
-        # The first step also fills caches: it counts only if it is the only one.
-        epoch = median(steps[1:] or steps) * probe.batches + probe.around()
+        epoch = median(steps) * probe.batches + probe.around()
         phases[probe.phase.name] = epoch, probe.phase.until_budget
         few, more = (probe.evaluator(users) for users in _USERS[probe.backbone.dot])
         low, high = len(few.users), len(more.users)

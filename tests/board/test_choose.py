@@ -136,6 +136,18 @@ def test_a_row_of_fewer_seeds_than_others_is_not_offered(results: Path) -> None:
     assert [c.name for c in alone.choices] == ["CERP on lightgcn"]
 
 
+def test_rows_of_few_seeds_are_offered_where_nothing_else_fits(tmp_path: Path) -> None:
+    put(tmp_path, "cerp", 0.1)
+    put(tmp_path, "qr", 0.1)
+    for seed in (0, 1, 2):
+        put(tmp_path, "cerp", 0.25, seed)
+    (advice,) = choose(load(tmp_path), FULL // 10)
+    assert {c.row.method for c in advice.choices} == {"cerp", "qr"}
+    assert "could not be tested for want of seeds" in verdict(advice)
+    assert advice.notes == ()
+    assert advice.larger is None or len(advice.larger.row.seeds) == 3
+
+
 def test_latency_must_be_known_and_low_enough(results: Path) -> None:
     for seed in (0, 1, 2):
         put(results, "ttrec", 0.1, seed)  # shared the machine: its latency does not count

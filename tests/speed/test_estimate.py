@@ -32,6 +32,24 @@ def test_seconds_of_a_run_by_hand():
     assert more == pytest.approx(10 + 10)
 
 
+def test_steps_that_compile_do_not_count(monkeypatch):
+    data, methods = load("ml-100k"), find_methods()
+    planned = plan(find_suite("smoke"), data, methods, "bench")
+    one = next(one for one in planned if one.run.spec.training is not None)
+    seconds: dict[int, list[float]] = {}
+
+    def steps(probe, count):
+        taken = seconds.setdefault(id(probe), [50.0])
+        taken.append(0.01)
+        return [taken.pop(0)]
+
+    monkeypatch.setattr(estimation.Probe, "steps", steps)
+    monkeypatch.setattr(estimation.Probe, "around", lambda probe: 0.0)
+    cost = estimation.measure(one.run.spec, data, methods, "cpu")
+    batches = estimation.Probe(one.run.spec, data, methods, 0, "cpu").batches
+    assert [epoch for epoch, _ in cost.phases.values()] == pytest.approx([0.01 * batches])
+
+
 def test_runs_go_to_whoever_is_free():
     assert spread([3, 1, 1, 1], 1) == 6
     assert spread([3, 1, 1, 1], 2) == 3
