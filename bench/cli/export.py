@@ -53,7 +53,7 @@ def export(
     device: options.Device = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Overwrite an exported folder.")] = False,
 ) -> None:
-    """Write the table of a run as a folder that needs NumPy and safetensors only."""
+    """Write the table of a run as a folder that `compact_lookup` reads without PyTorch."""
     from bench.data import is_own
     from bench.export.card import Card
     from bench.export.find import kept_file, load_data

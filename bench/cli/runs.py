@@ -211,6 +211,7 @@ def _without_effect(one: Single, budget: str | None) -> Iterator[str]:
 
     Settings of the full table are those of the training that a method starts from.
     """
+    from bench.method.identity import rounds
     from bench.methods.full import Full
 
     spec = one.planned.run.spec
@@ -218,6 +219,10 @@ def _without_effect(one: Single, budget: str | None) -> Iterator[str]:
     used = {method, Full.name} if spec.teacher else {method}
     if budget and one.planned.run.label is None:
         yield f"--budget {budget} has no effect: {method} has no budget"
+    if one.asked.bits and spec.method.form == "published":
+        yield f"--bits has no effect: the published form of {method} has the paper's precision"
+    elif one.asked.bits and rounds(one.plan.methods[method]):
+        yield f"--bits has no effect: {method} chooses the precision by its own settings"
     for setting in one.asked.settings:
         other = setting.partition("=")[0].partition(".")[0]
         if other in one.plan.methods and other not in used:

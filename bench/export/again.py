@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.backbones.registry import get_backbone
 from bench.data import Interactions
 from bench.engine.deploy import look_up
 from bench.engine.loop import Fit
@@ -58,10 +59,12 @@ def train_again(
             validation data, and then all is trained again with them.
 
     Raises:
-        BenchError: the method of the run is not there, or is another one by now.
+        BenchError: the method of the run is not there, or it or the backbone is another one by
+            now.
     """
     spec = RunSpec.model_validate(record.spec.canonical())
     kind = _same_method(record, methods)
+    _check_backbone(record)
     if everything:
         data, spec = data.merged("test", "test"), _refitted(spec)
     pipeline = Pipeline(spec, data, methods, device, Lender(None, device, report))
@@ -101,6 +104,17 @@ def _same_method(record: Record, methods: Mapping[str, type[Method]]) -> type[Me
             " changed; run it again with `bench run`, and export that run"
         )
     return kind
+
+
+def _check_backbone(record: Record) -> None:
+    """Refuse a run whose backbone has had settings since that the record does not have."""
+    spec = record.spec.backbone
+    config = get_backbone(spec.name).Config.model_validate(spec.config)
+    if new := sorted(set(config.stored()) - set(spec.config)):
+        raise BenchError(
+            f"{spec.name} is not the backbone that the run {record.id} was made with: it has"
+            f" {', '.join(new)} now; run it again with `bench run`, and export that run"
+        )
 
 
 def _refitted(spec: RunSpec) -> RunSpec:

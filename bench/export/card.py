@@ -14,6 +14,7 @@ import bench
 from bench.data import list_cards
 from bench.records.schema import Record
 from bench.records.store import Store
+from bench.runs.environment import code_state
 from compact_lookup.table import RECOMMENDS
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Card:
 
     def _use(self, record: Record, sizes: Sizes) -> Iterator[str]:
         yield "## Use"
-        yield needs(record.env.get("commit"))
+        yield needs()
         if sizes.reader:
             yield (
                 f"`reader` below is the function of that name in `{sizes.reader}`, the method's"
@@ -163,18 +164,13 @@ class Card:
         yield "```"
 
 
-def needs(commit: str | None = None) -> str:
-    """What a service has to install, for people who have nothing but the folder.
-
-    Args:
-        commit: of the code that made the table, where it is known.
-    """
-    code = f", code {commit}" if commit else ""
+def needs() -> str:
+    """What a service has to install, for people who have nothing but the folder."""
     return (
         "NumPy, safetensors and `compact_lookup` are needed, PyTorch is not. `compact_lookup` comes"
         f" with the program that wrote this folder (compact-embedding-benchmark"
-        f" {bench.__version__}{code}): `pip install numpy safetensors`, and `pip install --no-deps"
-        " .` in a checkout of it."
+        f" {bench.__version__}, code {code_state()}): `pip install numpy safetensors`, and"
+        " `pip install --no-deps .` in a checkout of it."
     )
 
 

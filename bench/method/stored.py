@@ -104,8 +104,9 @@ class Stored(nn.Module):
             counted = table.budget is not None and table.budget.accounting == "values"
             if counted and dtype == torch.uint8 and cls.kind_of(name, dtype) == "codes":
                 raise SpecError(
-                    f"{cls.name}: a code has few bits, and several share a byte, which saves bytes,"
-                    " not values; use --accounting bytes"
+                    f"{cls.name}: a byte of its array {name!r} may hold several codes, so a budget"
+                    " of values cannot count them; use --accounting bytes, or let `kind_of` say"
+                    " what else it holds"
                 )
             if storage is None:
                 found[name] = dtype, shape

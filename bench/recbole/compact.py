@@ -48,7 +48,8 @@ def compact(
         method: name of a method.
         budget: as in `bench.budget`; shares are of the tables that are replaced.
         accounting: what the budget counts, `bytes` or `values`.
-        config: the method's own knobs; the others have the defaults of `tuned/defaults.toml`.
+        config: the method's own knobs; the others have the defaults of `tuned/defaults.toml`, but
+            users' lengths are stored, except for BPR, which they do not change.
         seed: of the initial weights.
 
     Returns:
@@ -80,27 +81,33 @@ def compact(
         seed=seed,
         std=float(torch.cat([weight.flatten() for weight in weights]).std()),
     )
-    knobs = _knobs(kind, table, budget, config or {})
+    # Scores of BPR are products of two rows. Other models may use the length of a user's row.
+    lengths = type(model).__name__ != "BPR"
+    knobs = _knobs(kind, table, budget, config or {}, lengths)
     shared = Shared(kind(table, kind.plan(table, knobs)).to(weights[0].device))
     replace_tables(model, pairs, shared)
     model.add_module(_NAME, shared)
     return Compact(model, shared)
 
 
-def _knobs(kind: type[Method], table: Table, budget: str, config: Mapping[str, Any]) -> Any:
-    """Return the knobs of a method: those given, and defaults for the budget.
+def _knobs(
+    kind: type[Method], table: Table, budget: str, config: Mapping[str, Any], lengths: bool
+) -> Any:
+    """Return the knobs of a method: those given, those that keep users' lengths, and defaults.
 
     Raises:
         SpecError: an unknown knob, or a value that it cannot take.
     """
     hint = f"see `bench list methods {kind.name}`"
     given = check_model(kind.Config, dict(config), kind.name, hint)
+    kept = kind.with_user_lengths(given) if lengths else given
     if table.budget is None:
-        return given
+        return kept
     found = default_knobs(kind, budget, fraction(table.budget, table.ids, table.dim))
     if table.budget.accounting == "values":
         found.pop("bits", None)
     found |= given.model_dump(exclude_unset=True)
+    found |= {n: value for n, value in kept.model_dump().items() if value != getattr(given, n)}
     return check_model(kind.Config, found, kind.name, hint)
 
 

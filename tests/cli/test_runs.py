@@ -38,6 +38,22 @@ def test_options_without_effect_are_named(table, method, settings, said) -> None
     assert list(_without_effect(single(asked, method, "300%"), "300%")) == said
 
 
+@pytest.mark.parametrize(
+    ("method", "form", "said"),
+    [
+        ("graded", "tuned", ["--bits has no effect: graded chooses the precision by its own"]),
+        ("ptq", "tuned", ["--bits has no effect: ptq chooses the precision by its own settings"]),
+        ("qr", "published", ["--bits has no effect: the published form of qr has the paper's"]),
+        ("qr", "tuned", []),
+    ],
+)
+def test_a_precision_without_effect_is_named(table, method, form, said) -> None:
+    one = single(Request(dataset=table, bits=(8,)), method, "300%", form=form)
+    found = list(_without_effect(one, "300%"))
+    assert len(found) == len(said)
+    assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
+
+
 def test_repairs_are_words_after_their_count() -> None:
     repairs = {"all: pairs dropped": 3, "train: lines skipped": 2, "ids that differ: in case": 1}
     text = about(replace(tiny_data(), repairs=repairs))

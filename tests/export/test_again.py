@@ -14,6 +14,7 @@ from bench.engine.settings import Training
 from bench.errors import BenchError
 from bench.export.again import train_again
 from bench.method.registry import find_methods
+from bench.records.schema import BackboneSpec
 from bench.records.store import Store
 from bench.runs.execute import execute
 from bench.runs.plan import plan
@@ -89,6 +90,14 @@ def test_a_method_that_has_changed_since_is_refused(what, record_of):
     method = record.spec.method.model_copy(update={what: other})
     spec = record.spec.model_copy(update={"method": method})
     with pytest.raises(BenchError, match=r"dims is not the method that .*its code has changed"):
+        train_again(record.model_copy(update={"spec": spec}), tiny_data(), METHODS)
+
+
+def test_a_backbone_that_has_new_settings_is_refused(record_of):
+    record = record_of()
+    backbone = BackboneSpec(name="neumf", config={"widths": [1.0, 0.5]})
+    spec = record.spec.model_copy(update={"backbone": backbone})
+    with pytest.raises(BenchError, match=r"neumf is not the backbone that .* it has columns now"):
         train_again(record.model_copy(update={"spec": spec}), tiny_data(), METHODS)
 
 

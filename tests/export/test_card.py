@@ -11,6 +11,7 @@ from bench.export.again import Table
 from bench.export.card import Card
 from bench.export.folder import Sizes
 from bench.records.scan import scan
+from bench.runs.environment import code_state
 
 
 @pytest.fixture(name="text")
@@ -46,6 +47,7 @@ def test_a_bar_in_a_value_does_not_end_its_cell(text):
 def test_all_that_reading_needs_is_said(read, reader, said, text):
     found = text(read=read, reader=reader)
     assert "`compact_lookup` comes with the program" in found and said in found
+    assert f"code {code_state()})" in found  # of the program that writes, not of the run
     assert ('load(".", reader=reader)' in found) == bool(said)
 
 

@@ -392,6 +392,19 @@ def test_defaults_round_nothing_where_values_are_counted(tmp_path, monkeypatch):
     assert bits["values"] is None
 
 
+@pytest.mark.parametrize(("name", "kept"), [("BPR", False), ("LightGCN", True)])
+def test_users_lengths_are_stored_where_scores_are_no_products(tmp_path, monkeypatch, name, kept):
+    with world(tmp_path, monkeypatch, name, users=40) as here:
+
+        def made(method, **knobs):
+            return compact(here.model(), method, "30%", config=knobs).method.config
+
+        assert bool(made("graded").user_lengths) is kept
+        assert not made("graded", user_lengths=False).user_lengths
+        assert made("dims-quantised").scale == ("row" if kept else "item")
+        assert made("dims-quantised", scale="item").scale == "item"
+
+
 def test_seed_decides_the_initial_weights(tmp_path, monkeypatch):
     with world(tmp_path, monkeypatch, "BPR") as here:
         first, again, other = (
