@@ -14,10 +14,11 @@ from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 LEAST_SEEDS = 3
+"""Differences between rows of fewer seeds are shown and not tested."""
+
 MARGIN = 0.02
 """A loss of at most this share of the best score is close, and a gain of less is no reason for a
 larger table."""
-"""Differences between rows of fewer seeds are shown and not tested."""
 
 LEAST_USERS = 2
 """Nor are those of fewer test users."""

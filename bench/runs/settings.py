@@ -80,7 +80,7 @@ def resolve(
             for shared in file.shared(backbone):
                 _apply(shared.set, content, who)
             if found := file.find(kind.name, budget, backbone, share, form):
-                _apply(found.settings, content, who)
+                _apply(_usable(found.settings, suite), content, who)
                 tuning = found.trials(name)
         elif one.when.matches(kind.name, budget, backbone, form):
             _apply(one.set, content, who)
@@ -94,6 +94,13 @@ def resolve(
         tuning.settings if tuning else "",
         tuning,
     )
+
+
+def _usable(settings: Mapping[str, Any], suite: Suite) -> Mapping[str, Any]:
+    """Tuned settings without a precision where budgets count values, which few bits do not save."""
+    if suite.accounting == "bytes":
+        return settings
+    return {name: value for name, value in settings.items() if name != "bits"}
 
 
 def shared_training(suite: Suite, backbone: str = "", source: str = "suite") -> Training:

@@ -82,3 +82,21 @@ def test_the_pareto_front_is_marked_at_points_that_are_drawn(tmp_path: Path):
     points = {(x, y) for line in axis.lines for x, y in np.column_stack(line.get_data()).tolist()}
     marked = [tuple(at) for at in np.asarray(circles.get_offsets()).tolist()]
     assert marked and set(marked) <= points
+
+
+def test_no_band_goes_below_zero(tmp_path: Path) -> None:
+    for seed, score in enumerate((0.01, 0.3)):  # the interval of two seeds is far wider
+        write(tmp_path, exact(TOYS[0], "hashing", 0.1, score, seed=seed))
+    board = load(tmp_path).boards[0]
+    (curve,) = board.curves
+    assert curve.points[0].row.numbers["ndcg@20"].low < 0
+    chart = sizes(board, styles([("hashing", "method")]), "bytes")
+    lows = [
+        path.vertices[:, 1].min()
+        for axis in chart.figure.axes
+        for band in axis.collections
+        for path in band.get_paths()
+        if band.get_alpha() == 0.10
+    ]
+    assert lows
+    assert min(lows) >= 0

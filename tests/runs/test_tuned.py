@@ -312,6 +312,17 @@ def test_what_the_command_line_sets_replaces_tuned_settings():
     assert rates("lightgcn.training.lr=0.25") == {tuned}
 
 
+def test_tuned_bits_are_left_out_where_values_count(tmp_path):
+    path = tmp_path / "t.toml"
+    write_tuned(path, STUDY, [of(set={"bits": 4, "combine": "add"})])
+    suite = with_tuned(SUITE, str(path))
+    assert configs(suite, "bits", "combine") >= {(4, "add")}
+    counted = suite.model_copy(update={"accounting": "values"})
+    assert configs(counted, "bits", "combine") >= {(None, "add")}
+    with pytest.raises(SpecError, match="qr: bits = 8 saves bytes, not values"):
+        runs(with_override(counted, {"bits": 8}, method="qr"))
+
+
 def test_the_files_of_the_program_are_of_methods_that_there_are():
     folder = Path(__file__).parents[2] / "tuned"
     paths = list(folder.glob("*.toml"))

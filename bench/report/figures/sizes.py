@@ -86,8 +86,9 @@ def _curve(
             continue
         x.append(at)
         y.append(number.mean)
-        # One seed has no interval; the band then has no width, it is not made up.
-        low.append(number.low if number.low is not None else number.mean)
+        # One seed has no interval; the band then has no width, it is not made up. No score is
+        # below 0, although an interval of few seeds can be.
+        low.append(max(0.0, number.low) if number.low is not None else number.mean)
         high.append(number.high if number.high is not None else number.mean)
         complete.append(point.complete)
         kind = "curve" if point.complete else "curve, incomplete"
