@@ -160,6 +160,23 @@ def test_shares_under_lightgcn_in_readme_are_those_of_the_records() -> None:
     assert set(shown) <= known, sorted(set(shown) - known)
 
 
+def test_shares_of_rare_items_in_readme_are_those_of_the_figure() -> None:
+    source = ROOT / "reports" / "figures" / "gowalla-v10-s0-mf-popularity.csv"
+    if not source.exists():
+        pytest.skip("the report comes with the repository, not with the package")
+    with source.open(encoding="utf-8", newline="") as lines:
+        known = {
+            (row["method"], row["budget"]): f"{float(row['kept']):.0f} %"
+            for row in csv.DictReader(lines)
+            if row["items"] == "least"
+        }
+    names = ("dims-quantised", "graded", "distilled")
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("**Rare items.**")[2]
+    rows = text.partition("| --- |")[2].split("\n\n")[0].splitlines()[1:]
+    shown = [[cell.strip() for cell in row.strip("|").split("|")[1:]] for row in rows]
+    assert shown == [[known[name, budget] for budget in ("2%", "5%", "10%")] for name in names]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_lead_somewhere(page: Path) -> None:
     if not page.is_file():
