@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import re
 import shlex
+from collections import defaultdict
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import typer
 
-from bench.board import load
+from bench.board import load, longer
+from bench.board.measure import row_key
 from bench.check import check_method
 from bench.cli import app
 from bench.method.registry import find_methods
 from bench.records.scan import scan
+from bench.records.schema import PROTOCOL, Record
 from bench.report.markdown import render
 from bench.runs.settings import check_names
 from bench.runs.suite import read_suite
@@ -175,6 +179,44 @@ def test_shares_of_rare_items_in_readme_are_those_of_the_figure() -> None:
     rows = text.partition("| --- |")[2].split("\n\n")[0].splitlines()[1:]
     shown = [[cell.strip() for cell in row.strip("|").split("|")[1:]] for row in rows]
     assert shown == [[known[name, budget] for budget in ("2%", "5%", "10%")] for name in names]
+
+
+def test_what_longer_runs_gain_is_that_of_the_records() -> None:
+    results = ROOT / "results"
+    if not (results / longer.FOLDER).is_dir():
+        pytest.skip("records come with the repository, not with the package")
+    data = {"Gowalla": "gowalla", "Amazon CDs": "amazon-cds", "MovieLens 1M": "ml-1m"}
+    data |= {"Amazon-book (KGAT)": "amazon-book-kgat", "MovieLens 100k": "ml-100k"}
+    data |= {"Yelp (NFA)": "yelp-nfa", "Yelp2020, sample": "yelp2020-sample"}
+    methods = {"graded codes": "graded", "QR trick": "qr", "quantised columns": "dims-quantised"}
+    rows: dict[str, list[Record]] = defaultdict(list)
+    for record in scan(results).records:
+        if record.status == "ok" and record.spec.protocol == PROTOCOL:
+            rows[row_key(record)].append(record)
+    more = longer.by_row(longer.read(results).records)
+    known = set()
+    for records in rows.values():
+        first, found = records[0].spec, longer.measured(records, more)
+        if found and records[0].budget and first.training:
+            runs = [r for r in records if r.spec.seed in found.seeds]
+            after = [
+                r
+                for r in more[longer.shared(records[0])]
+                if r.spec.seed in found.seeds and longer.epochs(r) == found.epochs
+            ]
+            test = [fmean(r.metrics.test["ndcg@20"] for r in part) for part in (after, runs)]
+            known.add(
+                (first.dataset.name, records[0].budget.label.replace("%", " %"), first.method.name,
+                 str(longer.epochs(records[0])), str(found.epochs), str(len(found.seeds)),
+                 f"{100 * found.gain:+.1f} %", f"{100 * (test[0] / test[1] - 1):+.1f} %")
+            )  # fmt: skip
+    text = (ROOT / "docs" / "lab" / "passes.md").read_text(encoding="utf-8")
+    table = text.partition("| longer |")[2].partition("\n\n")[0].splitlines()[2:]
+    shown = set()
+    for line in table:
+        name, budget, method, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        shown.add((data[name], budget, methods.get(method, method.lower()), *cells))
+    assert shown == {row for row in known if row[0] in data.values()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

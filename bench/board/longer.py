@@ -49,7 +49,7 @@ def by_row(longer: Iterable[Record]) -> Mapping[str, Sequence[Record]]:
     """Return longer runs by what they share with the runs of a row."""
     found: dict[str, list[Record]] = defaultdict(list)
     for record in longer:
-        found[_key(record)].append(record)
+        found[shared(record)].append(record)
     return found
 
 
@@ -65,26 +65,27 @@ def measured(records: Sequence[Record], longer: Mapping[str, Sequence[Record]]) 
         three seeds are needed, or as many as the row has.
     """
     before = {record.spec.seed: record for record in records}
-    cap = _epochs(records[0])
+    cap = epochs(records[0])
     by_cap: dict[int, list[tuple[float, float, int]]] = defaultdict(list)
-    for record in longer.get(_key(records[0]), ()):
-        epochs, same = _epochs(record), before.get(record.spec.seed)
-        if same is None or epochs < FACTOR * cap:
+    for record in longer.get(shared(records[0]), ()):
+        passes, same = epochs(record), before.get(record.spec.seed)
+        if same is None or not cap or passes < FACTOR * cap:
             continue
         if record.selection is not None and same.selection:
-            by_cap[epochs].append((record.selection, same.selection, record.spec.seed))
-    for epochs, pairs in sorted(by_cap.items()):
+            by_cap[passes].append((record.selection, same.selection, record.spec.seed))
+    for passes, pairs in sorted(by_cap.items()):
         if len(pairs) >= min(LEAST_SEEDS, len(records)):
             after, base, seeds = zip(*sorted(pairs, key=lambda pair: pair[2]), strict=True)
-            return Longer(epochs, seeds, fmean(after) / fmean(base) - 1)
+            return Longer(passes, seeds, fmean(after) / fmean(base) - 1)
     return None
 
 
-def _epochs(record: Record) -> int:
+def epochs(record: Record) -> int:
+    """Return the cap of passes of a run; 0 for one that is not trained."""
     return int((record.spec.training or {}).get("epochs", 0))
 
 
-def _key(record: Record) -> str:
+def shared(record: Record) -> str:
     """Return the hash of a spec without its seed and its caps of passes."""
     spec = record.spec.model_dump(mode="json", by_alias=True, exclude={"seed"})
     for part in ("training", "teacher"):
