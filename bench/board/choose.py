@@ -14,6 +14,8 @@ from bench.board.stats import LEAST_SEEDS, MARGIN, Comparison
 from bench.errors import BenchError
 from bench.records.schema import Record
 
+_NAMED = 5  # the most names in a sentence
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -285,7 +287,14 @@ def _notes(
     incomplete = {e.row.label for board in boards for e in _unranked(board, max_bytes)}
     incomplete |= {f"{c.row.title} on {c.board.backbone}" for c in few}
     if incomplete:
-        yield "not ranked for want of seeds, so left out: " + ", ".join(sorted(incomplete))
+        yield "not ranked for want of seeds, so left out: " + some(sorted(incomplete))
+
+
+def some(names: Sequence[str]) -> str:
+    """Return a list of names for a sentence: all, or the first and a count of the others."""
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return ", ".join(names[: _NAMED - 1]) + f" and {len(names) - _NAMED + 1} others"
 
 
 def _unranked(board: Board, max_bytes: int) -> Iterable[Entry]:

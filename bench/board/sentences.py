@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.board.choose import Advice, Choice, reference, score, size
+from bench.board.choose import Advice, Choice, reference, score, size, some
 from bench.board.quantities import HEADLINE, quantity
 from bench.board.stats import MARGIN
 
@@ -35,7 +35,7 @@ def verdict(advice: Advice) -> str:
 
 
 def _names(choices: Sequence[Choice]) -> str:
-    return ", ".join(one.name for one in choices) + (" is" if len(choices) == 1 else " are")
+    return some([one.name for one in choices]) + (" is" if len(choices) == 1 else " are")
 
 
 def _alternatives(level: Sequence[Choice]) -> str:

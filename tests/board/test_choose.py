@@ -10,7 +10,7 @@ import pytest
 from support.make_records import Toy, exact, make, write
 
 from bench.board import load
-from bench.board.choose import choose
+from bench.board.choose import choose, some
 from bench.board.sentences import latency_note, next_up, verdict
 from bench.board.stats import MARGIN, Comparison, tukey
 from bench.errors import BenchError
@@ -185,6 +185,12 @@ def test_rows_that_lack_seeds_are_named_where_they_would_fit(results: Path) -> N
     put(results, "qr", 0.25)
     (advice,) = choose(load(results), FULL // 10)
     assert advice.notes == ("not ranked for want of seeds, so left out: PEP",)
+
+
+def test_sentences_name_five_rows_at_most() -> None:
+    names = list("abcdef")
+    assert some(names[:5]) == "a, b, c, d, e"
+    assert some(names) == "a, b, c, d and 2 others"
 
 
 def test_a_first_choice_of_one_seed_is_said_to_be(tmp_path: Path) -> None:
