@@ -156,8 +156,8 @@ def _advice(boards: Sequence[Board], max_bytes: int, max_latency_us: float | Non
     fitting, few = _with_seeds([choice for choice in quick if size(choice) <= max_bytes])
     ranked = _compared(sorted(_preferred(fitting), key=_order))
     floor = max(reference(every), (1 + MARGIN) * score(ranked[0]) if ranked else 0.0)
-    sound, _ = _with_seeds([choice for choice in quick if size(choice) > max_bytes])
-    above = _preferred(sound, by_budget=True)
+    sound, _ = _with_seeds(quick)
+    above = _preferred((c for c in sound if size(c) > max_bytes), by_budget=True)
     larger = min((choice for choice in above if score(choice) > floor), key=size, default=None)
     gain = None
     if ranked and larger:

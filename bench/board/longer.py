@@ -40,7 +40,9 @@ class Longer:
 def read(results: Path) -> Scan:
     """Read the longer runs of a results folder; paths of rejected files begin with the folder."""
     found = scan(results / FOLDER)
-    rejected = tuple(Rejected(f"{FOLDER}/{one.path}", one.reason) for one in found.rejected)
+    reasons = [(one.path, one.reason) for one in found.rejected]
+    reasons += [(r.path, why) for r in found.records if (why := untraced(r))]
+    rejected = tuple(Rejected(f"{FOLDER}/{path}", reason) for path, reason in sorted(reasons))
     sound = tuple(r for r in found.records if r.status == "ok" and not untraced(r))
     return replace(found, records=sound, rejected=rejected)
 
@@ -61,8 +63,7 @@ def measured(records: Sequence[Record], longer: Mapping[str, Sequence[Record]]) 
         longer: as `by_row` returns them.
 
     Returns:
-        The comparison with the least of the longer caps; None if there are too few runs. At least
-        three seeds are needed, or as many as the row has.
+        The comparison with the least of the longer caps that has three seeds; None without one.
     """
     before = {record.spec.seed: record for record in records}
     cap = epochs(records[0])
@@ -74,7 +75,7 @@ def measured(records: Sequence[Record], longer: Mapping[str, Sequence[Record]]) 
         if record.selection is not None and same.selection:
             by_cap[passes].append((record.selection, same.selection, record.spec.seed))
     for passes, pairs in sorted(by_cap.items()):
-        if len(pairs) >= min(LEAST_SEEDS, len(records)):
+        if len(pairs) >= LEAST_SEEDS:
             after, base, seeds = zip(*sorted(pairs, key=lambda pair: pair[2]), strict=True)
             return Longer(passes, seeds, fmean(after) / fmean(base) - 1)
     return None

@@ -221,6 +221,8 @@ def _without_effect(one: Single, budget: str | None) -> Iterator[str]:
         yield f"--budget {budget} has no effect: {method} has no budget"
     if one.asked.bits and spec.method.form == "published":
         yield f"--bits has no effect: the published form of {method} has the paper's precision"
+    elif one.asked.bits and spec.training is None:
+        yield f"--bits has no effect: {method} has no values"
     elif one.asked.bits and rounds(one.plan.methods[method]):
         yield f"--bits has no effect: {method} chooses the precision by its own settings"
     for setting in one.asked.settings:

@@ -48,8 +48,9 @@ def compact(
         method: name of a method.
         budget: as in `bench.budget`; shares are of the tables that are replaced.
         accounting: what the budget counts, `bytes` or `values`.
-        config: the method's own knobs; the others have the defaults of `tuned/defaults.toml`, but
-            users' lengths are stored, except for BPR, which they do not change.
+        config: the method's own knobs; the others have the defaults of `tuned/defaults.toml`.
+            Graded codes and quantised columns store users' lengths, except for BPR, which they do
+            not change.
         seed: of the initial weights.
 
     Returns:

@@ -145,7 +145,13 @@ def test_rows_of_few_seeds_are_offered_where_nothing_else_fits(tmp_path: Path) -
     assert {c.row.method for c in advice.choices} == {"cerp", "qr"}
     assert "could not be tested for want of seeds" in verdict(advice)
     assert advice.notes == ()
-    assert advice.larger is None or len(advice.larger.row.seeds) == 3
+    assert advice.larger is not None
+    assert advice.larger.row.seeds == (0, 1, 2)
+    (above,) = choose(load(tmp_path), FULL // 2)
+    put(tmp_path, "cerp", 0.8)  # one seed, where the rows that fit have three
+    (still,) = choose(load(tmp_path), FULL // 2)
+    assert above.larger is None
+    assert still.larger is None
 
 
 def test_latency_must_be_known_and_low_enough(results: Path) -> None:

@@ -83,7 +83,6 @@ def test_the_least_of_the_longer_caps_counts(tmp_path: Path) -> None:
         {"passes": 29},
         {"method": "qr"},
         {"lr": 0.5},
-        {"commit": "0123456789ab-dirty"},
     ],
 )
 def test_runs_of_something_else_do_not_count(tmp_path: Path, other: dict[str, object]) -> None:
@@ -93,6 +92,23 @@ def test_runs_of_something_else_do_not_count(tmp_path: Path, other: dict[str, ob
     row = row_of(tmp_path)
     assert row.longer is None
     assert row.improving
+
+
+def test_runs_of_uncommitted_code_do_not_count_and_are_named(tmp_path: Path) -> None:
+    for seed in range(3):
+        put(tmp_path, seed, 0.2, 20)
+        put(tmp_path / FOLDER, seed, 0.2, 30, commit="0123456789ab-dirty")
+    boards = load(tmp_path)
+    (entry,) = boards.boards[0].leaderboards[0].entries
+    assert entry.row.longer is None
+    assert len(boards.rejected) == 3
+    assert all("uncommitted changes" in one.reason for one in boards.rejected)
+
+
+def test_one_seed_decides_nothing(tmp_path: Path) -> None:
+    put(tmp_path, 0, 0.2, 20)
+    put(tmp_path / FOLDER, 0, 0.2, 30)
+    assert row_of(tmp_path).improving
 
 
 def test_too_few_seeds_decide_nothing(tmp_path: Path) -> None:
