@@ -261,14 +261,13 @@ def _leaderboard(board: Board, leaderboard: Leaderboard) -> Iterable[str]:
 
 def more_passes(leaderboard: Leaderboard) -> str:
     """Return the sentence on what more passes bring to rows; empty where it was not measured."""
-    found = [(entry.row, entry.row.longer) for entry in leaderboard.entries if entry.row.longer]
-    gains = (
-        f"{row.label} {100 * more.gain:+.1f} % ({more.epochs} passes, {len(more.seeds)} seeds)"
-        for row, more in found
-        if more
+    text = "; ".join(
+        f"{entry.row.label} {100 * more.gain:+.1f} %"
+        f" ({more.epochs} passes, {len(more.seeds)} seeds)"
+        for entry in leaderboard.entries
+        if (more := entry.row.longer)
     )
-    text = "; ".join(gains)
-    return f"Gain in validation NDCG@20 from half as many passes again: {text}." if text else ""
+    return f"Gain in validation NDCG@20 from more passes: {text}." if text else ""
 
 
 def _ranking(board: Board) -> Iterable[str]:

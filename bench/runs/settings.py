@@ -80,8 +80,11 @@ def resolve(
             for shared in file.shared(backbone):
                 _apply(shared.set, content, who)
             if found := file.find(kind.name, budget, backbone, share, form):
-                _apply(_usable(found.settings, suite), content, who)
+                usable = _usable(found.settings, suite)
+                _apply(usable, content, who)
                 tuning = found.trials(name)
+                if len(usable) < len(found.settings):  # no trial had these
+                    tuning = Trials(settings=tuning.settings)
         elif one.when.matches(kind.name, budget, backbone, form):
             _apply(one.set, content, who)
     hint = f"`bench list methods {kind.name}` has them"

@@ -55,7 +55,7 @@ def test_what_was_measured_decides_and_not_the_learning_curve(
     assert (row.longer.epochs, row.longer.seeds) == (30, (0, 1, 2))
     assert row.longer.gain == pytest.approx(after / 0.2 - 1)
     assert row.improving is marked
-    text = f"passes again: {row.label} {100 * row.longer.gain:+.1f} % (30 passes, 3 seeds)."
+    text = f"from more passes: {row.label} {100 * row.longer.gain:+.1f} % (30 passes, 3 seeds)."
     assert text in render(load(tmp_path), figures=False)
 
 

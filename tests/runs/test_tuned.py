@@ -314,11 +314,14 @@ def test_what_the_command_line_sets_replaces_tuned_settings():
 
 def test_tuned_bits_are_left_out_where_values_count(tmp_path):
     path = tmp_path / "t.toml"
-    write_tuned(path, STUDY, [of(set={"bits": 4, "combine": "add"})])
+    trials = {"planned": 12, "passes": 90}
+    write_tuned(path, STUDY, [of(set={"bits": 4, "combine": "add"}, trials=trials)])
     suite = with_tuned(SUITE, str(path))
     assert configs(suite, "bits", "combine") >= {(4, "add")}
     counted = suite.model_copy(update={"accounting": "values"})
     assert configs(counted, "bits", "combine") >= {(None, "add")}
+    assert runs(suite)["qr"].tuning.planned == 12
+    assert runs(counted)["qr"].tuning.planned is None
     with pytest.raises(SpecError, match="qr: bits = 8 saves bytes, not values"):
         runs(with_override(counted, {"bits": 8}, method="qr"))
 
