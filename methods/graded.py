@@ -74,10 +74,6 @@ class Graded(Method):
         width: int = 0
 
     @classmethod
-    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(user_lengths=config.user_lengths is not False)
-
-    @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         # A record has the knob only where it changes something.
         config = config.but(user_lengths=config.user_lengths or None)

@@ -64,10 +64,6 @@ class MagnitudePost(PEP):
         user_lengths: bool | None = None
 
     @classmethod
-    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(user_lengths=config.user_lengths is not False)
-
-    @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         # A trained table has no more columns than `dim`.
         planned: MagnitudePost.Config = super().plan(replace(table, wide=False), with_scale(config))

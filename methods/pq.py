@@ -54,12 +54,6 @@ class PQ(Coded):
 
         user_lengths: bool = False
 
-    @classmethod
-    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        # A record always has this knob, so only a setting can be told from the default.
-        set_here = "user_lengths" in config.model_fields_set
-        return config if set_here else config.but(user_lengths=True)
-
     def build(self) -> None:
         super().build()
         stored = self.table.ids if self.config.user_lengths else self.table.items

@@ -40,10 +40,6 @@ class SVD(Dims):
         user_lengths: bool | None = None
 
     @classmethod
-    def with_user_lengths(cls, config: Config) -> Config:  # type: ignore[override]
-        return config.but(user_lengths=config.user_lengths is not False)
-
-    @classmethod
     def plan(cls, table: Table, config: Config) -> Config:
         return cls.solve("width", table, with_scale(config), low=1, high=table.dim)
 

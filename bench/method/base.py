@@ -150,10 +150,14 @@ class Method(Stored):
     def with_user_lengths(cls, config: _C) -> _C:
         """The knobs for backbones that sum rows over a graph, where a user's length is a weight.
 
-        Called before `plan`. A method that drops users' lengths keeps them here, unless its knob
-        for it is set: `user_lengths`, or the `scale` of a table that has no such knob.
+        Called before `plan`. A method that has the knob `user_lengths` keeps them here unless the
+        knob is set to false. Others override this if they drop lengths.
         """
-        return config
+        if "user_lengths" not in cls.Config.model_fields:
+            return config
+        # A default of false is no setting.
+        given = config.model_dump(exclude_unset=True).get("user_lengths")
+        return config.but(user_lengths=given is not False)
 
     @classmethod
     def solve(cls: type[Method], knob: str, table: Table, config: _C, low: int, high: int) -> _C:
