@@ -241,7 +241,7 @@ def _leaderboard(board: Board, leaderboard: Leaderboard) -> Iterable[str]:
     entries = [*_reference_entries(board), *leaderboard.entries]
     yield markdown(board, entries, leaderboard_columns(leaderboard))
     yield ""
-    if checked := more_passes(leaderboard):
+    if checked := more_passes(board, leaderboard):
         yield checked
         yield ""
     lines = [f"- {entry.row.label}: {entry.reason}" for entry in leaderboard.apart]
@@ -259,12 +259,12 @@ def _leaderboard(board: Board, leaderboard: Leaderboard) -> Iterable[str]:
         yield ""
 
 
-def more_passes(leaderboard: Leaderboard) -> str:
+def more_passes(board: Board, leaderboard: Leaderboard) -> str:
     """Return the sentence on what more passes bring to rows; empty where it was not measured."""
     text = "; ".join(
         f"{entry.row.label} {100 * more.gain:+.1f} %"
         f" ({more.epochs} passes, {len(more.seeds)} seeds)"
-        for entry in leaderboard.entries
+        for entry in (*_reference_entries(board), *leaderboard.entries)
         if (more := entry.row.longer)
     )
     return f"Gain in validation NDCG@20 from more passes: {text}." if text else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.make_records import Toy, exact, write
+from support.make_records import Toy, exact, make, write
 
 from bench.board import Row, load
 from bench.board.longer import FOLDER
@@ -103,6 +103,37 @@ def test_runs_of_uncommitted_code_do_not_count_and_are_named(tmp_path: Path) -> 
     assert entry.row.longer is None
     assert len(boards.rejected) == 3
     assert all("uncommitted changes" in one.reason for one in boards.rejected)
+
+
+def test_passes_of_a_teacher_may_differ_too(tmp_path: Path) -> None:
+    for folder, passes, valid in ((tmp_path, 20, 0.2), (tmp_path / FOLDER, 30, 0.21)):
+        for seed in range(3):
+            record = exact(TOY, "cerp", 0.1, 0.2, seed=seed, valid=valid)
+            record["spec"]["training"] |= {"epochs": passes}
+            record["spec"]["teacher"] = record["spec"]["training"] | {"epochs": passes * 2 // 3}
+            write(folder, record)
+    assert row_of(tmp_path).longer is not None
+
+
+def test_a_full_table_is_named_too(tmp_path: Path) -> None:
+    for folder, passes, valid in ((tmp_path, 20, 0.2), (tmp_path / FOLDER, 30, 0.21)):
+        for seed in range(3):
+            record = exact(TOY, "full", None, 0.2, seed=seed, valid=valid)
+            record["spec"]["training"] |= {"epochs": passes}
+            write(folder, record)
+    for seed in range(3):
+        put(tmp_path, seed, 0.2, 20)
+    assert "from more passes: Full table +5.0 % (30 passes" in render(load(tmp_path), figures=False)
+
+
+def test_runs_that_failed_do_not_count(tmp_path: Path) -> None:
+    for seed in range(3):
+        put(tmp_path, seed, 0.2, 20)
+        failed, _ = make(TOY, "mf", "cerp", 0.1, seed, status="failed")
+        record = exact(TOY, "cerp", 0.1, 0.2, seed=seed, valid=0.3)
+        record["spec"]["training"] |= {"epochs": 30}
+        write(tmp_path / FOLDER, record | {"status": "failed", "error": failed["error"]})
+    assert row_of(tmp_path).longer is None
 
 
 def test_one_seed_decides_nothing(tmp_path: Path) -> None:

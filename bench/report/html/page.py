@@ -168,7 +168,7 @@ def _board(
                 "winner": _winner(leaderboard),
                 "notes": [
                     *(markdown.gap_text(gap, leaderboard.accounting) for gap in leaderboard.gaps),
-                    *filter(None, [markdown.more_passes(leaderboard)]),
+                    *filter(None, [markdown.more_passes(board, leaderboard)]),
                 ],
             }
             for leaderboard in board.leaderboards
